@@ -1,0 +1,128 @@
+//! Our side of one platform.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+
+use crate::{
+    ids::{ConversationKey, InboxSeq, PlatformMessageId},
+    store::{Cursor, OutboxItem, Receipt, StoreError},
+    update::Update,
+};
+
+/// Speaks one platform's protocol and nothing else: it neither queues, nor splits, nor retries.
+#[async_trait]
+pub trait Connector: Send + Sync {
+    /// `telegram`, `web`, `terminal` …: the first word of its conversation keys.
+    fn platform(&self) -> &str;
+
+    /// What the platform can do. The rest of the bot asks this, never the platform's name.
+    fn capabilities(&self) -> Capabilities;
+
+    /// Receives until the future is dropped at shutdown; returns only on an error that needs the operator
+    /// (bad token, port in use). Whatever passes is retried inside.
+    ///
+    /// # Errors
+    /// [`ConnectorError`], with what to do.
+    async fn run(&self, intake: std::sync::Arc<dyn Intake>) -> Result<(), ConnectorError>;
+
+    /// Tells the patient that the bot is at work. Shown for some seconds; the runtime repeats it after
+    /// [`Capabilities::typing_every`].
+    async fn typing(&self, conversation: &ConversationKey);
+
+    /// Shows the answer so far. Called only if [`Capabilities::edits`], no more often than
+    /// [`Capabilities::preview_every`]. `shown` is what an earlier call returned, `text` the whole text so far.
+    ///
+    /// # Errors
+    /// A failed preview harms nobody: the caller goes on and delivers the whole at the end.
+    async fn preview(
+        &self,
+        conversation: &ConversationKey,
+        seq: InboxSeq,
+        shown: Option<&PlatformMessageId>,
+        text: &str,
+    ) -> Result<PlatformMessageId, DeliverError>;
+
+    /// Sends one part, or turns the preview in [`OutboxItem::replaces`] into it, and returns once the
+    /// platform has confirmed it.
+    ///
+    /// # Errors
+    /// [`DeliverError`] says whether and when to try again.
+    async fn deliver(&self, item: &OutboxItem) -> Result<PlatformMessageId, DeliverError>;
+}
+
+/// What a platform can do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Capabilities {
+    /// A message that was sent can be changed: answers are streamed by edits.
+    pub edits: bool,
+    /// At most this much in one message.
+    pub max_length: usize,
+    pub length_unit: LengthUnit,
+    /// Quick replies are shown as buttons.
+    pub buttons: bool,
+    /// Citations, disposition and label are shown apart: [`crate::Part::plain_text`] is not needed.
+    pub rich_parts: bool,
+    pub preview_every: Duration,
+    pub typing_every: Duration,
+}
+
+/// What a platform counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LengthUnit {
+    Utf16,
+    Chars,
+    Bytes,
+}
+
+impl LengthUnit {
+    /// The length of `text` in this unit.
+    #[must_use]
+    pub fn length(self, text: &str) -> usize {
+        match self {
+            Self::Utf16 => text.encode_utf16().count(),
+            Self::Chars => text.chars().count(),
+            Self::Bytes => text.len(),
+        }
+    }
+}
+
+/// Where connectors put what they receive. Implemented by `core/runtime`.
+#[async_trait]
+pub trait Intake: Send + Sync {
+    /// Takes updates and, for polled platforms, the place to go on from, in one durable transaction.
+    /// Only after it returned `Ok` may the connector acknowledge.
+    ///
+    /// # Errors
+    /// [`StoreError`]: nothing was taken, do not acknowledge.
+    async fn accept(&self, updates: Vec<Update>, cursor: Option<Cursor>) -> Result<Vec<Receipt>, StoreError>;
+}
+
+/// Why a connector cannot run.
+#[derive(Debug, thiserror::Error)]
+pub enum ConnectorError {
+    #[error("{key}: {reason}")]
+    Config { key: String, reason: String },
+    #[error("{address} ({key}) is in use: set {key} to another port, e.g. {suggestion}")]
+    AddressInUse { key: String, address: String, suggestion: String },
+    #[error("{platform} refused us: {reason}")]
+    Refused { platform: String, reason: String },
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// Why a part did not get through.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum DeliverError {
+    #[error("the platform asks to wait {0:?}")]
+    RetryAfter(Duration),
+    /// Nothing reached the platform: safe to try again.
+    #[error("not sent: {0}")]
+    NotSent(String),
+    /// It may or may not have arrived (the answer was lost): trying again may double it.
+    #[error("outcome unknown: {0}")]
+    Unknown(String),
+    /// Will never succeed (blocked by the user, chat deleted).
+    #[error("refused for good: {0}")]
+    Permanent(String),
+}

@@ -1,0 +1,161 @@
+//! The seam behind which a language model answers.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use serde::{Deserialize, Serialize};
+
+use crate::ids::{ConversationKey, Language};
+
+/// Turns chat messages into text. Implemented by `core/engine` and, over HTTP, by remote servers.
+#[async_trait]
+pub trait Generator: Send + Sync {
+    /// What is served; `None` while it is still loading or after it failed to load.
+    fn model(&self) -> Option<ModelInfo>;
+
+    /// How many tokens these messages take with the model's own chat template, generation prompt included.
+    ///
+    /// # Errors
+    /// [`GenerateError::NotReady`] until the model is loaded.
+    fn count_tokens(&self, messages: &[ChatMessage]) -> Result<usize, GenerateError>;
+
+    /// Queues a request. The answer comes from [`Generation::next`]; dropping the generation cancels it
+    /// within one token.
+    ///
+    /// # Errors
+    /// [`GenerateError::Busy`] at once when the queue is full, rather than after a long wait.
+    async fn generate(&self, request: GenerateRequest) -> Result<Box<dyn Generation>, GenerateError>;
+}
+
+/// One running or queued generation. Dropping it cancels it.
+#[async_trait]
+pub trait Generation: Send {
+    /// The next event; `None` after [`GenerationEvent::Finished`]. Cancel-safe.
+    async fn next(&mut self) -> Option<Result<GenerationEvent, GenerateError>>;
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum GenerationEvent {
+    /// Others are before this one; sent again whenever the position changes. 1 is next.
+    Queued { position: usize },
+    /// The prompt is being read.
+    Started,
+    /// More text, always whole characters, never a stop string or a special token.
+    Text(String),
+    /// The last event.
+    Finished { reason: FinishReason, prompt_tokens: usize, generated_tokens: usize, prompt_time: Duration, generate_time: Duration },
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum FinishReason {
+    /// The model ended its answer or a stop string came.
+    Stop,
+    /// `max_tokens` or the context's end.
+    Length,
+    /// The deadline passed.
+    Deadline,
+}
+
+#[derive(Debug, Clone)]
+pub struct GenerateRequest {
+    pub conversation: ConversationKey,
+    pub messages: Vec<ChatMessage>,
+    pub sampling: Sampling,
+    pub max_tokens: usize,
+    pub priority: Priority,
+    /// Counted from admission; the generation ends with [`FinishReason::Deadline`].
+    pub deadline: Duration,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
+pub enum Priority {
+    /// Plugins and jobs.
+    Background,
+    #[default]
+    Patient,
+    Staff,
+}
+
+/// One message of a chat template.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ChatMessage {
+    pub role: ChatRole,
+    pub content: String,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ChatRole {
+    System,
+    User,
+    Assistant,
+}
+
+/// How the next token is drawn; the order of the steps is transformers': penalties, temperature,
+/// top-k, top-p, min-p.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Sampling {
+    /// 0 takes the most likely token always.
+    pub temperature: f32,
+    /// 0 switches it off.
+    pub top_k: usize,
+    /// 1 switches it off.
+    pub top_p: f32,
+    /// 0 switches it off.
+    pub min_p: f32,
+    /// 1 switches it off; over prompt and answer, as in transformers.
+    pub repetition_penalty: f32,
+    /// The same seed, prompt and model give the same answer; none draws a fresh one.
+    pub seed: Option<u64>,
+    /// Generation ends before any of these.
+    pub stop: Vec<String>,
+}
+
+impl Default for Sampling {
+    fn default() -> Self {
+        Self { temperature: 0.2, top_k: 40, top_p: 0.9, min_p: 0.0, repetition_penalty: 1.1, seed: None, stop: Vec::new() }
+    }
+}
+
+/// What is known of the model that answers.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ModelInfo {
+    /// e.g. `SmolLM2-135M-Instruct Q4_1`.
+    pub name: String,
+    /// GGUF's `general.architecture`.
+    pub architecture: String,
+    pub parameters: u64,
+    /// Tokens of prompt and answer together.
+    pub context_length: usize,
+    /// Hex sha256 of the file, where known.
+    pub sha256: Option<String>,
+    /// The languages it may be asked in, from the config.
+    pub languages: Vec<Language>,
+    pub answer_mode: AnswerMode,
+}
+
+/// How far a model is trusted with medicine.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum AnswerMode {
+    /// Only what the passages say: reworded by the model, or the passages themselves.
+    Grounded,
+    /// The model may speak from its own knowledge too.
+    Free,
+}
+
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum GenerateError {
+    #[error("the model is not loaded yet")]
+    NotReady,
+    #[error("the model could not be loaded: {reason}")]
+    Unavailable { reason: String },
+    #[error("{queued} requests are waiting already")]
+    Busy { queued: usize },
+    #[error("the prompt takes {tokens} tokens, the model reads {limit}")]
+    PromptTooLong { tokens: usize, limit: usize },
+    #[error("generation failed: {0}")]
+    Failed(String),
+}

@@ -1,0 +1,36 @@
+//! The words and traits that all parts of Bedside share.
+//!
+//! This crate holds no implementation and no async runtime, so that synchronous crates
+//! (`core/triage`, `core/model`) may use its words too.
+//!
+//! A message's way, with the types on its arrows:
+//! [`Update`] → [`Intake`] → [`Store`] → [`Prompt`] → [`Generator`] → [`Part`] → [`Connector`].
+#![forbid(unsafe_code)]
+
+pub mod connector;
+pub mod generator;
+pub mod ids;
+pub mod part;
+pub mod plugins;
+pub mod prompt;
+pub mod store;
+pub mod triage;
+pub mod update;
+
+pub use connector::{Capabilities, Connector, ConnectorError, DeliverError, Intake, LengthUnit};
+pub use generator::{
+    AnswerMode, ChatMessage, ChatRole, FinishReason, GenerateError, GenerateRequest, Generation,
+    GenerationEvent, Generator, ModelInfo, Priority, Sampling,
+};
+pub use ids::{ConversationKey, InboxSeq, Language, PartId, PlatformMessageId};
+pub use part::{Citation, Part, PartKind, QuickReply};
+pub use plugins::{
+    AnswerVerdict, Augmented, CommandInfo, MessageFacts, MessageVerdict, PluginNote, PluginStatus, Plugins,
+};
+pub use prompt::{Passage, Prompt, PromptText};
+pub use store::{
+    ConversationSettings, ConversationState, Cursor, FinishedTurn, InboxItem, OutboxItem, Receipt, Said, SendOutcome,
+    Store, StoreError, TranscriptEntry, Turn, TurnRole, TurnState,
+};
+pub use triage::Disposition;
+pub use update::{Update, UpdateKind};

@@ -1,0 +1,66 @@
+//! What a platform delivers.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use crate::ids::{ConversationKey, Language};
+
+/// One thing that happened in a chat, as its connector normalised it.
+#[derive(Clone, Serialize, Deserialize)]
+pub struct Update {
+    pub platform: String,
+    /// Which of our bots on that platform.
+    pub bot: String,
+    /// The platform's own id of this update: (platform, bot, external_id) is accepted once.
+    pub external_id: String,
+    pub conversation: ConversationKey,
+    /// The sender's numeric or opaque id; never a display name.
+    pub sender: String,
+    /// What the platform says of the user's interface language.
+    pub language_hint: Option<Language>,
+    pub kind: UpdateKind,
+}
+
+/// What happened.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "kebab-case")]
+pub enum UpdateKind {
+    /// Text that the patient wrote (a command too), or the recognised text of a voice message.
+    Text { text: String },
+    /// A quick reply or button; `data` is what [`crate::QuickReply::data`] held.
+    Choice { data: String },
+    /// The patient opened the chat for the first time.
+    Joined,
+    /// Something the bot cannot read (picture, sticker, file).
+    Unreadable { what: String },
+}
+
+impl Update {
+    /// The words to read, if there are any: a choice is read as if it had been typed.
+    #[must_use]
+    pub fn text(&self) -> Option<&str> {
+        match &self.kind {
+            UpdateKind::Text { text } => Some(text),
+            UpdateKind::Choice { data } => Some(data),
+            UpdateKind::Joined | UpdateKind::Unreadable { .. } => None,
+        }
+    }
+}
+
+impl fmt::Debug for Update {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Update").field("platform", &self.platform).field("kind", &self.kind).finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for UpdateKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Text { text } => write!(f, "Text([phi len={}])", text.len()),
+            Self::Choice { .. } => write!(f, "Choice"),
+            Self::Joined => write!(f, "Joined"),
+            Self::Unreadable { what } => write!(f, "Unreadable({what})"),
+        }
+    }
+}
