@@ -1,1 +1,29 @@
+//! From a GGUF file to the next token: where a model comes from, its tokenizer and chat template, the
+//! decoder and the sampler. Synchronous; `core/engine` serves it to many conversations.
+//!
+//! ```text
+//! ModelSource → pull → GgufFile → Model { Tokenizer, ChatTemplate, Decoder } → Sampler → StopMatcher
+//! ```
 
+pub mod decoder;
+pub mod gguf;
+mod kernels;
+pub mod model;
+pub mod pull;
+pub mod sampler;
+pub mod source;
+pub mod stop;
+pub mod template;
+#[cfg(any(test, feature = "testing"))]
+pub mod testing;
+pub mod tokenizer;
+
+pub use decoder::{Decoder, DecoderError, Session};
+pub use gguf::{GgufError, GgufFile};
+pub use model::{Model, ModelError, ModelFacts};
+pub use pull::{NoProgress, Progress, PullError, pull};
+pub use sampler::Sampler;
+pub use source::{ModelSource, SourceError};
+pub use stop::StopMatcher;
+pub use template::{ChatTemplate, TemplateError};
+pub use tokenizer::{TextStream, Tokenizer, TokenizerError};

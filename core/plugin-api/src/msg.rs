@@ -30,7 +30,7 @@ pub struct Message {
 
 /// Answer of `on_message`.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "verdict", content = "text", rename_all = "snake_case")]
+#[serde(tag = "verdict", content = "text", rename_all = "snake_case", try_from = "Word")]
 pub enum Verdict {
     #[default]
     Continue,
@@ -39,7 +39,6 @@ pub enum Verdict {
     /// A person shall take over; the text says why, for staff.
     Handoff(String),
     /// A word this side does not know: treated as `Continue`.
-    #[serde(other)]
     Unknown,
 }
 
@@ -104,7 +103,7 @@ pub struct Answer {
 
 /// Answer of `on_answer`.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "verdict", content = "text", rename_all = "snake_case")]
+#[serde(tag = "verdict", content = "text", rename_all = "snake_case", try_from = "Word")]
 pub enum AnswerVerdict {
     #[default]
     Pass,
@@ -114,8 +113,51 @@ pub enum AnswerVerdict {
     /// The answer must not leave; the text says why, for the log (no patient text).
     Withhold(String),
     /// A word this side does not know: treated as `Pass`.
-    #[serde(other)]
     Unknown,
+}
+
+/// A verdict as it stands in JSON. `#[serde(other)]` would refuse unknown words that come with a text.
+#[derive(Deserialize)]
+struct Word {
+    verdict: String,
+    #[serde(default)]
+    text: serde_json::Value,
+}
+
+impl Word {
+    fn text(self) -> Result<String, &'static str> {
+        match self.text {
+            serde_json::Value::String(text) => Ok(text),
+            _ => Err("this verdict needs a text"),
+        }
+    }
+}
+
+impl TryFrom<Word> for Verdict {
+    type Error = &'static str;
+
+    fn try_from(word: Word) -> Result<Self, Self::Error> {
+        Ok(match word.verdict.as_str() {
+            "continue" => Self::Continue,
+            "reply" => Self::Reply(word.text()?),
+            "handoff" => Self::Handoff(word.text()?),
+            _ => Self::Unknown,
+        })
+    }
+}
+
+impl TryFrom<Word> for AnswerVerdict {
+    type Error = &'static str;
+
+    fn try_from(word: Word) -> Result<Self, Self::Error> {
+        Ok(match word.verdict.as_str() {
+            "pass" => Self::Pass,
+            "append" => Self::Append(word.text()?),
+            "replace" => Self::Replace(word.text()?),
+            "withhold" => Self::Withhold(word.text()?),
+            _ => Self::Unknown,
+        })
+    }
 }
 
 /// Answer of `describe`; must agree with the manifest.
@@ -183,4 +225,162 @@ pub enum LogLevel {
     Warn = 2,
     Info = 3,
     Debug = 4,
+}
+
+impl LogLevel {
+    /// Reads the number that crosses; unknown ones are the quietest.
+    #[must_use]
+    pub fn from_number(number: u32) -> Self {
+        match number {
+            1 => Self::Error,
+            2 => Self::Warn,
+            3 => Self::Info,
+            _ => Self::Debug,
+        }
+    }
+
+    /// `error`, `warn`, `info` or `debug`.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Error => "error",
+            Self::Warn => "warn",
+            Self::Info => "info",
+            Self::Debug => "debug",
+        }
+    }
+}
+
+/// What a plugin is made with.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Setup {
+    /// The plugin's id, as in the manifest.
+    pub id: String,
+    pub package_dir: String,
+    pub data_dir: Option<String>,
+    /// The plugin's own settings, a table.
+    pub config: serde_json::Value,
+}
+
+/// Of `storage.get`, `storage.delete` and, as a prefix, `storage.list`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct StorageKey {
+    pub key: String,
+}
+
+/// Of `storage.put`.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct StorageEntry {
+    pub key: String,
+    pub value: serde_json::Value,
+}
+
+/// Of `audit.note`; no patient text.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct AuditNote {
+    /// What was done, e.g. `index.rebuild`.
+    pub action: String,
+    /// To what, e.g. a file's name.
+    pub target: String,
+    pub detail: String,
+}
+
+/// Of `generate`.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct GenerateRequest {
+    pub messages: Vec<ChatTurn>,
+    /// How long the answer may become, in tokens; 0 takes the bot's own limit for plugins.
+    pub max_tokens: usize,
+    /// 0, the default, gives the same answer every time.
+    pub temperature: f32,
+}
+
+/// One message for the language model.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct ChatTurn {
+    /// `system`, `user` or `assistant`.
+    pub role: String,
+    pub content: String,
+}
+
+/// What `generate` answers.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Generated {
+    pub text: String,
+    /// `stop`, `length` or `deadline`.
+    pub finish: String,
+}
+
+/// Of `job.progress`.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct JobProgress {
+    pub id: String,
+    /// From 0 to 1.
+    pub done: f32,
+    /// What is being done, for people.
+    pub what: String,
+}
+
+/// What `job.progress` answers.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum JobControl {
+    #[default]
+    Continue,
+    /// Clean up and return soon; the process is ended after a while.
+    Cancel,
+    /// A word this side does not know: treated as `Continue`.
+    #[serde(other)]
+    Unknown,
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{from_str, to_string};
+
+    use super::{AnswerVerdict, JobControl, Message, Verdict};
+
+    #[test]
+    fn verdicts_read_as_they_were_written() {
+        let check = |verdict: Verdict, json: &str| {
+            assert_eq!(to_string(&verdict).unwrap(), json);
+            assert_eq!(from_str::<Verdict>(json).unwrap(), verdict);
+        };
+        check(Verdict::Continue, r#"{"verdict":"continue"}"#);
+        check(Verdict::Reply("你好".into()), r#"{"verdict":"reply","text":"你好"}"#);
+        check(Verdict::Handoff("asks for staff".into()), r#"{"verdict":"handoff","text":"asks for staff"}"#);
+    }
+
+    #[test]
+    fn answer_verdicts_read_as_they_were_written() {
+        let all = ["a", "r", "w"].map(str::to_owned);
+        let [append, replace, withhold] = all;
+        for verdict in [
+            AnswerVerdict::Pass,
+            AnswerVerdict::Append(append),
+            AnswerVerdict::Replace(replace),
+            AnswerVerdict::Withhold(withhold),
+        ] {
+            assert_eq!(from_str::<AnswerVerdict>(&to_string(&verdict).unwrap()).unwrap(), verdict);
+        }
+        assert!(from_str::<AnswerVerdict>(r#"{"verdict":"replace"}"#).is_err());
+    }
+
+    #[test]
+    fn words_of_later_versions_do_no_harm() {
+        assert_eq!(from_str::<Verdict>(r#"{"verdict":"postpone"}"#).unwrap(), Verdict::Unknown);
+        assert_eq!(from_str::<Verdict>(r#"{"verdict":"postpone","text":"1 h"}"#).unwrap(), Verdict::Unknown);
+        assert_eq!(from_str::<AnswerVerdict>(r#"{"verdict":"x","text":{"a":1}}"#).unwrap(), AnswerVerdict::Unknown);
+        assert_eq!(from_str::<JobControl>(r#""pause""#).unwrap(), JobControl::Unknown);
+        let message: Message = from_str(r#"{"text":"hi","mood":"fine"}"#).unwrap();
+        assert_eq!(message.text, "hi");
+    }
 }

@@ -1,1 +1,28 @@
+//! A message's way through the bot: intake, gates, lanes, hooks, prompt, commands, consent, delivery.
+//!
+//! [`Bot`] owns the way; what stands behind store, generator, plugins and connectors is wired by the
+//! binary. Nothing here knows a platform by name.
+#![forbid(unsafe_code)]
 
+mod answer;
+mod bot;
+mod commands;
+mod config;
+mod consent;
+mod delivery;
+mod grounding;
+mod lanes;
+mod live;
+mod prompt;
+mod sentences;
+mod split;
+mod turn;
+mod urgent;
+mod words;
+
+pub use answer::{AnswerReport, Timings};
+pub use bot::{Bot, BotParts, Question};
+pub use config::{AiLabel, RuntimeConfig};
+pub use split::split_text;
+pub use urgent::emergency_part;
+pub use words::{Variable, say, say_with};

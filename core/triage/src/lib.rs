@@ -1,1 +1,32 @@
+//! The safety rules: what a message says is wrong, how urgent that is, and where to go.
+//!
+//! [`Rules::assess`] is called on each message before any model. It does no I/O, needs no async runtime and
+//! takes well under a millisecond. All medical content is data (`data/*.toml`); a hospital adds its own with
+//! [`Rules::with_additions`], which can raise urgency but never take a built-in red flag away.
+//!
+//! The way of a text: [`normal_text`] (one spelling, offsets kept) → [`lexicon`] (mentions of findings) →
+//! [`context`] (negated? someone else's? long ago? only asked about?) → [`facts`] (age, durations, vital
+//! signs) → [`condition`] (red flags and rules) → [`Assessment`].
+#![forbid(unsafe_code)]
 
+mod assessment;
+mod bundle;
+mod condition;
+mod context;
+mod data;
+mod departments;
+mod error;
+mod evidence;
+mod facts;
+mod lexicon;
+mod measurements;
+mod normal_text;
+mod notice;
+mod numerals;
+mod output_gate;
+mod rules;
+
+pub use assessment::{Assessment, EmergencyContacts, Finding, FindingStatus, PatientFacts, RedFlag, Sex};
+pub use error::RulesError;
+pub use output_gate::{OutputGate, OutputVerdict};
+pub use rules::Rules;

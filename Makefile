@@ -1,0 +1,48 @@
+# The one entry for people and CI. `make help` lists the targets.
+SHELL := bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+
+CARGO ?= cargo
+OUT := target/release
+PLUGINS := hello triage knowledge
+
+.PHONY: help build run test lint fmt bench dist setup setup-build setup-test screenshot
+
+help: ## What there is
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+build: setup-build ## Build the bot and its plugins: target/release/bedside and all it needs
+	$(CARGO) build --release --locked
+	@scripts/stage-plugins.sh $(OUT) $(PLUGINS)
+
+run: build ## Fetch the default model once, start the bot, print the address
+	$(OUT)/bedside model pull
+	$(OUT)/bedside run
+
+test: setup ## Set up what the tests need and run all of them
+	scripts/test.sh
+
+lint: setup-build ## Format, clippy, docs, licences
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy --release --locked --workspace --all-targets -- -D warnings
+
+bench: build ## Figures of README.md: start, memory, time to first token, tokens/s
+	scripts/bench.sh
+
+screenshot: setup build ## Take docs/page.png from the real page
+	scripts/screenshot.sh
+
+dist: setup-build ## A tarball of the optimised build in target/dist
+	scripts/dist.sh $(PLUGINS)
+
+fmt: ## Format the code
+	$(CARGO) fmt --all
+
+setup: setup-build setup-test
+
+setup-build:
+	@scripts/setup.sh build
+
+setup-test:
+	@scripts/setup.sh test

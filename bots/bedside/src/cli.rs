@@ -1,0 +1,96 @@
+//! The command line; its help texts are the manual.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+/// A private medical chat bot that a hospital runs on its own machines.
+#[derive(Debug, Parser)]
+#[command(name = "bedside", version)]
+pub(crate) struct Cli {
+    /// The configuration; without it everything has its default.
+    #[arg(long, global = true, env = "BEDSIDE_CONFIG", value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    #[command(subcommand)]
+    pub command: Option<Command>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Start all that the config enables (the default).
+    Run,
+    /// Talk to the bot in this terminal.
+    Chat,
+    /// Ask one question through the whole pipeline; nothing is kept.
+    Ask(AskArguments),
+    /// Say how urgent something is and which department it belongs to, without the model.
+    Triage(TriageArguments),
+    /// Fetch and list models.
+    #[command(subcommand)]
+    Model(ModelCommand),
+    /// Search and check the knowledge base.
+    Knowledge(PluginArguments),
+    /// See the installed plugins.
+    #[command(subcommand)]
+    Plugin(PluginCommand),
+    /// Check the configuration without starting anything.
+    CheckConfig,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct AskArguments {
+    /// Print one JSON object.
+    #[arg(long)]
+    pub json: bool,
+    /// `en` or `zh`; told by the text otherwise.
+    #[arg(long, value_name = "L")]
+    pub lang: Option<String>,
+    /// The department that is asked.
+    #[arg(long, value_name = "D")]
+    pub department: Option<String>,
+    /// The question.
+    pub text: String,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct TriageArguments {
+    /// Read one JSON object a line from standard input, {"id","text","age"?,"sex"?,"departments"?}, and write one
+    /// a line.
+    #[arg(long)]
+    pub jsonl: bool,
+    /// The words to assess; standard input otherwise.
+    pub text: Option<String>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum ModelCommand {
+    /// Fetch the configured model, or SOURCE: `default`, a file, `hf:OWNER/REPO/FILE.gguf` or an https address.
+    Pull { source: Option<String> },
+    /// List the model files in the data directory.
+    List {
+        /// Print one JSON array.
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+/// Words that are handed to the plugin as they are.
+#[derive(Debug, Args)]
+pub(crate) struct PluginArguments {
+    /// Print JSON.
+    #[arg(long)]
+    pub json: bool,
+    /// e.g. `search TEXT`, `stats`, `lint`.
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true, required = true)]
+    pub words: Vec<String>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum PluginCommand {
+    /// One line a plugin: id, version, state, where it runs, sandbox.
+    List {
+        /// Print one JSON array.
+        #[arg(long)]
+        json: bool,
+    },
+}

@@ -1,0 +1,56 @@
+//! One module a subcommand.
+
+use std::{path::PathBuf, process::ExitCode};
+
+use tracing_subscriber::EnvFilter;
+
+use crate::{
+    cli::{Cli, Command, ModelCommand, PluginCommand},
+    config::{Config, ConfigError},
+};
+
+mod ask;
+mod chat;
+mod check_config;
+mod model;
+mod plugin;
+mod run;
+mod triage;
+
+pub(crate) fn run(cli: Cli) -> anyhow::Result<ExitCode> {
+    let config = Config::load(cli.config.as_deref())?;
+    let command = cli.command.unwrap_or(Command::Run);
+    // Commands whose output is the point stay quiet unless something is wrong.
+    let quiet = !matches!(command, Command::Run);
+    start_log(&config, quiet)?;
+    match command {
+        Command::Run => run::run(config),
+        Command::Chat => chat::run(config),
+        Command::Ask(arguments) => ask::run(config, &arguments),
+        Command::Triage(arguments) => triage::run(&config, &arguments),
+        Command::Model(ModelCommand::Pull { source }) => model::pull(&config, source.as_deref()),
+        Command::Model(ModelCommand::List { json }) => model::list(&config, json),
+        Command::Knowledge(arguments) => plugin::command(config, "bedside.knowledge", "knowledge", &arguments),
+        Command::Plugin(PluginCommand::List { json }) => plugin::list(config, json),
+        Command::CheckConfig => check_config::run(config, cli.config.as_deref()),
+    }
+}
+
+fn start_log(config: &Config, quiet: bool) -> anyhow::Result<()> {
+    let level = if quiet && config.log.level == "info" { "warn" } else { &config.log.level };
+    let filter =
+        EnvFilter::try_new(level).map_err(|error| ConfigError::new(format!("log.level: {level:?}: {error}")))?;
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(true).init();
+    Ok(())
+}
+
+/// The data directory, made if it is not there, readable by its owner only.
+fn make_data_dir(config: &Config) -> anyhow::Result<PathBuf> {
+    use std::os::unix::fs::DirBuilderExt as _;
+
+    let dir = config.data_dir()?;
+    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(&dir).map_err(|error| {
+        anyhow::anyhow!("data_dir: {} cannot be made: {error}; set data_dir or BEDSIDE_DATA_DIR", dir.display())
+    })?;
+    Ok(dir)
+}

@@ -1,0 +1,60 @@
+//! `bedside plugin list` and the subcommands that belong to a plugin.
+
+use std::{process::ExitCode, sync::Arc};
+
+use anyhow::Context;
+use bedside_contract::Plugins as _;
+use bedside_plugin_host::PluginHost;
+use bedside_store::SqliteStore;
+
+use crate::{
+    cli::PluginArguments,
+    config::Config,
+    output::{complain, say},
+    wiring::start_plugins,
+};
+
+/// Hands `words` to a plugin's command.
+pub(crate) fn command(config: Config, plugin: &str, name: &str, arguments: &PluginArguments) -> anyhow::Result<ExitCode> {
+    let words = arguments.words.join(" ");
+    with_plugins(&config, async |host| match host.run_command(plugin, name, &words, arguments.json).await {
+        Ok(text) => {
+            say(&text);
+            ExitCode::SUCCESS
+        }
+        Err(words) => {
+            complain(&format!("bedside: {words}"));
+            ExitCode::FAILURE
+        }
+    })
+}
+
+pub(crate) fn list(config: Config, json: bool) -> anyhow::Result<ExitCode> {
+    with_plugins(&config, async |host| {
+        host.wait_started().await;
+        let rows = host.status();
+        if json {
+            say(&serde_json::json!(rows).to_string());
+        } else {
+            for row in rows {
+                let problem = row.last_problem.map(|it| format!("  ({it})")).unwrap_or_default();
+                say(&format!(
+                    "{:<24} {:<9} {:<12} {:<22} sandbox: {}{problem}",
+                    row.id, row.version, row.state, row.place, row.sandbox
+                ));
+            }
+        }
+        ExitCode::SUCCESS
+    })
+}
+
+fn with_plugins(config: &Config, work: impl AsyncFnOnce(&Arc<PluginHost>) -> ExitCode) -> anyhow::Result<ExitCode> {
+    let store = SqliteStore::open_temporary()?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("no async runtime")?;
+    runtime.block_on(async {
+        let host = start_plugins(config, &store, None)?;
+        let code = work(&host).await;
+        host.shutdown().await;
+        Ok(code)
+    })
+}

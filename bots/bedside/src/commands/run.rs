@@ -1,0 +1,65 @@
+//! `bedside run`: everything that the config enables, until a signal.
+
+use std::process::ExitCode;
+
+use anyhow::Context;
+use bedside_store::{DataDirLock, SqliteStore};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+
+use crate::{commands::make_data_dir, config::Config, output::say, wiring::Parts};
+
+pub(crate) fn run(config: Config) -> anyhow::Result<ExitCode> {
+    let data_dir = make_data_dir(&config)?;
+    let _lock = DataDirLock::acquire(&data_dir)?;
+    let store = SqliteStore::open(&data_dir.join("bedside.sqlite"))?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("no async runtime")?;
+    runtime.block_on(async {
+        let stop = stop_signal()?;
+        let parts = Parts::start(config, store, &data_dir)?;
+        let (connectors, lines) = parts.connectors()?;
+        let bot = parts.bot(connectors);
+        say("Bedside runs. Stop it with Ctrl-C.");
+        for line in lines {
+            say(&format!("  {line}"));
+        }
+        let model = tokio::spawn(report_model(std::sync::Arc::clone(&parts.engine)));
+        let ended = bot.run(stop).await;
+        model.abort();
+        parts.plugins.shutdown().await;
+        parts.store.close();
+        ended?;
+        Ok(ExitCode::SUCCESS)
+    })
+}
+
+async fn report_model(engine: std::sync::Arc<bedside_engine::Engine>) {
+    match engine.wait_ready().await {
+        Ok(model) => say(&format!("  model:     {}", model.name)),
+        Err(error) => say(&format!(
+            "  model:     none ({error})\n             Until it is there, answers are passages of the knowledge base. \
+             Fetch it with `bedside model pull`."
+        )),
+    }
+}
+
+/// Cancelled by SIGINT (Ctrl-C) or SIGTERM. A second one ends the process at once.
+pub(crate) fn stop_signal() -> anyhow::Result<CancellationToken> {
+    let stop = CancellationToken::new();
+    let mut interrupt = signal(SignalKind::interrupt()).context("cannot listen for SIGINT")?;
+    let mut terminate = signal(SignalKind::terminate()).context("cannot listen for SIGTERM")?;
+    let token = stop.clone();
+    tokio::spawn(async move {
+        for round in 0.. {
+            tokio::select! {
+                _ = interrupt.recv() => {}
+                _ = terminate.recv() => {}
+            }
+            if round > 0 {
+                std::process::exit(1);
+            }
+            token.cancel();
+        }
+    });
+    Ok(stop)
+}

@@ -1,0 +1,207 @@
+//! One file, `BEDSIDE_*` variables over it, and errors that name file, line, key and the nearest right key.
+
+use std::{
+    fmt,
+    path::{Path, PathBuf},
+};
+
+use bedside_engine::{EngineConfig, ModelConfig};
+use bedside_plugin_host::PluginsConfig;
+use bedside_runtime::RuntimeConfig;
+use bedside_telegram::TelegramConfig;
+use bedside_web::WebConfig;
+use figment::{
+    Figment,
+    error::Kind,
+    providers::{Env, Format, Toml},
+};
+use serde::Deserialize;
+
+/// The whole configuration. Each section's fields are documented where they live.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Config {
+    /// Where models, store and plugin data are kept.
+    pub data_dir: Option<PathBuf>,
+    pub bot: RuntimeConfig,
+    pub model: ModelConfig,
+    pub engine: EngineConfig,
+    pub plugins: PluginsConfig,
+    pub web: WebConfig,
+    pub telegram: TelegramConfig,
+    pub terminal: TerminalSection,
+    pub log: LogConfig,
+}
+
+/// `[terminal]`: `bedside chat`.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct TerminalSection {
+    /// Keep the lines typed in `bedside chat` for the arrow keys, in the data directory.
+    pub history: bool,
+}
+
+impl Default for TerminalSection {
+    fn default() -> Self {
+        Self { history: true }
+    }
+}
+
+/// `[log]`: what goes to standard error. Never what patients write.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct LogConfig {
+    /// `error`, `warn`, `info`, `debug`, or per part: `info,bedside_engine=debug`.
+    pub level: String,
+}
+
+impl Default for LogConfig {
+    fn default() -> Self {
+        Self { level: "info".to_owned() }
+    }
+}
+
+/// What is wrong with the configuration, and where.
+#[derive(Debug)]
+pub(crate) struct ConfigError {
+    problems: Vec<String>,
+}
+
+impl fmt::Display for ConfigError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.problems.join("\n         "))
+    }
+}
+
+impl std::error::Error for ConfigError {}
+
+impl ConfigError {
+    pub(crate) fn new(problem: impl Into<String>) -> Self {
+        Self { problems: vec![problem.into()] }
+    }
+}
+
+impl Config {
+    /// Reads `file`, or nothing, and the environment.
+    pub(crate) fn load(file: Option<&Path>) -> Result<Self, ConfigError> {
+        let text = match file {
+            None => String::new(),
+            Some(path) => std::fs::read_to_string(path)
+                .map_err(|error| ConfigError::new(format!("{}: cannot be read: {error}", path.display())))?,
+        };
+        // Variables of this program, its tests and its Makefile that are no keys have no double underscore.
+        let environment = Env::prefixed("BEDSIDE_").filter(|key| key.as_str().contains("__")).split("__");
+        let data_dir = Env::prefixed("BEDSIDE_").only(&["DATA_DIR"]);
+        Figment::new().merge(Toml::string(&text)).merge(environment).merge(data_dir).extract().map_err(|error| {
+            ConfigError { problems: error.into_iter().map(|it| describe(&it, file, &text)).collect() }
+        })
+    }
+
+    /// Where models, store and plugin data are kept.
+    pub(crate) fn data_dir(&self) -> Result<PathBuf, ConfigError> {
+        if let Some(dir) = &self.data_dir {
+            return Ok(dir.clone());
+        }
+        let home = || std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".local/share"));
+        let base = std::env::var_os("XDG_DATA_HOME").map(PathBuf::from).filter(|it| it.is_absolute()).or_else(home);
+        base.map(|it| it.join("bedside"))
+            .ok_or_else(|| ConfigError::new("data_dir: set it, or BEDSIDE_DATA_DIR: there is no home directory"))
+    }
+}
+
+fn describe(error: &figment::Error, file: Option<&Path>, text: &str) -> String {
+    let mut path = error.path.clone();
+    let from_file = error.metadata.as_ref().is_none_or(|it| !it.name.contains("environment"));
+    let reason = match &error.kind {
+        Kind::UnknownField(name, known) => {
+            if path.last() != Some(name) {
+                path.push(name.clone());
+            }
+            format!("there is no such key{}", nearest(name, known))
+        }
+        Kind::UnknownVariant(name, known) => {
+            format!("{name:?} is not one of {}{}", known.join(", "), nearest(name, known))
+        }
+        Kind::InvalidType(found, expected) => format!("expected {expected}, found {found}"),
+        Kind::InvalidValue(found, expected) => format!("expected {expected}, found {found}"),
+        other => other.to_string(),
+    };
+    let key = path.join(".");
+    if !from_file {
+        return format!("BEDSIDE_{} (environment): {reason}", path.join("__").to_uppercase());
+    }
+    let place = match (file, line_of(&path, text)) {
+        (Some(file), Some(line)) => format!("{}:{line}: ", file.display()),
+        (Some(file), None) => format!("{}: ", file.display()),
+        (None, _) => String::new(),
+    };
+    if key.is_empty() { format!("{place}{reason}") } else { format!("{place}{key}: {reason}") }
+}
+
+fn nearest(name: &str, known: &[&str]) -> String {
+    let near = known.iter().map(|it| (strsim::damerau_levenshtein(name, it), it)).min();
+    match near {
+        Some((distance, near)) if distance <= name.chars().count().max(4) / 2 => format!("; did you mean {near:?}?"),
+        _ => format!("; known here: {}", known.join(", ")),
+    }
+}
+
+/// The line on which a key stands: its table's header is looked for first.
+fn line_of(path: &[String], text: &str) -> Option<usize> {
+    let (key, tables) = path.split_last()?;
+    let mut table = String::new();
+    let wanted = tables.join(".");
+    let mut header = None;
+    for (number, line) in text.lines().enumerate() {
+        let line = line.trim();
+        if let Some(name) = line.strip_prefix('[') {
+            table = name.trim_end_matches(']').trim().to_owned();
+            if table == path.join(".") {
+                header = Some(number + 1);
+            }
+        } else if table == wanted && line.split('=').next().is_some_and(|it| it.trim() == key) {
+            return Some(number + 1);
+        }
+    }
+    header
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::Config;
+
+    fn problem(text: &str) -> String {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("bedside.toml");
+        std::fs::write(&file, text).unwrap();
+        Config::load(Some(&file)).unwrap_err().to_string().replace(&format!("{}/", dir.path().display()), "")
+    }
+
+    #[test]
+    fn errors_name_file_line_key_and_the_nearest_right_name() {
+        let cases = [
+            ("[web]\nlisen = \"127.0.0.1:80\"", "bedside.toml:2: web.lisen: there is no such key; did you mean \"listen\"?"),
+            ("[weeb]\nlisten = \"127.0.0.1:80\"", "bedside.toml:1: weeb: there is no such key; did you mean \"web\"?"),
+            ("\n[bot]\n\nprompt_tokens = \"many\"", "bedside.toml:4: bot.prompt_tokens: expected usize, found string \"many\""),
+            ("[bot]\nai_label = \"of\"", "did you mean \"off\"?"),
+        ];
+        for (text, expected) in cases {
+            let problem = problem(text);
+            assert!(problem.contains(expected), "{problem}");
+        }
+        assert!(problem("[web").contains("bedside.toml"));
+    }
+
+    #[test]
+    fn the_example_configuration_holds_every_default() {
+        let example = concat!(env!("CARGO_MANIFEST_DIR"), "/../../configs/bedside.toml");
+        let config = Config::load(Some(Path::new(example))).unwrap();
+        assert_eq!(config.bot, Config::default().bot);
+        assert_eq!(config.web, Config::default().web);
+        assert_eq!(format!("{:?}", config.model), format!("{:?}", Config::default().model));
+        assert_eq!(format!("{:?}", config.engine), format!("{:?}", Config::default().engine));
+        assert_eq!(format!("{:?}", config.plugins), format!("{:?}", Config::default().plugins));
+    }
+}

@@ -1,0 +1,110 @@
+//! Puts the parts together. Nobody else knows which implementation stands behind a trait.
+
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use anyhow::Context;
+use bedside_contract::{Connector, Generator, ModelInfo, Plugins, Store};
+use bedside_engine::Engine;
+use bedside_plugin_host::PluginHost;
+use bedside_runtime::{Bot, BotParts};
+use bedside_store::SqliteStore;
+use bedside_telegram::TelegramContext;
+use bedside_triage::Rules;
+use bedside_web::WebContext;
+
+use crate::config::{Config, ConfigError};
+
+/// The parts that every way of running needs.
+pub(crate) struct Parts {
+    pub config: Config,
+    pub store: Arc<SqliteStore>,
+    pub plugins: Arc<PluginHost>,
+    pub engine: Arc<Engine>,
+    pub rules: &'static Rules,
+}
+
+impl Parts {
+    /// Starts plugins and engine in the background; neither is waited for. Call within a tokio runtime.
+    pub(crate) fn start(config: Config, store: Arc<SqliteStore>, data_dir: &Path) -> anyhow::Result<Self> {
+        let rules = rules(&config)?;
+        let engine = Engine::start(config.engine.clone(), config.model.clone(), &models_dir(data_dir));
+        let plugins = start_plugins(&config, &store, Some(Arc::clone(&engine) as Arc<dyn Generator>))?;
+        Ok(Self { config, store, plugins, engine, rules })
+    }
+
+    /// A bot with these connectors.
+    pub(crate) fn bot(&self, connectors: Vec<Arc<dyn Connector>>) -> Bot {
+        Bot::new(BotParts {
+            config: self.config.bot.clone(),
+            store: Arc::clone(&self.store) as Arc<dyn Store>,
+            generator: Arc::clone(&self.engine) as Arc<dyn Generator>,
+            plugins: Arc::clone(&self.plugins) as Arc<dyn Plugins>,
+            rules: self.rules,
+            sampling: self.config.model.sampling.clone(),
+            connectors,
+        })
+    }
+
+    /// The connectors that the config enables, and what to print about them.
+    pub(crate) fn connectors(&self) -> anyhow::Result<(Vec<Arc<dyn Connector>>, Vec<String>)> {
+        let mut connectors: Vec<Arc<dyn Connector>> = Vec::new();
+        let mut lines = Vec::new();
+        if self.config.web.enabled {
+            let engine = Arc::clone(&self.engine);
+            let web = self.config.web.clone().build(WebContext {
+                store: Arc::clone(&self.store) as Arc<dyn Store>,
+                plugins: Some(Arc::clone(&self.plugins) as Arc<dyn Plugins>),
+                ready: Arc::new(move || readiness(engine.model().as_ref())),
+                hospital_name: self.config.bot.hospital.clone(),
+            })?;
+            lines.push(format!("web page:  http://{}", web.local_address()));
+            connectors.push(Arc::new(web));
+        }
+        if self.config.telegram.enabled {
+            let store = Arc::clone(&self.store) as Arc<dyn Store>;
+            connectors.push(Arc::new(self.config.telegram.clone().build(TelegramContext { store })?));
+            lines.push("telegram:  polling".to_owned());
+        }
+        if connectors.is_empty() {
+            let reason = "no connector is enabled: set web.enabled or telegram.enabled to true";
+            return Err(ConfigError::new(reason).into());
+        }
+        Ok((connectors, lines))
+    }
+}
+
+fn readiness(model: Option<&ModelInfo>) -> serde_json::Value {
+    serde_json::json!({ "ready": model.is_some(), "model": model.map(|it| it.name.clone()) })
+}
+
+/// The safety rules, with the hospital's own additions.
+pub(crate) fn rules(config: &Config) -> anyhow::Result<&'static Rules> {
+    let Some(file) = &config.bot.triage_additions else { return Ok(Rules::builtin()) };
+    let text = std::fs::read_to_string(file)
+        .map_err(|error| ConfigError::new(format!("bot.triage_additions: {}: {error}", file.display())))?;
+    let rules = Rules::with_additions(&text, &file.display().to_string())
+        .map_err(|error| ConfigError::new(format!("bot.triage_additions: {error}")))?;
+    // Read once per process and needed until its end.
+    Ok(Box::leak(Box::new(rules)))
+}
+
+/// The plugins alone, for subcommands that belong to one.
+pub(crate) fn start_plugins(
+    config: &Config,
+    store: &Arc<SqliteStore>,
+    generator: Option<Arc<dyn Generator>>,
+) -> anyhow::Result<Arc<PluginHost>> {
+    let executable = std::env::current_exe().context("cannot tell where this program is")?;
+    let beside = executable.parent().map(Path::to_path_buf).unwrap_or_default();
+    let search = vec![beside.join("plugins")];
+    let runner = beside.join("bedside-plugin-runner");
+    let store = Arc::clone(store) as Arc<dyn Store>;
+    Ok(PluginHost::start(config.plugins.clone(), &search, &runner, store, generator))
+}
+
+pub(crate) fn models_dir(data_dir: &Path) -> PathBuf {
+    data_dir.join("models")
+}

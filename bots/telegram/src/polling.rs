@@ -1,0 +1,280 @@
+//! The polling loop: commit, then confirm.
+
+use std::time::{Duration, Instant};
+
+use bedside_contract::{ConnectorError, Cursor, Intake, Store, StoreError};
+use serde::Serialize;
+use serde_json::Value;
+use teloxide::{
+    ApiError, Bot, RequestError,
+    requests::{JsonRequest, Payload, Request, Requester},
+};
+
+use crate::{
+    PLATFORM,
+    failure::{describe, is_conflict, is_webhook_set},
+    groups::GroupNotices,
+    updates::{Batch, Identity, Mention},
+};
+
+const SHORTEST_WAIT: Duration = Duration::from_secs(1);
+const LONGEST_WAIT: Duration = Duration::from_secs(30);
+
+/// After a week without updates Telegram numbers them anew from a random start, possibly below our offset.
+/// Before that, polling goes on without one: Telegram then gives all that is unconfirmed, and the store
+/// knows what it has.
+const OFFSET_IS_GOOD_FOR: Duration = Duration::from_secs(6 * 24 * 3600);
+
+/// `getUpdates`, answered as JSON: see [`crate::updates`].
+#[derive(Clone, Serialize)]
+struct GetRawUpdates {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    offset: Option<i64>,
+    timeout: u64,
+    allowed_updates: [&'static str; 2],
+}
+
+impl Payload for GetRawUpdates {
+    type Output = Vec<Value>;
+    const NAME: &'static str = "GetUpdates";
+}
+
+pub(crate) struct Polling<'a> {
+    bot: &'a Bot,
+    polling_bot: &'a Bot,
+    poll_timeout: Duration,
+    store: &'a dyn Store,
+    intake: &'a dyn Intake,
+    notices: GroupNotices,
+}
+
+impl<'a> Polling<'a> {
+    pub(crate) fn new(
+        bot: &'a Bot,
+        polling_bot: &'a Bot,
+        poll_timeout: Duration,
+        store: &'a dyn Store,
+        intake: &'a dyn Intake,
+    ) -> Self {
+        Self {
+            bot,
+            polling_bot,
+            poll_timeout,
+            store,
+            intake,
+            notices: GroupNotices::default(),
+        }
+    }
+
+    /// Runs until it is dropped.
+    ///
+    /// # Errors
+    /// When the token is refused or the store is broken.
+    pub(crate) async fn run(&self) -> Result<(), ConnectorError> {
+        let identity = self.identity().await?;
+        tracing::info!(bot = %identity.id, username = identity.username, "telegram is polled");
+        let mut offset = self.stored_offset(&identity).await?;
+        let mut last_update = Instant::now();
+        let mut backoff = Backoff::default();
+        loop {
+            if last_update.elapsed() > OFFSET_IS_GOOD_FOR {
+                offset = None;
+            }
+            let updates = match self.poll(offset).await {
+                Ok(updates) => updates,
+                Err(error) => {
+                    self.after_failed_poll(&error, &mut backoff).await?;
+                    continue;
+                }
+            };
+            let batch = identity.read(updates);
+            let Some(next) = batch.next_offset else {
+                backoff.reset();
+                continue;
+            };
+            match self.commit(&identity, &batch, next).await {
+                Ok(()) => {}
+                Err(broken @ StoreError::Broken(_)) => return Err(broken.into()),
+                Err(error) => {
+                    let wait = backoff.next();
+                    tracing::error!(%error, ?wait, "updates were not stored, telegram keeps them");
+                    tokio::time::sleep(wait).await;
+                    continue;
+                }
+            }
+            backoff.reset();
+            offset = Some(next);
+            last_update = Instant::now();
+            self.after_commit(&identity, batch);
+        }
+    }
+
+    async fn identity(&self) -> Result<Identity, ConnectorError> {
+        let mut backoff = Backoff::default();
+        loop {
+            match self.bot.get_me().await {
+                Ok(me) => {
+                    let username = me.user.username.unwrap_or_default();
+                    return Ok(Identity {
+                        id: me.user.id,
+                        username,
+                    });
+                }
+                Err(RequestError::Api(ApiError::InvalidToken)) => return Err(refused()),
+                Err(error) => backoff.wait_after(&error).await,
+            }
+        }
+    }
+
+    async fn stored_offset(&self, identity: &Identity) -> Result<Option<i64>, ConnectorError> {
+        let stored = self.store.cursor(PLATFORM, &identity.id.to_string()).await?;
+        Ok(stored.and_then(|it| it.parse().ok()))
+    }
+
+    async fn poll(&self, offset: Option<i64>) -> Result<Vec<Value>, RequestError> {
+        let payload = GetRawUpdates {
+            offset,
+            timeout: self.poll_timeout.as_secs(),
+            allowed_updates: ["message", "callback_query"],
+        };
+        JsonRequest::new(self.polling_bot.clone(), payload).send().await
+    }
+
+    async fn commit(&self, identity: &Identity, batch: &Batch, next_offset: i64) -> Result<(), StoreError> {
+        if batch.skipped > 0 {
+            tracing::debug!(skipped = batch.skipped, "updates that are not for us");
+        }
+        let cursor = Cursor {
+            platform: PLATFORM.to_owned(),
+            bot: identity.id.to_string(),
+            value: next_offset.to_string(),
+        };
+        self.intake
+            .accept(batch.updates.clone(), Some(cursor))
+            .await
+            .map(drop)
+    }
+
+    /// Niceties that nothing waits for.
+    fn after_commit(&self, identity: &Identity, batch: Batch) {
+        for pressed in batch.pressed {
+            let bot = self.bot.clone();
+            tokio::spawn(async move {
+                if let Err(error) = bot.answer_callback_query(pressed).await {
+                    tracing::debug!(problem = describe(&error), "a pressed button was not confirmed");
+                }
+            });
+        }
+        for mention in batch.mentions {
+            self.answer_group(identity, mention);
+        }
+    }
+
+    fn answer_group(&self, identity: &Identity, mention: Mention) {
+        let Some(sentence) = self
+            .notices
+            .for_mention(mention, &identity.username, Instant::now())
+        else {
+            return;
+        };
+        let bot = self.bot.clone();
+        tokio::spawn(async move {
+            if let Err(error) = bot.send_message(mention.chat, sentence).await {
+                tracing::debug!(
+                    problem = describe(&error),
+                    "a group was not told to write in private"
+                );
+            }
+        });
+    }
+
+    async fn after_failed_poll(
+        &self,
+        error: &RequestError,
+        backoff: &mut Backoff,
+    ) -> Result<(), ConnectorError> {
+        if matches!(error, RequestError::Api(ApiError::InvalidToken)) {
+            return Err(refused());
+        }
+        if is_conflict(error) {
+            tracing::warn!(
+                "another instance polls with this token: stop it, or give this one a bot of its own"
+            );
+            tokio::time::sleep(LONGEST_WAIT).await;
+            return Ok(());
+        }
+        if is_webhook_set(error) {
+            tracing::warn!("a webhook was set for this bot; it is removed, since updates are polled");
+            if let Err(error) = self.bot.delete_webhook().await {
+                backoff.wait_after(&error).await;
+            }
+            return Ok(());
+        }
+        backoff.wait_after(error).await;
+        Ok(())
+    }
+}
+
+fn refused() -> ConnectorError {
+    ConnectorError::Refused {
+        platform: PLATFORM.to_owned(),
+        reason: "telegram refused the token: check telegram.token".to_owned(),
+    }
+}
+
+/// Waits that double from 1 to 30 s.
+#[derive(Debug, Default)]
+struct Backoff {
+    failures: u32,
+}
+
+impl Backoff {
+    fn next(&mut self) -> Duration {
+        let wait = SHORTEST_WAIT * 2_u32.pow(self.failures.min(5));
+        self.failures += 1;
+        wait.min(LONGEST_WAIT)
+    }
+
+    fn reset(&mut self) {
+        if self.failures > 0 {
+            tracing::info!("telegram answers again");
+        }
+        self.failures = 0;
+    }
+
+    async fn wait_after(&mut self, error: &RequestError) {
+        let wait = match error {
+            RequestError::RetryAfter(wait) => wait.duration(),
+            _ => self.next(),
+        };
+        // Long polls are cut now and then by what lies between: worth a line only when it goes on.
+        if self.failures > 1 {
+            tracing::warn!(
+                problem = describe(error),
+                ?wait,
+                "telegram cannot be polled, trying again"
+            );
+        } else {
+            tracing::debug!(
+                problem = describe(error),
+                ?wait,
+                "telegram cannot be polled, trying again"
+            );
+        }
+        tokio::time::sleep(wait).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Backoff;
+
+    #[test]
+    fn waits_double_up_to_half_a_minute() {
+        let mut backoff = Backoff::default();
+        let waits: Vec<u64> = (0..7).map(|_| backoff.next().as_secs()).collect();
+        assert_eq!(waits, [1, 2, 4, 8, 16, 30, 30]);
+        backoff.reset();
+        assert_eq!(backoff.next().as_secs(), 1);
+    }
+}

@@ -1,0 +1,134 @@
+use std::{
+    net::{SocketAddr, TcpListener},
+    sync::Arc,
+    time::Duration,
+};
+
+use async_trait::async_trait;
+use axum::{Router, serve::ListenerExt};
+use bedside_contract::{
+    Capabilities, Connector, ConnectorError, ConversationKey, DeliverError, InboxSeq, Intake, LengthUnit,
+    OutboxItem, PlatformMessageId,
+};
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    config::{WebConfig, WebContext, wrong},
+    guard::Hosts,
+    limits::RateLimit,
+    page::Page,
+    rooms::{Rooms, Signal},
+    server::{Server, router},
+    session::SessionCookies,
+};
+
+/// The chat page. Made by [`WebConfig::build`].
+pub struct WebConnector {
+    config: WebConfig,
+    context: WebContext,
+    listener: TcpListener,
+    address: SocketAddr,
+    cookies: SessionCookies,
+    hosts: Hosts,
+    rooms: Arc<Rooms>,
+    further_routes: Router,
+}
+
+impl WebConnector {
+    pub(crate) fn new(
+        config: WebConfig,
+        context: WebContext,
+        listener: TcpListener,
+        cookies: SessionCookies,
+        hosts: Hosts,
+    ) -> Result<Self, ConnectorError> {
+        let address = listener.local_addr().map_err(|error| wrong("web.listen", &error.to_string()))?;
+        let rooms = Arc::new(Rooms::new(config.max_open_pages));
+        Ok(Self { config, context, listener, address, cookies, hosts, rooms, further_routes: Router::new() })
+    }
+
+    /// Where the page is served; the real port if the config said 0.
+    #[must_use]
+    pub fn local_address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Serves further paths (`/metrics`, `/v1/…`) on the same port, behind the same check of the `Host` header.
+    #[must_use]
+    pub fn with_routes(mut self, routes: Router) -> Self {
+        self.further_routes = self.further_routes.merge(routes);
+        self
+    }
+}
+
+#[async_trait]
+impl Connector for WebConnector {
+    fn platform(&self) -> &str {
+        "web"
+    }
+
+    fn capabilities(&self) -> Capabilities {
+        Capabilities {
+            edits: true,
+            max_length: 20_000,
+            length_unit: LengthUnit::Chars,
+            buttons: true,
+            rich_parts: true,
+            preview_every: Duration::from_millis(100),
+            typing_every: Duration::from_secs(4),
+        }
+    }
+
+    async fn run(&self, intake: Arc<dyn Intake>) -> Result<(), ConnectorError> {
+        let stop = CancellationToken::new();
+        // Connections outlive this future, so they are told when it is dropped.
+        let _stop_when_dropped = stop.clone().drop_guard();
+        let server = Arc::new(Server {
+            store: Arc::clone(&self.context.store),
+            plugins: self.context.plugins.clone(),
+            ready: Arc::clone(&self.context.ready),
+            intake,
+            rooms: Arc::clone(&self.rooms),
+            cookies: self.cookies,
+            hosts: self.hosts.clone(),
+            limit: RateLimit::new(self.config.messages_per_minute),
+            page: Page::new(&self.context.hospital_name),
+            stop,
+        });
+        let listener = self
+            .listener
+            .try_clone()
+            .and_then(tokio::net::TcpListener::from_std)
+            .map_err(|error| wrong("web.listen", &error.to_string()))?
+            .tap_io(|connection| {
+                // Without it a streamed word waits for the one before to be confirmed.
+                if let Err(error) = connection.set_nodelay(true) {
+                    tracing::debug!(%error, "TCP_NODELAY was refused");
+                }
+            });
+        axum::serve(listener, router(server, self.further_routes.clone()))
+            .await
+            .map_err(|error| wrong("web.listen", &format!("stopped listening on {}: {error}", self.address)))
+    }
+
+    async fn typing(&self, conversation: &ConversationKey) {
+        self.rooms.send(conversation, Signal::Typing);
+    }
+
+    async fn preview(
+        &self,
+        conversation: &ConversationKey,
+        seq: InboxSeq,
+        shown: Option<&PlatformMessageId>,
+        text: &str,
+    ) -> Result<PlatformMessageId, DeliverError> {
+        self.rooms.send(conversation, Signal::Preview { seq, text: text.into() });
+        Ok(shown.cloned().unwrap_or_else(|| PlatformMessageId(format!("preview-{seq}"))))
+    }
+
+    /// The part is in the store already, from where open pages read it now and others when they open.
+    async fn deliver(&self, item: &OutboxItem) -> Result<PlatformMessageId, DeliverError> {
+        self.rooms.send(&item.conversation, Signal::Delivered { seq: item.seq });
+        Ok(PlatformMessageId(item.id.0.clone()))
+    }
+}

@@ -1,0 +1,223 @@
+use std::{collections::VecDeque, convert::Infallible, sync::Arc, time::Duration};
+
+use axum::{
+    extract::{Query, State},
+    http::{HeaderMap, HeaderName, HeaderValue, header},
+    response::{
+        IntoResponse, Response,
+        sse::{Event, KeepAlive, Sse},
+    },
+};
+use bedside_contract::{InboxSeq, Language, Said, StoreError, TranscriptEntry, Update, UpdateKind};
+use serde::Deserialize;
+use serde_json::json;
+use tokio::{
+    sync::broadcast::error::RecvError,
+    time::{Instant, sleep_until},
+};
+
+use crate::{
+    messages::accepted_language,
+    refusal::Refusal,
+    rooms::{Signal, Visit},
+    server::Server,
+    session::Session,
+};
+
+const KEEP_ALIVE: Duration = Duration::from_secs(15);
+/// How long a browser waits before it connects again.
+const RECONNECT: Duration = Duration::from_secs(2);
+/// A delivered part may become visible in the transcript a moment after the signal.
+const LOOK_AGAIN: [Duration; 5] =
+    [Duration::ZERO, Duration::from_millis(30), Duration::from_millis(150), Duration::from_secs(1), Duration::from_secs(5)];
+/// Answers whose late previews are dropped.
+const REMEMBERED_ANSWERS: usize = 32;
+
+#[derive(Deserialize)]
+pub(crate) struct From {
+    /// The last entry that the page has.
+    #[serde(default)]
+    after: i64,
+    /// The language of the page, for the welcome.
+    #[serde(default)]
+    language: Option<String>,
+}
+
+/// `GET /api/events`: what was said after an entry, then what is being said.
+pub(crate) async fn stream(
+    State(server): State<Arc<Server>>,
+    Query(from): Query<From>,
+    headers: HeaderMap,
+) -> Result<Response, Refusal> {
+    if server.stop.is_cancelled() {
+        return Err(Refusal::Stopping);
+    }
+    // A browser that reconnects repeats the old address and says here how far it got.
+    let resumed = headers.get("last-event-id").and_then(|it| it.to_str().ok()).and_then(|it| it.parse().ok());
+    let after = resumed.unwrap_or(from.after);
+    let session = server.cookies.session(&headers);
+    // Entered before the transcript is read: what is said in between comes twice at worst, and the ids tell.
+    let visit = server.rooms.enter(&session.conversation).ok_or(Refusal::TooManyPages)?;
+    if after == 0 {
+        let language = from.language.as_deref().and_then(Language::parse).or_else(|| accepted_language(&headers));
+        welcome(&server, &session, language).await.map_err(|error| {
+            tracing::error!(%error, "a page could not be opened");
+            Refusal::NotStored
+        })?;
+    }
+    let page = OpenPage::new(Arc::clone(&server), visit, &session, after);
+    let events = futures::stream::unfold(page, async |mut page| {
+        page.next().await.map(|event| (Ok::<_, Infallible>(event), page))
+    });
+    let mut response = Sse::new(events).keep_alive(KeepAlive::new().interval(KEEP_ALIVE)).into_response();
+    // nginx would hold the words back otherwise.
+    response.headers_mut().insert(HeaderName::from_static("x-accel-buffering"), HeaderValue::from_static("no"));
+    response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    if session.is_new {
+        response.headers_mut().insert(header::SET_COOKIE, session.set_cookie);
+    }
+    Ok(response)
+}
+
+/// A patient who has said and heard nothing yet is welcomed, once.
+async fn welcome(server: &Server, session: &Session, language: Option<Language>) -> Result<(), StoreError> {
+    if !server.store.transcript(&session.conversation, 0).await?.is_empty() {
+        return Ok(());
+    }
+    let joined = Update {
+        platform: "web".to_owned(),
+        bot: "page".to_owned(),
+        external_id: format!("{}:joined", session.id),
+        conversation: session.conversation.clone(),
+        sender: session.id.clone(),
+        language_hint: language,
+        kind: UpdateKind::Joined,
+    };
+    server.intake.accept(vec![joined], None).await.map(drop)
+}
+
+struct OpenPage {
+    server: Arc<Server>,
+    visit: Visit,
+    /// Before the page's own ids.
+    id_prefix: String,
+    after: i64,
+    ready: VecDeque<Event>,
+    answered: VecDeque<InboxSeq>,
+    look_again: Option<LookAgain>,
+}
+
+struct LookAgain {
+    for_seq: Option<InboxSeq>,
+    at: Instant,
+    looks: usize,
+}
+
+impl OpenPage {
+    fn new(server: Arc<Server>, visit: Visit, session: &Session, after: i64) -> Self {
+        Self {
+            server,
+            visit,
+            id_prefix: format!("{}:", session.id),
+            after,
+            // Sent at once, so that the page knows that it is connected.
+            ready: VecDeque::from([Event::default().retry(RECONNECT).event("open").data("{}")]),
+            answered: VecDeque::new(),
+            look_again: Some(LookAgain { for_seq: None, at: Instant::now(), looks: 0 }),
+        }
+    }
+
+    /// `None` ends the stream; the browser comes back with the last id.
+    async fn next(&mut self) -> Option<Event> {
+        loop {
+            if let Some(event) = self.ready.pop_front() {
+                return Some(event);
+            }
+            let look_at = self.look_again.as_ref().map(|it| it.at);
+            let look = async {
+                match look_at {
+                    Some(at) => sleep_until(at).await,
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                biased;
+                () = self.server.stop.cancelled() => return None,
+                () = look => self.look().await?,
+                signal = self.visit.signals.recv() => self.hear(signal)?,
+            }
+        }
+    }
+
+    fn hear(&mut self, signal: Result<Signal, RecvError>) -> Option<()> {
+        match signal {
+            Ok(Signal::Typing) => self.ready.push_back(Event::default().event("typing").data("{}")),
+            Ok(Signal::Preview { seq, text }) => self.push_preview(seq, &text),
+            Ok(Signal::Delivered { seq }) => self.look_soon(Some(seq)),
+            Ok(Signal::Accepted) | Err(RecvError::Lagged(_)) => self.look_soon(None),
+            Err(RecvError::Closed) => return None,
+        }
+        Some(())
+    }
+
+    fn look_soon(&mut self, for_seq: Option<InboxSeq>) {
+        let for_seq = for_seq.or_else(|| self.look_again.as_ref().and_then(|it| it.for_seq));
+        self.look_again = Some(LookAgain { for_seq, at: Instant::now(), looks: 0 });
+    }
+
+    async fn look(&mut self) -> Option<()> {
+        let plan = self.look_again.take()?;
+        let entries = match self.server.store.transcript(&self.visit.conversation, self.after).await {
+            Ok(entries) => entries,
+            Err(error) => {
+                tracing::warn!(%error, "a transcript could not be read");
+                return None;
+            }
+        };
+        let found = plan.for_seq.is_none_or(|seq| entries.iter().any(|it| is_answer_to(it, seq)));
+        for entry in entries {
+            self.push_entry(entry);
+        }
+        if plan.for_seq.is_none() && plan.looks == 0
+            && let Some((seq, text)) = self.visit.preview.take()
+        {
+            self.push_preview(seq, &text);
+        }
+        let looks = plan.looks + 1;
+        if !found && let Some(wait) = LOOK_AGAIN.get(looks) {
+            self.look_again = Some(LookAgain { at: Instant::now() + *wait, looks, ..plan });
+        }
+        Some(())
+    }
+
+    fn push_entry(&mut self, mut entry: TranscriptEntry) {
+        if entry.id <= self.after {
+            return;
+        }
+        self.after = entry.id;
+        if matches!(entry.said, Said::Bot { .. }) && !self.answered.contains(&entry.seq) {
+            if self.answered.len() == REMEMBERED_ANSWERS {
+                self.answered.pop_front();
+            }
+            self.answered.push_back(entry.seq);
+        }
+        // The page knows its message by the id it gave, without the session in front.
+        entry.external_id = entry.external_id.and_then(|it| it.strip_prefix(&self.id_prefix).map(str::to_owned));
+        match Event::default().event("entry").id(entry.id.to_string()).json_data(&entry) {
+            Ok(event) => self.ready.push_back(event),
+            Err(error) => tracing::error!(%error, "an entry could not be written as JSON"),
+        }
+    }
+
+    /// A preview that waited in the channel while its answer was read from the store is old news.
+    fn push_preview(&mut self, seq: InboxSeq, text: &str) {
+        if !self.answered.contains(&seq) {
+            let body = json!({"seq": seq, "text": text});
+            self.ready.push_back(Event::default().event("preview").data(body.to_string()));
+        }
+    }
+}
+
+fn is_answer_to(entry: &TranscriptEntry, seq: InboxSeq) -> bool {
+    entry.seq == seq && matches!(entry.said, Said::Bot { .. })
+}

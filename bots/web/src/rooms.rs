@@ -1,0 +1,145 @@
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use bedside_contract::{ConversationKey, InboxSeq};
+use tokio::sync::broadcast;
+
+/// Signals that an open page may fall behind by; one that does so reads the transcript again.
+const BACKLOG: usize = 64;
+
+/// What an open page is told. Only previews carry words; all else is read from the store.
+#[derive(Clone)]
+pub(crate) enum Signal {
+    /// The patient's own message was accepted (perhaps from another tab).
+    Accepted,
+    Delivered { seq: InboxSeq },
+    Preview { seq: InboxSeq, text: Arc<str> },
+    Typing,
+}
+
+/// The open pages, by conversation. A conversation without an open page takes no memory.
+pub(crate) struct Rooms {
+    state: Mutex<State>,
+    max_open: usize,
+}
+
+#[derive(Default)]
+struct State {
+    rooms: HashMap<ConversationKey, Room>,
+    open: usize,
+}
+
+struct Room {
+    sender: broadcast::Sender<Signal>,
+    open: usize,
+    /// The answer that is being written, for a page that opens meanwhile.
+    preview: Option<(InboxSeq, Arc<str>)>,
+}
+
+impl Rooms {
+    pub(crate) fn new(max_open: usize) -> Self {
+        Self { state: Mutex::default(), max_open }
+    }
+
+    /// `None` if too many pages are open.
+    pub(crate) fn enter(self: &Arc<Self>, conversation: &ConversationKey) -> Option<Visit> {
+        let mut state = self.lock();
+        if state.open >= self.max_open {
+            return None;
+        }
+        state.open += 1;
+        let room = state.rooms.entry(conversation.clone()).or_insert_with(|| Room {
+            sender: broadcast::channel(BACKLOG).0,
+            open: 0,
+            preview: None,
+        });
+        room.open += 1;
+        Some(Visit {
+            signals: room.sender.subscribe(),
+            preview: room.preview.clone(),
+            conversation: conversation.clone(),
+            rooms: Arc::clone(self),
+        })
+    }
+
+    pub(crate) fn send(&self, conversation: &ConversationKey, signal: Signal) {
+        let mut state = self.lock();
+        let Some(room) = state.rooms.get_mut(conversation) else { return };
+        match &signal {
+            Signal::Preview { seq, text } => room.preview = Some((*seq, Arc::clone(text))),
+            // An answer to a later message means that this one was cancelled (`/stop`, an emergency).
+            Signal::Delivered { seq } if room.preview.as_ref().is_some_and(|it| it.0 <= *seq) => room.preview = None,
+            _ => {}
+        }
+        // It fails only if the last page was closed at this moment.
+        let _ = room.sender.send(signal);
+    }
+
+    fn leave(&self, conversation: &ConversationKey) {
+        let mut state = self.lock();
+        state.open = state.open.saturating_sub(1);
+        if let Some(room) = state.rooms.get_mut(conversation) {
+            room.open = room.open.saturating_sub(1);
+            if room.open == 0 {
+                state.rooms.remove(conversation);
+            }
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// One open page; leaves when dropped.
+pub(crate) struct Visit {
+    pub(crate) signals: broadcast::Receiver<Signal>,
+    pub(crate) preview: Option<(InboxSeq, Arc<str>)>,
+    pub(crate) conversation: ConversationKey,
+    rooms: Arc<Rooms>,
+}
+
+impl Drop for Visit {
+    fn drop(&mut self) {
+        self.rooms.leave(&self.conversation);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use bedside_contract::{ConversationKey, InboxSeq};
+
+    use super::{Rooms, Signal};
+
+    #[test]
+    fn a_room_lives_as_long_as_its_pages() {
+        let rooms = Arc::new(Rooms::new(2));
+        let key = ConversationKey::new("web", "page", "a");
+        rooms.send(&key, Signal::Typing);
+        assert_eq!(rooms.lock().rooms.len(), 0);
+
+        let first = rooms.enter(&key).unwrap();
+        let second = rooms.enter(&key).unwrap();
+        assert!(rooms.enter(&ConversationKey::new("web", "page", "b")).is_none(), "the third page is one too many");
+        drop(first);
+        assert_eq!(rooms.lock().rooms.len(), 1);
+        drop(second);
+        assert_eq!((rooms.lock().rooms.len(), rooms.lock().open), (0, 0));
+    }
+
+    #[test]
+    fn who_comes_late_sees_the_answer_so_far_until_it_is_delivered() {
+        let rooms = Arc::new(Rooms::new(9));
+        let key = ConversationKey::new("web", "page", "a");
+        let _first = rooms.enter(&key).unwrap();
+        rooms.send(&key, Signal::Preview { seq: InboxSeq(3), text: "Drink".into() });
+        rooms.send(&key, Signal::Delivered { seq: InboxSeq(2) });
+        assert_eq!(rooms.enter(&key).unwrap().preview.as_ref().map(|it| &*it.1), Some("Drink"));
+        rooms.send(&key, Signal::Delivered { seq: InboxSeq(3) });
+        assert!(rooms.enter(&key).unwrap().preview.is_none());
+    }
+}

@@ -1,0 +1,88 @@
+use std::sync::Arc;
+
+use axum::{
+    Json, Router,
+    extract::State,
+    http::StatusCode,
+    middleware,
+    response::{IntoResponse, Response},
+    routing::{get, post},
+};
+use bedside_contract::{Intake, Plugins, Store};
+use serde_json::{Value, json};
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    events, guard,
+    guard::Hosts,
+    limits::RateLimit,
+    messages,
+    page::{self, Page},
+    refusal::Refusal,
+    rooms::Rooms,
+    session::SessionCookies,
+};
+
+/// What the handlers share.
+pub(crate) struct Server {
+    pub(crate) store: Arc<dyn Store>,
+    pub(crate) plugins: Option<Arc<dyn Plugins>>,
+    pub(crate) ready: Arc<dyn Fn() -> Value + Send + Sync>,
+    pub(crate) intake: Arc<dyn Intake>,
+    pub(crate) rooms: Arc<Rooms>,
+    pub(crate) cookies: SessionCookies,
+    pub(crate) hosts: Hosts,
+    pub(crate) limit: RateLimit,
+    pub(crate) page: Page,
+    /// Cancelled when the connector stops: open streams end, nothing more is taken.
+    pub(crate) stop: CancellationToken,
+}
+
+pub(crate) fn router(server: Arc<Server>, further_routes: Router) -> Router {
+    Router::new()
+        .route("/", get(page::html))
+        .route("/page.js", get(page::script))
+        .route("/page.css", get(page::style))
+        .route("/icon.svg", get(page::icon))
+        .route("/api/messages", post(messages::take))
+        .route("/api/events", get(events::stream))
+        .route("/healthz", get(healthz))
+        .route("/readyz", get(readyz))
+        .fallback(async || Refusal::NotFound)
+        .with_state(Arc::clone(&server))
+        .merge(further_routes)
+        .layer(middleware::from_fn_with_state(server, guard::check))
+        .layer(middleware::from_fn(guard::add_headers))
+}
+
+/// Whether the process is worth keeping: a store that cannot write needs a restart, a missing model does not.
+async fn healthz(State(server): State<Arc<Server>>) -> Response {
+    if server.store.is_healthy() {
+        Json(json!({"status": "ok"})).into_response()
+    } else {
+        let body = json!({"status": "failed", "reason": "the store takes no more writes: check disk, restart"});
+        (StatusCode::SERVICE_UNAVAILABLE, Json(body)).into_response()
+    }
+}
+
+/// Whether patients can be answered now. Plugins are shown only: the bot answers without them.
+async fn readyz(State(server): State<Arc<Server>>) -> Response {
+    let store = server.store.is_healthy();
+    let mut body = match (server.ready)() {
+        Value::Object(fields) => fields,
+        other => serde_json::Map::from_iter([("ready".to_owned(), other)]),
+    };
+    let ready = store && body.get("ready") == Some(&Value::Bool(true));
+    body.insert("ready".to_owned(), json!(ready));
+    body.entry("store").or_insert_with(|| json!(if store { "ok" } else { "failed" }));
+    if let Some(plugins) = &server.plugins {
+        let rows: Vec<Value> = plugins
+            .status()
+            .into_iter()
+            .map(|it| json!({"id": it.id, "version": it.version, "state": it.state}))
+            .collect();
+        body.entry("plugins").or_insert_with(|| json!(rows));
+    }
+    let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    (status, Json(body)).into_response()
+}

@@ -1,0 +1,152 @@
+//! A store and an intake in memory, as far as the page needs them.
+
+use std::sync::{
+    Mutex,
+    atomic::{AtomicBool, Ordering},
+};
+
+use async_trait::async_trait;
+use bedside_contract::{
+    ConversationKey, ConversationState, Cursor, FinishedTurn, InboxItem, InboxSeq, Intake, OutboxItem, Part, PartId,
+    PlatformMessageId, Receipt, Said, SendOutcome, Store, StoreError, TranscriptEntry, Update,
+};
+
+#[derive(Default)]
+pub(crate) struct Memory {
+    pub(crate) updates: Mutex<Vec<Update>>,
+    entries: Mutex<Vec<(ConversationKey, TranscriptEntry)>>,
+    pub(crate) broken: AtomicBool,
+}
+
+impl Memory {
+    /// Puts a bot's part into the transcript and gives what a connector is told to deliver.
+    pub(crate) fn say(&self, conversation: &ConversationKey, seq: i64, part: Part) -> OutboxItem {
+        let item = outbox_item(conversation, seq, part);
+        self.show(&item);
+        item
+    }
+
+    pub(crate) fn show(&self, item: &OutboxItem) {
+        self.push(&item.conversation, item.seq, None, Said::Bot { part: Box::new(item.part.clone()) });
+    }
+
+    /// The conversation of the only session there is.
+    pub(crate) fn conversation(&self) -> ConversationKey {
+        self.updates.lock().unwrap().first().expect("somebody was here").conversation.clone()
+    }
+
+    fn push(&self, conversation: &ConversationKey, seq: InboxSeq, external_id: Option<String>, said: Said) {
+        let mut entries = self.entries.lock().unwrap();
+        let id = i64::try_from(entries.len()).unwrap() + 1;
+        entries.push((conversation.clone(), TranscriptEntry { id, seq, external_id, said }));
+    }
+}
+
+pub(crate) fn outbox_item(conversation: &ConversationKey, seq: i64, part: Part) -> OutboxItem {
+    OutboxItem {
+        id: PartId(format!("part-{seq}")),
+        conversation: conversation.clone(),
+        seq: InboxSeq(seq),
+        part,
+        replaces: None,
+        attempts: 1,
+    }
+}
+
+#[async_trait]
+impl Intake for Memory {
+    async fn accept(&self, updates: Vec<Update>, _cursor: Option<Cursor>) -> Result<Vec<Receipt>, StoreError> {
+        if self.broken.load(Ordering::SeqCst) {
+            return Err(StoreError::Failed("disk full".to_owned()));
+        }
+        let mut receipts = Vec::new();
+        for update in updates {
+            let mut known = self.updates.lock().unwrap();
+            let place = known.iter().position(|it| it.external_id == update.external_id);
+            let seq = InboxSeq(i64::try_from(place.unwrap_or(known.len())).unwrap() + 1);
+            if place.is_none() {
+                if let Some(text) = update.text() {
+                    let said = Said::Patient { text: text.to_owned() };
+                    self.push(&update.conversation, seq, Some(update.external_id.clone()), said);
+                }
+                known.push(update);
+            }
+            receipts.push(Receipt { seq, duplicate: place.is_some() });
+        }
+        Ok(receipts)
+    }
+}
+
+fn unused<T>() -> Result<T, StoreError> {
+    Err(StoreError::Failed("the page does not use this".to_owned()))
+}
+
+#[async_trait]
+impl Store for Memory {
+    async fn transcript(&self, conversation: &ConversationKey, after: i64) -> Result<Vec<TranscriptEntry>, StoreError> {
+        let entries = self.entries.lock().unwrap();
+        Ok(entries.iter().filter(|it| it.0 == *conversation && it.1.id > after).map(|it| it.1.clone()).collect())
+    }
+
+    fn is_healthy(&self) -> bool {
+        !self.broken.load(Ordering::SeqCst)
+    }
+
+    async fn accept(&self, _: Vec<Update>, _: Option<Cursor>) -> Result<Vec<Receipt>, StoreError> {
+        unused()
+    }
+    async fn cursor(&self, _: &str, _: &str) -> Result<Option<String>, StoreError> {
+        unused()
+    }
+    async fn unfinished_conversations(&self) -> Result<Vec<ConversationKey>, StoreError> {
+        unused()
+    }
+    async fn lease_next(&self, _: &ConversationKey) -> Result<Option<InboxItem>, StoreError> {
+        unused()
+    }
+    async fn lease(&self, _: InboxSeq) -> Result<Option<InboxItem>, StoreError> {
+        unused()
+    }
+    async fn release(&self, _: InboxSeq) -> Result<(), StoreError> {
+        unused()
+    }
+    async fn finish(&self, _: FinishedTurn) -> Result<bool, StoreError> {
+        unused()
+    }
+    async fn conversation(&self, _: &ConversationKey, _: usize) -> Result<ConversationState, StoreError> {
+        unused()
+    }
+    async fn delete_conversation(&self, _: &ConversationKey) -> Result<(), StoreError> {
+        unused()
+    }
+    async fn put_preview(&self, _: InboxSeq, _: &PlatformMessageId) -> Result<(), StoreError> {
+        unused()
+    }
+    async fn preview(&self, _: InboxSeq) -> Result<Option<PlatformMessageId>, StoreError> {
+        unused()
+    }
+    async fn undelivered_conversations(&self) -> Result<Vec<ConversationKey>, StoreError> {
+        unused()
+    }
+    async fn claim_part(&self, _: &ConversationKey) -> Result<Option<OutboxItem>, StoreError> {
+        unused()
+    }
+    async fn settle_part(&self, _: &PartId, _: SendOutcome) -> Result<(), StoreError> {
+        unused()
+    }
+    async fn plugin_get(&self, _: &str, _: &str) -> Result<Option<Vec<u8>>, StoreError> {
+        unused()
+    }
+    async fn plugin_put(&self, _: &str, _: &str, _: &[u8], _: u64) -> Result<(), StoreError> {
+        unused()
+    }
+    async fn plugin_delete(&self, _: &str, _: &str) -> Result<(), StoreError> {
+        unused()
+    }
+    async fn plugin_list(&self, _: &str, _: &str) -> Result<Vec<String>, StoreError> {
+        unused()
+    }
+    async fn audit(&self, _: &str, _: &str, _: &str, _: &str) -> Result<(), StoreError> {
+        unused()
+    }
+}

@@ -1,0 +1,281 @@
+//! A GGUF file, checked before anything in it is used.
+//!
+//! Format: <https://github.com/ggml-org/ggml/blob/master/docs/gguf.md>. Versions 2 and 3, little-endian.
+
+mod header;
+
+use std::{
+    collections::BTreeMap,
+    fs::File,
+    io::{Read, Seek, SeekFrom},
+    path::{Path, PathBuf},
+};
+
+use candle_core::{
+    Device,
+    quantized::{GgmlDType, QStorage, QTensor},
+};
+
+/// An open GGUF file whose header and tensor table have been checked against the file's length.
+#[derive(Debug)]
+pub struct GgufFile {
+    path: PathBuf,
+    file: File,
+    length: u64,
+    metadata: BTreeMap<String, Value>,
+    tensors: BTreeMap<String, TensorInfo>,
+}
+
+/// A metadata value; integers of all widths are one kind, as are floats.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Value {
+    Unsigned(u64),
+    Signed(i64),
+    Float(f64),
+    Bool(bool),
+    Text(String),
+    Texts(Vec<String>),
+    Integers(Vec<i64>),
+    Floats(Vec<f32>),
+    /// An array of bools or of arrays: read over, never used here.
+    Other,
+}
+
+/// Where a tensor lies in the file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TensorInfo {
+    pub dtype: GgmlDType,
+    /// Slowest dimension first: `[rows, columns]` for a matrix.
+    pub shape: Vec<usize>,
+    /// From the file's beginning, in bytes.
+    pub offset: u64,
+    pub bytes: u64,
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum GgufError {
+    #[error("{path}: {source}")]
+    Io { path: PathBuf, source: std::io::Error },
+    #[error("{path}: no GGUF file: it begins with {found}, not with \"GGUF\"")]
+    NotGguf { path: PathBuf, found: String },
+    #[error("{path}: GGUF version {version} is not supported, only 2 and 3 (little-endian)")]
+    Version { path: PathBuf, version: u32 },
+    #[error("{path}: truncated: {what} at byte {offset} needs {needed} bytes, {left} are left; fetch the file again")]
+    Truncated { path: PathBuf, what: String, offset: u64, needed: u64, left: u64 },
+    #[error("{path}: byte {offset}: {problem}")]
+    Header { path: PathBuf, offset: u64, problem: String },
+    #[error("{path}: metadata {key} at byte {offset}: {problem}")]
+    Metadata { path: PathBuf, key: String, offset: u64, problem: String },
+    #[error("{path}: tensor {tensor} at byte {offset}: {problem}")]
+    Tensor { path: PathBuf, tensor: String, offset: u64, problem: String },
+    #[error("{path}: metadata {key} is missing")]
+    MissingKey { path: PathBuf, key: String },
+    #[error("{path}: metadata {key} should be {wanted}")]
+    WrongType { path: PathBuf, key: String, wanted: &'static str },
+    #[error("{path}: tensor {tensor} is missing")]
+    MissingTensor { path: PathBuf, tensor: String },
+    #[error("{path}: tensor {tensor} has shape {found:?}, {wanted:?} is needed")]
+    Shape { path: PathBuf, tensor: String, found: Vec<usize>, wanted: Vec<usize> },
+}
+
+impl GgufFile {
+    /// Opens and checks a file; tensor data is not read yet.
+    ///
+    /// # Errors
+    /// [`GgufError`] with the byte offset of the first thing that is wrong.
+    pub fn open(path: &Path) -> Result<Self, GgufError> {
+        let io = |source| GgufError::Io { path: path.to_owned(), source };
+        let file = File::open(path).map_err(io)?;
+        let length = file.metadata().map_err(io)?.len();
+        let header = header::read(path, &file, length)?;
+        Ok(Self { path: path.to_owned(), file, length, metadata: header.metadata, tensors: header.tensors })
+    }
+
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Of the whole file, in bytes.
+    #[must_use]
+    pub fn length(&self) -> u64 {
+        self.length
+    }
+
+    #[must_use]
+    pub fn tensors(&self) -> &BTreeMap<String, TensorInfo> {
+        &self.tensors
+    }
+
+    /// Weights in all tensors, the tables of rotary frequencies left out.
+    #[must_use]
+    pub fn parameters(&self) -> u64 {
+        let weights = self.tensors.iter().filter(|(name, _)| !name.starts_with("rope_"));
+        weights.map(|(_, it)| it.shape.iter().product::<usize>() as u64).sum()
+    }
+
+    #[must_use]
+    pub fn value(&self, key: &str) -> Option<&Value> {
+        self.metadata.get(key)
+    }
+
+    /// # Errors
+    /// If the key is missing or no text.
+    pub fn text(&self, key: &str) -> Result<&str, GgufError> {
+        self.optional_text(key)?.ok_or_else(|| self.missing(key))
+    }
+
+    /// # Errors
+    /// If the key is there and no text.
+    pub fn optional_text(&self, key: &str) -> Result<Option<&str>, GgufError> {
+        match self.metadata.get(key) {
+            None => Ok(None),
+            Some(Value::Text(text)) => Ok(Some(text)),
+            Some(_) => Err(self.wrong_type(key, "a text")),
+        }
+    }
+
+    /// # Errors
+    /// If the key is missing or no number that is at least 0.
+    pub fn unsigned(&self, key: &str) -> Result<usize, GgufError> {
+        self.optional_unsigned(key)?.ok_or_else(|| self.missing(key))
+    }
+
+    /// # Errors
+    /// If the key is there and no number that is at least 0.
+    pub fn optional_unsigned(&self, key: &str) -> Result<Option<usize>, GgufError> {
+        let number = match self.metadata.get(key) {
+            None => return Ok(None),
+            Some(Value::Unsigned(number)) => usize::try_from(*number).ok(),
+            Some(Value::Signed(number)) => usize::try_from(*number).ok(),
+            Some(_) => None,
+        };
+        number.map(Some).ok_or_else(|| self.wrong_type(key, "a number that is not negative"))
+    }
+
+    /// # Errors
+    /// If the key is there and no finite number.
+    pub fn optional_float(&self, key: &str) -> Result<Option<f32>, GgufError> {
+        match self.metadata.get(key) {
+            None => Ok(None),
+            Some(Value::Float(number)) if number.is_finite() => Ok(Some(*number as f32)),
+            Some(_) => Err(self.wrong_type(key, "a finite number")),
+        }
+    }
+
+    /// # Errors
+    /// If the key is there and neither true nor false.
+    pub fn optional_bool(&self, key: &str) -> Result<Option<bool>, GgufError> {
+        match self.metadata.get(key) {
+            None => Ok(None),
+            Some(Value::Bool(value)) => Ok(Some(*value)),
+            Some(_) => Err(self.wrong_type(key, "true or false")),
+        }
+    }
+
+    /// # Errors
+    /// If the key is missing or no list of texts.
+    pub fn texts(&self, key: &str) -> Result<&[String], GgufError> {
+        match self.metadata.get(key) {
+            None => Err(self.missing(key)),
+            Some(Value::Texts(texts)) => Ok(texts),
+            Some(_) => Err(self.wrong_type(key, "a list of texts")),
+        }
+    }
+
+    /// # Errors
+    /// If the key is there and no list of whole numbers.
+    pub fn optional_integers(&self, key: &str) -> Result<Option<&[i64]>, GgufError> {
+        match self.metadata.get(key) {
+            None => Ok(None),
+            Some(Value::Integers(numbers)) => Ok(Some(numbers)),
+            Some(_) => Err(self.wrong_type(key, "a list of whole numbers")),
+        }
+    }
+
+    /// # Errors
+    /// If the key is there and no list of numbers.
+    pub fn optional_floats(&self, key: &str) -> Result<Option<&[f32]>, GgufError> {
+        match self.metadata.get(key) {
+            None => Ok(None),
+            Some(Value::Floats(numbers)) => Ok(Some(numbers)),
+            Some(_) => Err(self.wrong_type(key, "a list of numbers")),
+        }
+    }
+
+    #[must_use]
+    pub fn has_tensor(&self, name: &str) -> bool {
+        self.tensors.contains_key(name)
+    }
+
+    /// Reads a tensor that must have this shape.
+    ///
+    /// # Errors
+    /// If it is missing, of another shape or cannot be read.
+    pub fn tensor(&self, name: &str, shape: &[usize]) -> Result<QTensor, GgufError> {
+        let info = self
+            .tensors
+            .get(name)
+            .ok_or_else(|| GgufError::MissingTensor { path: self.path.clone(), tensor: name.to_owned() })?;
+        if info.shape != shape {
+            return Err(GgufError::Shape {
+                path: self.path.clone(),
+                tensor: name.to_owned(),
+                found: info.shape.clone(),
+                wanted: shape.to_vec(),
+            });
+        }
+        let problem = |problem: String| GgufError::Tensor {
+            path: self.path.clone(),
+            tensor: name.to_owned(),
+            offset: info.offset,
+            problem,
+        };
+        let bytes = usize::try_from(info.bytes).map_err(|error| problem(error.to_string()))?;
+        let mut data = vec![0; bytes];
+        let mut file = &self.file;
+        file.seek(SeekFrom::Start(info.offset)).map_err(|error| problem(error.to_string()))?;
+        file.read_exact(&mut data).map_err(|error| problem(error.to_string()))?;
+        QStorage::from_data(data.into(), &Device::Cpu, info.dtype)
+            .and_then(|storage| QTensor::new(storage, shape))
+            .map_err(|error| problem(error.to_string()))
+    }
+
+    /// Reads a vector of this length as f32.
+    ///
+    /// # Errors
+    /// As [`GgufFile::tensor`].
+    pub fn floats(&self, name: &str, length: usize) -> Result<Vec<f32>, GgufError> {
+        let tensor = self.tensor(name, &[length])?;
+        tensor.dequantize(&Device::Cpu).and_then(|it| it.to_vec1()).map_err(|error| GgufError::Tensor {
+            path: self.path.clone(),
+            tensor: name.to_owned(),
+            offset: self.tensors.get(name).map_or(0, |it| it.offset),
+            problem: error.to_string(),
+        })
+    }
+
+    /// As [`GgufFile::floats`], if the tensor is there.
+    ///
+    /// # Errors
+    /// As [`GgufFile::tensor`].
+    pub fn optional_vector(&self, name: &str, length: usize) -> Result<Option<Vec<f32>>, GgufError> {
+        if self.has_tensor(name) { self.floats(name, length).map(Some) } else { Ok(None) }
+    }
+
+    /// Refuses a metadata value that cannot be right.
+    pub(crate) fn bad_value(&self, key: &str, problem: impl Into<String>) -> GgufError {
+        GgufError::Metadata { path: self.path.clone(), key: key.to_owned(), offset: 0, problem: problem.into() }
+    }
+
+    fn missing(&self, key: &str) -> GgufError {
+        GgufError::MissingKey { path: self.path.clone(), key: key.to_owned() }
+    }
+
+    fn wrong_type(&self, key: &str, wanted: &'static str) -> GgufError {
+        GgufError::WrongType { path: self.path.clone(), key: key.to_owned(), wanted }
+    }
+}
+
+#[cfg(test)]
+mod tests;

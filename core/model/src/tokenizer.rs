@@ -1,0 +1,244 @@
+//! Text to tokens and back, from what the GGUF file says of its vocabulary.
+//!
+//! The tokens that structure a chat (`<|im_start|>` …) are kept out of the text tokenizer altogether, so
+//! that no text, whoever wrote it, can turn into one. Only the chat template's own markers can.
+
+mod bytes;
+mod pieces;
+mod pretokenize;
+mod stream;
+
+use std::collections::HashSet;
+
+use aho_corasick::{AhoCorasick, MatchKind};
+
+use crate::gguf::{GgufError, GgufFile};
+
+pub use stream::TextStream;
+
+/// The vocabulary of one model.
+pub struct Tokenizer {
+    /// Knows ordinary tokens only.
+    text: tokenizers::Tokenizer,
+    markers: Markers,
+    spellings: bytes::Spellings,
+    bos: Option<u32>,
+    add_bos: bool,
+    end: HashSet<u32>,
+    /// Between these two a model talks to itself.
+    thinking: Option<(u32, u32)>,
+    size: usize,
+    notes: Vec<String>,
+}
+
+/// A stretch of a rendered chat.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Stretch {
+    /// Written by the template: its markers become special tokens.
+    Template(String),
+    /// Written by a person, a plugin or the model: text and nothing else.
+    Content(String),
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum TokenizerError {
+    #[error(transparent)]
+    Gguf(#[from] GgufError),
+    #[error("{path}: tokenizer kind `{kind}` is not supported, only `gpt2` (byte-level BPE) and `llama` (sentencepiece)")]
+    Kind { path: String, kind: String },
+    #[error("{path}: the tokenizer cannot be built: {problem}")]
+    Build { path: String, problem: String },
+    #[error("a text of {characters} characters cannot be tokenized: {problem}")]
+    Encode { characters: usize, problem: String },
+}
+
+/// The special tokens and where they occur in a text.
+struct Markers {
+    finder: AhoCorasick,
+    ids: Vec<u32>,
+    set: HashSet<u32>,
+}
+
+/// Names under which files know tokens that end an answer, beside the ids in the metadata.
+const END_NAMES: [&str; 9] = [
+    "<|im_end|>",
+    "<|endoftext|>",
+    "<|eot_id|>",
+    "<|end_of_text|>",
+    "<|eom_id|>",
+    "<end_of_turn>",
+    "<|end|>",
+    "<|end_of_sentence|>",
+    "</s>",
+];
+
+impl Tokenizer {
+    /// Builds the tokenizer that a file describes.
+    ///
+    /// # Errors
+    /// If its kind is not supported or the lists contradict each other.
+    pub fn from_gguf(gguf: &GgufFile) -> Result<Self, TokenizerError> {
+        let pieces = pieces::Pieces::read(gguf)?;
+        let path = || gguf.path().display().to_string();
+        let build = |problem: String| TokenizerError::Build { path: path(), problem };
+        let mut notes = Vec::new();
+        let text = match pieces.kind {
+            pieces::Kind::ByteLevel => {
+                let name = gguf.optional_text("tokenizer.ggml.pre")?.unwrap_or("default").to_owned();
+                let (rules, known) = pretokenize::rules(&name);
+                if !known {
+                    notes.push(format!("pre-tokenizer `{name}` is unknown, GPT-2's is used: answers may be worse"));
+                }
+                pieces.byte_level(rules).map_err(build)?
+            }
+            pieces::Kind::SentencePiece => {
+                let prefix = gguf.optional_bool("tokenizer.ggml.add_space_prefix")?.unwrap_or(true);
+                pieces.sentence_piece(prefix).map_err(build)?
+            }
+        };
+        let id = |key: &str| -> Result<Option<u32>, GgufError> {
+            let id = gguf.optional_unsigned(key)?;
+            match id {
+                Some(id) if id >= pieces.texts.len() => Err(gguf.bad_value(key, format!("there is no token {id}"))),
+                id => Ok(id.and_then(|it| u32::try_from(it).ok())),
+            }
+        };
+        let bos = id("tokenizer.ggml.bos_token_id")?;
+        let mut end = HashSet::new();
+        for key in ["eos_token_id", "eot_token_id", "eom_token_id"] {
+            end.extend(id(&format!("tokenizer.ggml.{key}"))?);
+        }
+        let markers = Markers::new(&pieces).map_err(build)?;
+        end.extend(markers.ids.iter().filter(|id| pieces.is_control(**id) || END_NAMES.contains(&pieces.text(**id))));
+        let marker = |text: &str| markers.ids.iter().copied().find(|id| pieces.text(*id) == text);
+        let thinking = marker("<think>").zip(marker("</think>"));
+        Ok(Self {
+            add_bos: gguf
+                .optional_bool("tokenizer.ggml.add_bos_token")?
+                .unwrap_or(pieces.kind == pieces::Kind::SentencePiece),
+            spellings: bytes::Spellings::new(&pieces),
+            size: pieces.texts.len(),
+            text,
+            markers,
+            bos,
+            end,
+            thinking,
+            notes,
+        })
+    }
+
+    /// The tokens of a rendered chat, with the model's first token before them if it wants one.
+    ///
+    /// # Errors
+    /// If the tokenizer itself fails.
+    pub fn encode_chat(&self, stretches: &[Stretch]) -> Result<Vec<u32>, TokenizerError> {
+        let mut tokens = Vec::new();
+        let mut run = String::new();
+        for stretch in stretches {
+            match stretch {
+                // Joined with the template's own plain text, so that words are cut as if it were one text.
+                Stretch::Content(text) => run.push_str(text),
+                Stretch::Template(text) => {
+                    let mut done = 0;
+                    for found in self.markers.finder.find_iter(text) {
+                        run.push_str(text.get(done..found.start()).unwrap_or_default());
+                        self.encode_run(&mut run, &mut tokens)?;
+                        tokens.extend(self.markers.ids.get(found.pattern().as_usize()));
+                        done = found.end();
+                    }
+                    run.push_str(text.get(done..).unwrap_or_default());
+                }
+            }
+        }
+        self.encode_run(&mut run, &mut tokens)?;
+        if let Some(bos) = self.bos.filter(|bos| self.add_bos && tokens.first() != Some(bos)) {
+            tokens.insert(0, bos);
+        }
+        Ok(tokens)
+    }
+
+    /// The tokens of a plain text: never a special one.
+    ///
+    /// # Errors
+    /// If the tokenizer itself fails.
+    pub fn encode_text(&self, text: &str) -> Result<Vec<u32>, TokenizerError> {
+        let mut tokens = Vec::new();
+        self.encode_run(&mut text.to_owned(), &mut tokens)?;
+        Ok(tokens)
+    }
+
+    /// Turns the tokens of an answer to this prompt into text as they come.
+    #[must_use]
+    pub fn stream(&self, prompt: &[u32]) -> TextStream<'_> {
+        TextStream::new(self, prompt)
+    }
+
+    /// Whether an answer ends at this token: its proper end, or a marker of the chat's structure, which has
+    /// no meaning inside an answer.
+    #[must_use]
+    pub fn is_end(&self, token: u32) -> bool {
+        self.end.contains(&token)
+    }
+
+    #[must_use]
+    pub fn is_special(&self, token: u32) -> bool {
+        self.markers.set.contains(&token)
+    }
+
+    /// How a token is written, special ones included.
+    #[must_use]
+    pub fn spelling(&self, token: u32) -> String {
+        String::from_utf8_lossy(self.spellings.get(token)).into_owned()
+    }
+
+    #[must_use]
+    pub fn bos(&self) -> Option<u32> {
+        self.bos
+    }
+
+    /// Tokens in the vocabulary.
+    #[must_use]
+    pub fn size(&self) -> usize {
+        self.size
+    }
+
+    /// What had to be guessed, for the log.
+    #[must_use]
+    pub fn notes(&self) -> &[String] {
+        &self.notes
+    }
+
+    fn encode_run(&self, run: &mut String, tokens: &mut Vec<u32>) -> Result<(), TokenizerError> {
+        if run.is_empty() {
+            return Ok(());
+        }
+        let encoding = self.text.encode_fast(run.as_str(), false).map_err(|error| TokenizerError::Encode {
+            characters: run.chars().count(),
+            problem: error.to_string(),
+        })?;
+        tokens.extend(encoding.get_ids());
+        run.clear();
+        Ok(())
+    }
+}
+
+impl Markers {
+    fn new(pieces: &pieces::Pieces<'_>) -> Result<Self, String> {
+        let ids: Vec<u32> = pieces.markers().collect();
+        let spellings = ids.iter().map(|id| pieces.text(*id));
+        let finder = AhoCorasick::builder()
+            .match_kind(MatchKind::LeftmostLongest)
+            .build(spellings)
+            .map_err(|error| error.to_string())?;
+        Ok(Self { finder, set: ids.iter().copied().collect(), ids })
+    }
+}
+
+impl std::fmt::Debug for Tokenizer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Tokenizer").field("size", &self.size).field("end", &self.end).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests;

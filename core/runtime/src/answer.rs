@@ -1,0 +1,422 @@
+//! From a question to an answer: hooks, prompt, model, gates.
+
+use std::time::{Duration, Instant};
+
+use bedside_contract::{
+    AnswerMode, AnswerVerdict, Augmented, ConversationKey, Disposition, FinishReason, GenerateError, GenerateRequest,
+    Generation, GenerationEvent, Language, MessageFacts, MessageVerdict, Part, PartKind, Passage, PluginNote,
+    Priority, Prompt, PromptText, Turn,
+};
+use bedside_triage::{Assessment, FindingStatus};
+use serde::Serialize;
+use tokio::time::MissedTickBehavior;
+
+pub(crate) use self::writer::gated;
+use self::writer::{Writer, passages_text};
+use crate::{
+    bot::Shared,
+    grounding::citations_of,
+    lanes::{Interrupt, InterruptReason},
+    live::Live,
+    prompt::{FittedPrompt, fit, history_of, instruction},
+    words::{Variable, say, say_with},
+};
+
+mod writer;
+
+/// What is asked, by whom it is known, and what the gate found.
+pub(crate) struct Asked<'a> {
+    pub conversation: &'a ConversationKey,
+    pub text: &'a str,
+    pub language: Language,
+    pub department: Option<&'a str>,
+    /// Earlier turns, oldest first.
+    pub turns: &'a [Turn],
+    pub assessment: &'a Assessment,
+}
+
+/// The answer and how it came about.
+#[derive(Debug, Clone)]
+pub struct AnswerReport {
+    pub part: Part,
+    pub disposition: Disposition,
+    /// The knowledge that the answer rests on.
+    pub passages: Vec<Passage>,
+    /// `None` where the passages themselves, a plugin or a gate answered.
+    pub model: Option<String>,
+    pub adapter: Option<String>,
+    pub timings: Timings,
+    pub(crate) interrupted: Option<InterruptReason>,
+    /// Whether question and answer belong into the conversation's memory.
+    pub(crate) remember: bool,
+}
+
+/// Milliseconds and tokens of one answer.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize)]
+pub struct Timings {
+    pub hooks_ms: f64,
+    pub queue_ms: f64,
+    pub prompt_ms: f64,
+    pub generate_ms: f64,
+    pub total_ms: f64,
+    pub prompt_tokens: usize,
+    pub generated_tokens: usize,
+}
+
+/// Answers one question. `live` shows progress; `interrupt` ends it early with what is there.
+pub(crate) async fn answer(shared: &Shared, asked: &Asked<'_>, live: &mut Live, interrupt: &Interrupt) -> AnswerReport {
+    let started = Instant::now();
+    live.typing().await;
+    let mut answering = Answering { shared, asked, timings: Timings::default(), notes: Vec::new() };
+    let mut report = answering.run(live, interrupt).await;
+    report.timings = Timings { total_ms: milliseconds(started.elapsed()), ..answering.timings };
+    for note in &answering.notes {
+        tracing::warn!(plugin = note.plugin, hook = note.hook, problem = note.problem, "A plugin's hook failed.");
+    }
+    report
+}
+
+struct Answering<'a> {
+    shared: &'a Shared,
+    asked: &'a Asked<'a>,
+    timings: Timings,
+    notes: Vec<PluginNote>,
+}
+
+/// The words of an answer before plugins have read it.
+struct Draft {
+    text: String,
+    /// Indices of the passages that it cites, in the order of their numbers.
+    used: Vec<usize>,
+    model: Option<String>,
+    interrupted: Option<InterruptReason>,
+}
+
+impl Answering<'_> {
+    async fn run(&mut self, live: &mut Live, interrupt: &Interrupt) -> AnswerReport {
+        let Self { shared, asked, .. } = *self;
+        let language = asked.language;
+        let hooks_started = Instant::now();
+        let facts = self.facts();
+        let (verdict, notes) = shared.plugins.on_message(&facts).await;
+        self.notes.extend(notes);
+        match verdict {
+            MessageVerdict::Continue => {}
+            MessageVerdict::Reply { text, .. } => {
+                let (text, withheld) = gated(&text);
+                let text = if withheld { format!("{text}\n{}", say(language, "no-doses")) } else { text };
+                return self.report(Draft { text, used: Vec::new(), model: None, interrupted: None }, &[], None);
+            }
+            MessageVerdict::Handoff { .. } => {
+                let contact = shared.config.human_contact(language);
+                return self.notice(say_with(language, "handoff", &[("contact", Variable::Text(&contact))]));
+            }
+            MessageVerdict::Refuse { .. } => return self.refusal(),
+        }
+        let mode = shared.generator.model().map_or(AnswerMode::Grounded, |it| it.answer_mode);
+        let runtime_instruction = PromptText {
+            from: "runtime".to_owned(),
+            text: instruction(language, &shared.config.hospital, mode == AnswerMode::Grounded),
+        };
+        let mut prompt = Prompt {
+            instructions: vec![runtime_instruction],
+            passages: Vec::new(),
+            history: history_of(asked.turns),
+            question: asked.text.to_owned(),
+        };
+        let (augmented, notes) = shared.plugins.augment_prompt(&facts, &prompt).await;
+        self.notes.extend(notes);
+        let Augmented { instructions, passages, refused_by } = augmented;
+        if refused_by.is_some() {
+            return self.refusal();
+        }
+        prompt.instructions.extend(instructions);
+        prompt.passages.clone_from(&passages);
+        let (adapter, notes) = shared.plugins.choose_adapter(&facts).await;
+        self.notes.extend(notes);
+        if let Some(adapter) = adapter {
+            tracing::warn!(adapter, "The adapter that a plugin chose is not loaded: the base model answers.");
+        }
+        self.timings.hooks_ms = milliseconds(hooks_started.elapsed());
+
+        let draft = self.draft(prompt, &passages, live, interrupt).await;
+        let draft = match draft {
+            Ok(draft) => draft,
+            Err(notice) => return self.notice(notice),
+        };
+        if draft.interrupted.is_some() {
+            return self.report(draft, &passages, None);
+        }
+        let citations = citations_of(&passages, &draft.used);
+        let (verdict, notes) = shared.plugins.on_answer(&facts, &draft.text, &citations).await;
+        self.notes.extend(notes);
+        let mut appended = None;
+        let draft = match verdict {
+            AnswerVerdict::Pass => draft,
+            AnswerVerdict::Append { texts } => {
+                let (text, _) = gated(&texts.join("\n"));
+                appended = Some(text);
+                draft
+            }
+            AnswerVerdict::Replace { text, .. } => Draft { text: gated(&text).0, used: Vec::new(), model: None, ..draft },
+            AnswerVerdict::Withhold { reason, plugin } => {
+                tracing::warn!(plugin, reason, "A plugin withheld an answer.");
+                return self.notice(say(language, "withheld"));
+            }
+        };
+        self.report(draft, &passages, appended)
+    }
+
+    /// The model's words, the passages themselves, or the honest admission of knowing nothing; `Err` is a
+    /// notice (too busy).
+    async fn draft(
+        &mut self,
+        prompt: Prompt,
+        passages: &[Passage],
+        live: &mut Live,
+        interrupt: &Interrupt,
+    ) -> Result<Draft, String> {
+        let language = self.asked.language;
+        // Without a passage a grounded answer is not possible, whatever the model might say; and no model that
+        // is not loaded yet needs to be waited for.
+        let mode = self.shared.generator.model().map_or(AnswerMode::Grounded, |it| it.answer_mode);
+        if passages.is_empty() && mode == AnswerMode::Grounded {
+            return Ok(self.abstention());
+        }
+        match self.generate(prompt, live, interrupt).await {
+            Ok(Some(draft)) => Ok(draft),
+            Ok(None) => Ok(from_passages(passages, &say(language, "passages-intro"))),
+            Err(GenerateError::Busy { .. }) => {
+                let emergency = Variable::Text(&self.shared.config.emergency_number);
+                Err(say_with(language, "busy", &[("emergency", emergency)]))
+            }
+            Err(error) => {
+                tracing::error!(%error, "No answer came from the model.");
+                if passages.is_empty() {
+                    return Ok(self.abstention());
+                }
+                Ok(from_passages(passages, &say(language, "no-model")))
+            }
+        }
+    }
+
+    /// `Ok(None)`: the model does not speak this language, or nothing of what it said was supported.
+    async fn generate(
+        &mut self,
+        prompt: Prompt,
+        live: &mut Live,
+        interrupt: &Interrupt,
+    ) -> Result<Option<Draft>, GenerateError> {
+        let Self { shared, asked, .. } = *self;
+        let deadline = Instant::now() + shared.config.answer_deadline();
+        let mut ticks = tokio::time::interval(Duration::from_millis(100));
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut waiting = Waiting { since: Instant::now(), patience: shared.config.still_working_after() };
+        let (model, fitted) = loop {
+            let info = shared.generator.model();
+            if let Some(info) = &info
+                && !info.languages.contains(&asked.language)
+                && !prompt.passages.is_empty()
+            {
+                return Ok(None);
+            }
+            match fit(prompt.clone(), asked.language, shared.config.prompt_tokens, &*shared.generator) {
+                Ok(fitted) => break (info, fitted),
+                Err(GenerateError::NotReady) if Instant::now() < deadline => {}
+                Err(error) => return Err(error),
+            }
+            tokio::select! {
+                _ = ticks.tick() => waiting.show(live, asked.language, "").await,
+                reason = interrupt.interrupted() => return Ok(Some(stopped(String::new(), reason, asked.language))),
+            }
+        };
+        let FittedPrompt { messages, passages, tokens } = fitted;
+        let grounded = model.as_ref().is_none_or(|it| it.answer_mode == AnswerMode::Grounded);
+        let mut writer = Writer::new(&passages, grounded);
+        let admitted = Instant::now();
+        let request = GenerateRequest {
+            conversation: asked.conversation.clone(),
+            messages,
+            sampling: shared.sampling.clone(),
+            max_tokens: shared.config.answer_tokens,
+            priority: Priority::Patient,
+            deadline: deadline.saturating_duration_since(Instant::now()),
+        };
+        let mut generation = shared.generator.generate(request).await?;
+        let show_live = !shared.plugins.may_withhold();
+        let mut position = 1;
+        let finish = loop {
+            tokio::select! {
+                event = generation.next() => match event {
+                    Some(Ok(GenerationEvent::Queued { position: now })) => position = now,
+                    Some(Ok(GenerationEvent::Started)) => {
+                        position = 0;
+                        self.timings.queue_ms = milliseconds(admitted.elapsed());
+                    }
+                    Some(Ok(GenerationEvent::Text(text))) => writer.push(&text),
+                    Some(Ok(finished @ GenerationEvent::Finished { .. })) => break finished,
+                    Some(Err(error)) => return Err(error),
+                    None => return Err(GenerateError::Failed("the engine ended without a word".to_owned())),
+                },
+                _ = ticks.tick() => {
+                    let visible = if show_live { writer.visible() } else { "" };
+                    if position > 1 && visible.is_empty() {
+                        live.typing().await;
+                        let before = Variable::Number(position - 1);
+                        live.show(&say_with(asked.language, "queue-position", &[("position", before)])).await;
+                    } else {
+                        waiting.show(live, asked.language, visible).await;
+                    }
+                }
+                reason = interrupt.interrupted() => {
+                    drop(generation);
+                    return Ok(Some(stopped(writer.finish().text, reason, asked.language)));
+                }
+            }
+        };
+        if let GenerationEvent::Finished { reason, prompt_tokens, generated_tokens, prompt_time, generate_time } = finish {
+            self.timings.prompt_tokens = prompt_tokens.max(tokens);
+            self.timings.generated_tokens = generated_tokens;
+            self.timings.prompt_ms = milliseconds(prompt_time);
+            self.timings.generate_ms = milliseconds(generate_time);
+            writer.set_cut(reason != FinishReason::Stop);
+        }
+        let written = writer.finish();
+        tracing::debug!(
+            kept = written.kept, dropped = written.dropped, withheld = written.withheld, "The gates read the answer."
+        );
+        if written.text.trim().is_empty() {
+            return Ok(None);
+        }
+        let mut text = written.text;
+        if written.withheld > 0 {
+            text = format!("{}\n{}", text.trim_end(), say(asked.language, "no-doses"));
+        }
+        Ok(Some(Draft { text, used: written.used, model: model.map(|it| it.name), interrupted: None }))
+    }
+
+    fn facts(&self) -> MessageFacts {
+        let asked = self.asked;
+        MessageFacts {
+            conversation: asked.conversation.clone(),
+            platform: asked.conversation.platform().to_owned(),
+            text: asked.text.to_owned(),
+            language: asked.language,
+            disposition: asked.assessment.medical.then_some(asked.assessment.disposition),
+            findings: present_findings(asked.assessment),
+            departments: asked.assessment.departments.clone(),
+            missing: asked.assessment.missing.clone(),
+            department: asked.department.map(str::to_owned),
+        }
+    }
+
+    fn abstention(&self) -> Draft {
+        let key = if present_findings(self.asked.assessment).is_empty() { "abstain" } else { "abstain-medical" };
+        let text = match key {
+            "abstain" => say(self.asked.language, "abstain"),
+            _ => say(self.asked.language, "abstain-medical"),
+        };
+        Draft { text, used: Vec::new(), model: None, interrupted: None }
+    }
+
+    fn refusal(&self) -> AnswerReport {
+        let contact = self.shared.config.human_contact(self.asked.language);
+        self.notice(say_with(self.asked.language, "plugin-refused", &[("contact", Variable::Text(&contact))]))
+    }
+
+    fn notice(&self, text: String) -> AnswerReport {
+        AnswerReport {
+            part: Part::notice(self.asked.language, text),
+            disposition: self.asked.assessment.disposition,
+            passages: Vec::new(),
+            model: None,
+            adapter: None,
+            timings: self.timings,
+            interrupted: None,
+            remember: false,
+        }
+    }
+
+    fn report(&self, draft: Draft, passages: &[Passage], appended: Option<String>) -> AnswerReport {
+        let Self { shared, asked, notes, .. } = self;
+        let language = asked.language;
+        let present = !present_findings(asked.assessment).is_empty();
+        let mut disposition = asked.assessment.disposition;
+        if present {
+            // Knowledge may raise urgency, but never to an emergency: that is the red flags' word alone.
+            let raised = draft.used.iter().filter_map(|it| passages.get(*it)?.disposition).max();
+            disposition = disposition.raised_to(raised.map(|it| it.min(Disposition::SameDay)));
+        }
+        let mut departments = asked.assessment.departments.clone();
+        if departments.is_empty() {
+            departments = draft.used.first().and_then(|it| passages.get(*it)).map_or_else(Vec::new, |it| it.departments.clone());
+        }
+        departments.truncate(3);
+        let mut text = draft.text.trim().to_owned();
+        for more in appended.into_iter().filter(|it| !it.trim().is_empty()) {
+            text = format!("{text}\n\n{}", more.trim());
+        }
+        if notes.iter().any(|note| note.hook != "choose_adapter") {
+            text = format!("{text}\n\n{}", say(language, "plugin-down"));
+        }
+        let part = Part {
+            kind: PartKind::Answer,
+            disposition: present.then_some(disposition),
+            disposition_text: present.then(|| shared.rules.disposition_text(disposition, language)),
+            departments: departments.iter().map(|it| shared.rules.department_name(it, language)).collect(),
+            citations: citations_of(passages, &draft.used),
+            label: shared.config.label(language),
+            ..Part::notice(language, text)
+        };
+        AnswerReport {
+            part,
+            disposition,
+            passages: draft.used.iter().filter_map(|it| passages.get(*it).cloned()).collect(),
+            model: draft.model,
+            adapter: None,
+            timings: self.timings,
+            interrupted: draft.interrupted,
+            remember: true,
+        }
+    }
+}
+
+/// Shows that something is going on while there is no word of the answer yet.
+struct Waiting {
+    since: Instant,
+    patience: Duration,
+}
+
+impl Waiting {
+    async fn show(&mut self, live: &mut Live, language: Language, visible: &str) {
+        live.typing().await;
+        if !visible.is_empty() {
+            live.show(visible).await;
+        } else if self.since.elapsed() > self.patience {
+            live.show(&say(language, "still-working")).await;
+        }
+    }
+}
+
+fn from_passages(passages: &[Passage], intro: &str) -> Draft {
+    let (text, used) = passages_text(passages);
+    Draft { text: format!("{intro}\n\n{text}"), used, model: None, interrupted: None }
+}
+
+fn stopped(text: String, reason: InterruptReason, language: Language) -> Draft {
+    let text = match reason {
+        InterruptReason::Emergency => say(language, "stopped-for-emergency"),
+        InterruptReason::Stop | InterruptReason::Shutdown => {
+            format!("{} {}", text.trim_end(), say(language, "stopped-mark")).trim_start().to_owned()
+        }
+    };
+    Draft { text, used: Vec::new(), model: None, interrupted: Some(reason) }
+}
+
+fn present_findings(assessment: &Assessment) -> Vec<String> {
+    assessment.findings.iter().filter(|it| it.status == FindingStatus::Present).map(|it| it.name.clone()).collect()
+}
+
+fn milliseconds(duration: Duration) -> f64 {
+    (duration.as_secs_f64() * 10_000.0).round() / 10.0
+}

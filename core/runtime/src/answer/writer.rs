@@ -1,0 +1,221 @@
+//! Puts an answer together sentence by sentence, each through the gates.
+
+use std::collections::HashSet;
+
+use bedside_contract::{Language, Passage};
+use bedside_triage::{OutputGate, OutputVerdict};
+
+use crate::{
+    grounding::Grounding,
+    sentences::{Sentences, sentences_of},
+    words::say,
+};
+
+/// Reads what the model says and keeps what may be said.
+pub(crate) struct Writer {
+    sentences: Sentences,
+    grounding: Grounding,
+    /// Drop what no passage supports.
+    grounded: bool,
+    language: Language,
+    visible: String,
+    /// Normalised sentences that stand there already: small models repeat themselves.
+    said: HashSet<String>,
+    used: Vec<usize>,
+    /// The passage whose number stands behind the next change of passage.
+    current: Option<usize>,
+    kept: usize,
+    dropped: usize,
+    withheld: usize,
+    cut: bool,
+}
+
+/// What became of an answer.
+pub(crate) struct Written {
+    pub text: String,
+    /// Indices of the cited passages in the order of their numbers.
+    pub used: Vec<usize>,
+    pub kept: usize,
+    pub dropped: usize,
+    pub withheld: usize,
+}
+
+impl Writer {
+    pub(crate) fn new(passages: &[Passage], grounded: bool) -> Self {
+        Self {
+            sentences: Sentences::default(),
+            grounding: Grounding::new(passages),
+            grounded,
+            language: passages.first().map_or(Language::En, |it| it.language),
+            visible: String::new(),
+            said: HashSet::new(),
+            used: Vec::new(),
+            current: None,
+            kept: 0,
+            dropped: 0,
+            withheld: 0,
+            cut: false,
+        }
+    }
+
+    pub(crate) fn push(&mut self, text: &str) {
+        for sentence in self.sentences.push(text) {
+            self.read(&sentence);
+        }
+    }
+
+    /// The text that may be shown so far.
+    pub(crate) fn visible(&self) -> &str {
+        self.visible.trim()
+    }
+
+    /// The model was cut off: its last, unfinished sentence is left out.
+    pub(crate) fn set_cut(&mut self, cut: bool) {
+        self.cut = cut;
+    }
+
+    pub(crate) fn finish(mut self) -> Written {
+        if let Some(rest) = self.sentences.finish() {
+            if !self.cut {
+                self.read(&rest);
+            } else if !self.grounded && self.kept > 0 {
+                self.visible.push_str(&say(self.language, "cut-short"));
+            }
+        }
+        self.close_citation();
+        let Self { visible, used, kept, dropped, withheld, .. } = self;
+        Written { text: visible.trim().to_owned(), used, kept, dropped, withheld }
+    }
+
+    fn read(&mut self, sentence: &str) {
+        let normalised: String = sentence.chars().filter(|it| it.is_alphanumeric()).flat_map(char::to_lowercase).collect();
+        if normalised.is_empty() {
+            if self.visible.ends_with(|it: char| !it.is_whitespace()) && sentence.contains('\n') {
+                self.visible.push('\n');
+            }
+            return;
+        }
+        if !self.said.insert(normalised) {
+            self.dropped += 1;
+            return;
+        }
+        if let OutputVerdict::Withhold { reason } = OutputGate::check(sentence) {
+            tracing::info!(reason, "The output gate withheld a sentence.");
+            self.withheld += 1;
+            return;
+        }
+        let passage = self.grounding.passage_for(sentence);
+        if passage.is_none() && self.grounded {
+            self.dropped += 1;
+            return;
+        }
+        if passage != self.current {
+            self.close_citation();
+            self.current = passage;
+        }
+        if let Some(passage) = passage
+            && !self.used.contains(&passage)
+        {
+            self.used.push(passage);
+        }
+        self.kept += 1;
+        self.visible.push_str(sentence);
+    }
+
+    /// Puts "[n]" behind the last sentence that rests on the current passage.
+    fn close_citation(&mut self) {
+        let Some(passage) = self.current.take() else { return };
+        let Some(number) = self.used.iter().position(|it| *it == passage) else { return };
+        let trimmed = self.visible.trim_end().len();
+        let white = self.visible.split_off(trimmed);
+        self.visible.push_str(&format!(" [{}]", number + 1));
+        self.visible.push_str(if white.is_empty() { " " } else { &white });
+    }
+}
+
+/// A finished text without the sentences that must not leave; whether there were any.
+pub(crate) fn gated(text: &str) -> (String, bool) {
+    let mut kept = String::new();
+    let mut withheld = false;
+    for sentence in sentences_of(text) {
+        match OutputGate::check(&sentence) {
+            OutputVerdict::Pass => kept.push_str(&sentence),
+            OutputVerdict::Withhold { reason } => {
+                tracing::info!(reason, "The output gate withheld a sentence.");
+                withheld = true;
+            }
+        }
+    }
+    (kept.trim_end().to_owned(), withheld)
+}
+
+/// The passages themselves as the answer, and which were used.
+pub(crate) fn passages_text(passages: &[Passage]) -> (String, Vec<usize>) {
+    let mut blocks = Vec::new();
+    let mut used = Vec::new();
+    for (index, passage) in passages.iter().enumerate().take(3) {
+        let (text, _) = gated(&passage.text);
+        if text.trim().is_empty() {
+            continue;
+        }
+        used.push(index);
+        blocks.push(format!("**{}**\n{} [{}]", passage.title, text.trim(), used.len()));
+    }
+    (blocks.join("\n\n"), used)
+}
+
+#[cfg(test)]
+mod tests {
+    use bedside_contract::{Language, Passage};
+
+    use super::{Writer, passages_text};
+
+    fn passages() -> Vec<Passage> {
+        let passage = |title: &str, text: &str| Passage {
+            id: title.to_owned(),
+            title: title.to_owned(),
+            text: text.to_owned(),
+            language: Language::En,
+            source: "test".to_owned(),
+            score: 1.0,
+            departments: Vec::new(),
+            disposition: None,
+        };
+        vec![
+            passage("Common cold – Treatment", "Rest and drink enough fluids. Honey eases a sore throat."),
+            passage("Common cold – Causes", "A virus causes the illness and spreads by coughing."),
+        ]
+    }
+
+    fn write(grounded: bool, pieces: &[&str]) -> super::Written {
+        let mut writer = Writer::new(&passages(), grounded);
+        for piece in pieces {
+            writer.push(piece);
+        }
+        writer.finish()
+    }
+
+    #[test]
+    fn supported_sentences_are_kept_and_cited_by_passage() {
+        let written = write(true, &["Rest and drink enou", "gh fluids. Honey eases a sore throat. ", "A virus causes it and spreads by coughing. Eat cabbage daily."]);
+        assert_eq!(
+            written.text,
+            "Rest and drink enough fluids. Honey eases a sore throat. [1] A virus causes it and spreads by coughing. [2]"
+        );
+        assert_eq!((written.used, written.dropped), (vec![0, 1], 1));
+    }
+
+    #[test]
+    fn doses_and_repetitions_never_leave() {
+        let written = write(false, &["Rest well now. Take 500 mg of paracetamol three times a day. Rest well now. Sleep enough."]);
+        assert_eq!(written.text, "Rest well now. Sleep enough.");
+        assert_eq!((written.withheld, written.dropped), (1, 1));
+    }
+
+    #[test]
+    fn passages_themselves_are_an_answer() {
+        let (text, used) = passages_text(&passages());
+        assert!(text.contains("**Common cold – Treatment**\nRest") && text.contains("[2]"), "{text}");
+        assert_eq!(used, [0, 1]);
+    }
+}

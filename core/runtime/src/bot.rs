@@ -1,0 +1,280 @@
+//! The bot: takes what connectors receive, runs each conversation's lane, delivers what comes out.
+
+use std::{collections::HashMap, panic::AssertUnwindSafe, sync::Arc, time::Duration};
+
+use async_trait::async_trait;
+use bedside_contract::{
+    Connector, ConnectorError, ConversationKey, ConversationSettings, Cursor, FinishedTurn, Generator, Intake,
+    Language, Plugins, Receipt, Sampling, Store, StoreError, Update,
+};
+use bedside_triage::{PatientFacts, Rules};
+use futures::FutureExt;
+use tokio::{task::JoinSet, time::Instant};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use crate::{
+    answer::{AnswerReport, Asked, answer},
+    config::RuntimeConfig,
+    delivery::{self, Delivery},
+    lanes::{Interrupt, InterruptReason, Lanes},
+    live::Live,
+    turn,
+    urgent::{self, Urgent},
+};
+
+/// What the binary wires together.
+pub struct BotParts {
+    pub config: RuntimeConfig,
+    pub store: Arc<dyn Store>,
+    pub generator: Arc<dyn Generator>,
+    pub plugins: Arc<dyn Plugins>,
+    pub rules: &'static Rules,
+    pub sampling: Sampling,
+    pub connectors: Vec<Arc<dyn Connector>>,
+}
+
+/// A running bot. Clones share it.
+#[derive(Clone)]
+pub struct Bot {
+    shared: Arc<Shared>,
+}
+
+pub(crate) struct Shared {
+    pub config: RuntimeConfig,
+    pub store: Arc<dyn Store>,
+    pub generator: Arc<dyn Generator>,
+    pub plugins: Arc<dyn Plugins>,
+    pub rules: &'static Rules,
+    pub sampling: Sampling,
+    pub connectors: HashMap<String, Arc<dyn Connector>>,
+    pub lanes: Lanes,
+    pub delivery: Delivery,
+    pub tasks: TaskTracker,
+    /// No new turn starts any more.
+    pub shutdown: CancellationToken,
+    /// The store can no longer be trusted: the process must stop.
+    broken: CancellationToken,
+}
+
+/// One question from the operator's shell: consent implied, nothing kept.
+#[derive(Debug, Clone)]
+pub struct Question {
+    pub text: String,
+    pub language: Option<Language>,
+    pub department: Option<String>,
+}
+
+const SWEEP_EVERY: Duration = Duration::from_secs(5);
+
+impl Bot {
+    #[must_use]
+    pub fn new(parts: BotParts) -> Self {
+        let connectors = parts.connectors.into_iter().map(|it| (it.platform().to_owned(), it)).collect();
+        let shared = Shared {
+            config: parts.config,
+            store: parts.store,
+            generator: parts.generator,
+            plugins: parts.plugins,
+            rules: parts.rules,
+            sampling: parts.sampling,
+            connectors,
+            lanes: Lanes::default(),
+            delivery: Delivery::default(),
+            tasks: TaskTracker::new(),
+            shutdown: CancellationToken::new(),
+            broken: CancellationToken::new(),
+        };
+        Self { shared: Arc::new(shared) }
+    }
+
+    /// Works until `stop` is cancelled or a connector ends by itself (the terminal's user quits), then drains.
+    ///
+    /// # Errors
+    /// What a connector cannot recover from, or a store that no longer writes.
+    pub async fn run(&self, stop: CancellationToken) -> Result<(), ConnectorError> {
+        let shared = &self.shared;
+        self.sweep().await?;
+        let mut connectors = JoinSet::new();
+        for connector in shared.connectors.values() {
+            let (connector, intake) = (Arc::clone(connector), Arc::new(self.clone()));
+            connectors.spawn(async move { connector.run(intake).await });
+        }
+        let mut sweeps = tokio::time::interval_at(Instant::now() + SWEEP_EVERY, SWEEP_EVERY);
+        let ended = loop {
+            tokio::select! {
+                () = stop.cancelled() => break Ok(()),
+                () = shared.broken.cancelled() => {
+                    break Err(StoreError::Broken("a write failed".to_owned()).into());
+                }
+                Some(ended) = connectors.join_next() => match ended {
+                    Ok(ended) => break ended,
+                    Err(error) => break Err(ConnectorError::Refused {
+                        platform: "a connector".to_owned(),
+                        reason: error.to_string(),
+                    }),
+                },
+                _ = sweeps.tick() => self.sweep().await?,
+            }
+        };
+        // Dropping the receiving futures stops intake; deliveries go on through the connectors themselves.
+        connectors.abort_all();
+        self.drain().await;
+        ended
+    }
+
+    /// One turn through the whole pipeline, for `bedside ask`.
+    pub async fn ask(&self, question: &Question) -> AnswerReport {
+        let shared = &self.shared;
+        let language =
+            question.language.or_else(|| Language::detect(&question.text)).unwrap_or(shared.config.default_language);
+        let assessment = shared.rules.assess(&question.text, &PatientFacts::default());
+        let conversation = ConversationKey::new("shell", "ask", "1");
+        let asked = Asked {
+            conversation: &conversation,
+            text: &question.text,
+            language,
+            department: question.department.as_deref(),
+            turns: &[],
+            assessment: &assessment,
+        };
+        answer(shared, &asked, &mut Live::silent(), &Interrupt::default()).await
+    }
+
+    /// Wakes whatever has something to do: after a start, and for parts whose retry is due.
+    async fn sweep(&self) -> Result<(), StoreError> {
+        for conversation in self.shared.store.undelivered_conversations().await? {
+            delivery::wake(&self.shared, &conversation);
+        }
+        for conversation in self.shared.store.unfinished_conversations().await? {
+            self.shared.wake_lane(&conversation);
+        }
+        Ok(())
+    }
+
+    /// Finishes running turns and deliveries within the configured time; the rest waits in the store.
+    async fn drain(&self) {
+        let shared = &self.shared;
+        let deadline = Instant::now() + shared.config.drain();
+        shared.shutdown.cancel();
+        shared.tasks.close();
+        if tokio::time::timeout_at(deadline, shared.tasks.wait()).await.is_err() {
+            tracing::warn!("Some answers were not finished in time; they are taken up at the next start.");
+            shared.lanes.interrupt_all(InterruptReason::Shutdown);
+            let rest = tokio::time::timeout(Duration::from_secs(2), shared.tasks.wait()).await;
+            if rest.is_err() {
+                tracing::warn!(deliveries = !shared.delivery.is_empty(), "Stopping with work in progress.");
+            }
+        }
+    }
+}
+
+#[async_trait]
+impl Intake for Bot {
+    async fn accept(&self, updates: Vec<Update>, cursor: Option<Cursor>) -> Result<Vec<Receipt>, StoreError> {
+        let shared = &self.shared;
+        let looks: Vec<_> =
+            updates.iter().map(|it| (it.conversation.clone(), Urgent::look(shared.rules, it))).collect();
+        let receipts = shared.store.accept(updates, cursor).await.inspect_err(|error| shared.store_failed(error))?;
+        for (receipt, (conversation, urgent)) in receipts.iter().zip(looks) {
+            match urgent {
+                _ if receipt.duplicate => {}
+                Some(urgent) => {
+                    shared.tasks.spawn(urgent::handle(Arc::clone(shared), receipt.seq, urgent));
+                }
+                None => shared.wake_lane(&conversation),
+            }
+        }
+        Ok(receipts)
+    }
+}
+
+impl Shared {
+    /// Runs the conversation's lane, or tells the task that does to look again.
+    pub(crate) fn wake_lane(self: &Arc<Self>, conversation: &ConversationKey) {
+        if self.shutdown.is_cancelled() || !self.lanes.enter(conversation) {
+            return;
+        }
+        let (shared, conversation) = (Arc::clone(self), conversation.clone());
+        self.tasks.spawn(async move { shared.run_lane(&conversation).await });
+    }
+
+    /// Writes the end of a turn and starts its delivery.
+    pub(crate) async fn finish(self: &Arc<Self>, finished: FinishedTurn) {
+        let conversation = finished.conversation.clone();
+        let seq = finished.seq;
+        match self.store.finish(finished).await {
+            Ok(true) => delivery::wake(self, &conversation),
+            Ok(false) => tracing::warn!(%seq, "A turn was finished by somebody else; its answer is dropped."),
+            Err(error) => self.store_failed(&error),
+        }
+    }
+
+    pub(crate) fn store_failed(&self, error: &StoreError) {
+        tracing::error!(%error, "The store failed.");
+        if !self.store.is_healthy() {
+            self.broken.cancel();
+        }
+    }
+
+    /// The patient's choice, else what the message shows, else what was spoken last.
+    pub(crate) fn language_of(&self, update: &Update, settings: &ConversationSettings) -> Language {
+        // The data of a button says nothing of a language.
+        let written = match &update.kind {
+            bedside_contract::UpdateKind::Text { text } if !text.starts_with('/') => Language::detect(text),
+            _ => None,
+        };
+        settings
+            .language
+            .or(written)
+            .or(settings.last_language)
+            .or(update.language_hint)
+            .unwrap_or(self.config.default_language)
+    }
+
+    async fn run_lane(self: &Arc<Self>, conversation: &ConversationKey) {
+        loop {
+            let item = match self.store.lease_next(conversation).await {
+                Ok(Some(item)) if self.shutdown.is_cancelled() => {
+                    self.give_back(item.seq).await;
+                    None
+                }
+                Ok(item) => item,
+                Err(error) => {
+                    self.store_failed(&error);
+                    None
+                }
+            };
+            let Some(item) = item else {
+                if self.lanes.leave(conversation) {
+                    return;
+                }
+                continue;
+            };
+            let interrupt = self.lanes.begin(conversation);
+            let turn = AssertUnwindSafe(turn::run(self, &item, &interrupt)).catch_unwind().await;
+            self.lanes.end(conversation);
+            match turn {
+                Ok(Ok(Some(finished))) => self.finish(finished).await,
+                Ok(Ok(None)) => self.give_back(item.seq).await,
+                Ok(Err(error)) => {
+                    self.store_failed(&error);
+                    self.give_back(item.seq).await;
+                    // The sweep comes back to it; trying again at once would only spin.
+                    while !self.lanes.leave(conversation) {}
+                    return;
+                }
+                Err(_) => {
+                    tracing::error!(seq = %item.seq, "A turn panicked.");
+                    let language = self.language_of(&item.update, &ConversationSettings::default());
+                    self.finish(turn::apology(self, &item, language)).await;
+                }
+            }
+        }
+    }
+
+    async fn give_back(&self, seq: bedside_contract::InboxSeq) {
+        if let Err(error) = self.store.release(seq).await {
+            tracing::error!(%seq, %error, "A message could not be given back; it is taken up at the next start.");
+        }
+    }
+}

@@ -1,0 +1,104 @@
+//! The `[bot]` section of the configuration.
+
+use std::time::Duration;
+
+use bedside_contract::Language;
+use bedside_triage::EmergencyContacts;
+use serde::{Deserialize, Serialize};
+
+use crate::words::say;
+
+/// How the bot talks to patients.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct RuntimeConfig {
+    /// How the hospital is called in the welcome.
+    pub hospital: String,
+    /// The number for life-threatening emergencies, named in every emergency notice.
+    pub emergency_number: String,
+    /// The crisis line named when somebody speaks of ending their life.
+    pub crisis_line: String,
+    /// How to reach a person, as `/human` says it; empty = "call or visit the reception".
+    pub human_contact: String,
+    /// `en` or `zh`: used until a patient's own language is known.
+    pub default_language: Language,
+    /// The label under every answer; `off` only where the law does not ask for it.
+    pub ai_label: AiLabel,
+    /// A hospital's own rule file that adds red flags and rules; it can only raise urgency.
+    pub triage_additions: Option<std::path::PathBuf>,
+    /// Tokens of the whole prompt at most; what is dropped first is written in ARCHITECTURE.md.
+    pub prompt_tokens: usize,
+    /// Tokens of one answer at most.
+    pub answer_tokens: usize,
+    /// Earlier messages that are considered at most, both sides counted.
+    pub history_messages: usize,
+    /// Seconds from a question's turn to its answer; after them what is there is sent.
+    pub answer_deadline_seconds: u64,
+    /// Seconds without a visible word after which "still working" is shown.
+    pub still_working_seconds: u64,
+    /// A message that crashed the bot this often gets an apology instead of another try.
+    pub attempts: u32,
+    /// Delivery is tried this often before a part is given up.
+    pub delivery_attempts: u32,
+    /// Seconds given to running answers and deliveries when the bot is stopped.
+    pub drain_seconds: u64,
+}
+
+/// Whether answers carry the AI label.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum AiLabel {
+    On,
+    Off,
+}
+
+impl Default for RuntimeConfig {
+    fn default() -> Self {
+        Self {
+            hospital: "our hospital".to_owned(),
+            emergency_number: "120".to_owned(),
+            crisis_line: "12356".to_owned(),
+            human_contact: String::new(),
+            default_language: Language::En,
+            ai_label: AiLabel::On,
+            triage_additions: None,
+            prompt_tokens: 512,
+            answer_tokens: 160,
+            history_messages: 12,
+            answer_deadline_seconds: 120,
+            still_working_seconds: 8,
+            attempts: 3,
+            delivery_attempts: 30,
+            drain_seconds: 15,
+        }
+    }
+}
+
+impl RuntimeConfig {
+    pub(crate) fn contacts(&self) -> EmergencyContacts {
+        EmergencyContacts {
+            emergency_number: self.emergency_number.clone(),
+            crisis_line: self.crisis_line.clone(),
+        }
+    }
+
+    pub(crate) fn human_contact(&self, language: Language) -> String {
+        if self.human_contact.is_empty() { say(language, "human-contact-default") } else { self.human_contact.clone() }
+    }
+
+    pub(crate) fn label(&self, language: Language) -> Option<String> {
+        (self.ai_label == AiLabel::On).then(|| say(language, "label"))
+    }
+
+    pub(crate) fn answer_deadline(&self) -> Duration {
+        Duration::from_secs(self.answer_deadline_seconds)
+    }
+
+    pub(crate) fn still_working_after(&self) -> Duration {
+        Duration::from_secs(self.still_working_seconds)
+    }
+
+    pub(crate) fn drain(&self) -> Duration {
+        Duration::from_secs(self.drain_seconds)
+    }
+}

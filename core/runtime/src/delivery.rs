@@ -1,0 +1,143 @@
+//! From the outbox to the platform: in order, retried, never dropped in silence.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use bedside_contract::{ConversationKey, DeliverError, OutboxItem, SendOutcome, StoreError};
+use tokio::sync::Notify;
+
+use crate::bot::Shared;
+
+/// The conversations that have something to deliver.
+#[derive(Debug, Default)]
+pub(crate) struct Delivery {
+    active: Mutex<HashMap<ConversationKey, Arc<Sender>>>,
+}
+
+#[derive(Debug, Default)]
+struct Sender {
+    /// Something new came, maybe an urgent part that does not wait for a retry's pause.
+    woken: Notify,
+    again: std::sync::atomic::AtomicBool,
+}
+
+const SLOWEST_DELIVERY: Duration = Duration::from_secs(60);
+const LONGEST_PAUSE: Duration = Duration::from_secs(60);
+
+impl Delivery {
+    /// Nothing of this conversation is on its way.
+    pub(crate) fn is_idle(&self, conversation: &ConversationKey) -> bool {
+        !self.lock().contains_key(conversation)
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.lock().is_empty()
+    }
+
+    /// The sender to run, or `None` if one runs already and has been woken.
+    fn enter(&self, conversation: &ConversationKey) -> Option<Arc<Sender>> {
+        let mut active = self.lock();
+        if let Some(sender) = active.get(conversation) {
+            sender.again.store(true, std::sync::atomic::Ordering::SeqCst);
+            sender.woken.notify_one();
+            return None;
+        }
+        let sender = Arc::new(Sender::default());
+        active.insert(conversation.clone(), Arc::clone(&sender));
+        Some(sender)
+    }
+
+    fn leave(&self, conversation: &ConversationKey, sender: &Sender) -> bool {
+        let mut active = self.lock();
+        if sender.again.swap(false, std::sync::atomic::Ordering::SeqCst) {
+            return false;
+        }
+        active.remove(conversation);
+        true
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<ConversationKey, Arc<Sender>>> {
+        self.active.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Starts delivering a conversation's parts, or tells the task that does it to look again.
+pub(crate) fn wake(shared: &Arc<Shared>, conversation: &ConversationKey) {
+    if let Some(sender) = shared.delivery.enter(conversation) {
+        let conversation = conversation.clone();
+        let task = Arc::clone(shared);
+        shared.tasks.spawn(async move { run(&task, &conversation, &sender).await });
+    }
+}
+
+async fn run(shared: &Arc<Shared>, conversation: &ConversationKey, sender: &Sender) {
+    loop {
+        let pause = match shared.store.claim_part(conversation).await {
+            Ok(Some(item)) => deliver(shared, item).await,
+            Ok(None) if shared.delivery.leave(conversation, sender) => return,
+            Ok(None) => Ok(None),
+            Err(error) => Err(error),
+        };
+        match pause {
+            Ok(None) => {}
+            Ok(Some(pause)) => {
+                tokio::select! {
+                    () = tokio::time::sleep(pause) => {}
+                    () = sender.woken.notified() => {}
+                    () = shared.shutdown.cancelled() => {
+                        shared.delivery.lock().remove(conversation);
+                        return;
+                    }
+                }
+            }
+            Err(error) => {
+                shared.store_failed(&error);
+                shared.delivery.lock().remove(conversation);
+                return;
+            }
+        }
+    }
+}
+
+/// Delivers one part; a pause is asked for after a failure.
+async fn deliver(shared: &Arc<Shared>, item: OutboxItem) -> Result<Option<Duration>, StoreError> {
+    let result = match shared.connectors.get(item.conversation.platform()) {
+        Some(connector) => match tokio::time::timeout(SLOWEST_DELIVERY, connector.deliver(&item)).await {
+            Ok(result) => result,
+            Err(_) => Err(DeliverError::Unknown(format!("no answer within {SLOWEST_DELIVERY:?}"))),
+        },
+        None => {
+            tracing::warn!(platform = item.conversation.platform(), "A part waits for a platform that is switched off.");
+            Err(DeliverError::RetryAfter(LONGEST_PAUSE))
+        }
+    };
+    let backoff = Duration::from_millis(500 << item.attempts.min(7)).min(LONGEST_PAUSE);
+    let retry = |pause: Duration, may_have_arrived| SendOutcome::Retry {
+        after_ms: u64::try_from(pause.as_millis()).unwrap_or(u64::MAX),
+        may_have_arrived,
+    };
+    let (outcome, pause) = match result {
+        Ok(message) => (SendOutcome::Sent { message }, None),
+        Err(DeliverError::RetryAfter(wait)) => (retry(wait, false), Some(wait)),
+        Err(DeliverError::Permanent(reason)) => (SendOutcome::Dead { reason }, None),
+        Err(error) if item.attempts >= shared.config.delivery_attempts => {
+            (SendOutcome::Dead { reason: error.to_string() }, None)
+        }
+        Err(DeliverError::NotSent(reason)) => {
+            tracing::warn!(seq = %item.seq, attempts = item.attempts, reason, "A part could not be sent; it is tried again.");
+            (retry(backoff, false), Some(backoff))
+        }
+        Err(DeliverError::Unknown(reason)) => {
+            tracing::warn!(seq = %item.seq, attempts = item.attempts, reason, "Whether a part arrived is unknown; it is tried again.");
+            (retry(backoff, true), Some(backoff))
+        }
+    };
+    if let SendOutcome::Dead { reason } = &outcome {
+        tracing::error!(seq = %item.seq, attempts = item.attempts, reason, "A part could not be delivered and is given up.");
+    }
+    shared.store.settle_part(&item.id, outcome).await?;
+    Ok(pause)
+}

@@ -1,0 +1,160 @@
+//! Lets through only those sentences of a small model that its passages support.
+//!
+//! A model of some hundred million parameters rewords well and knows little, so in
+//! [`bedside_contract::AnswerMode::Grounded`] each sentence is compared with the sentences of the passages:
+//! enough of its content words must stand in one of them (or two neighbours), every number too, and both
+//! must deny or both must not.
+
+use std::collections::HashSet;
+
+use bedside_contract::{Citation, Passage};
+use unicode_segmentation::UnicodeSegmentation;
+
+use crate::sentences::sentences_of;
+
+/// The passages of one turn, cut into sentences to compare with.
+pub(crate) struct Grounding {
+    supports: Vec<Support>,
+}
+
+struct Support {
+    passage: usize,
+    words: HashSet<String>,
+    denies: bool,
+}
+
+/// Of the content words of a sentence, this share must stand in its support.
+const ENOUGH: f32 = 0.6;
+
+impl Grounding {
+    pub(crate) fn new(passages: &[Passage]) -> Self {
+        let mut supports = Vec::new();
+        for (passage, it) in passages.iter().enumerate() {
+            let title = content_words(&it.title);
+            let sentences: Vec<_> = sentences_of(&it.text)
+                .iter()
+                .map(|sentence| (content_words(sentence), denies(sentence)))
+                .collect();
+            for (words, denies) in &sentences {
+                supports.push(Support { passage, words: words.union(&title).cloned().collect(), denies: *denies });
+            }
+            for pair in sentences.windows(2) {
+                let [(first, first_denies), (second, second_denies)] = pair else { continue };
+                if first_denies == second_denies {
+                    let words = first.union(second).chain(&title).cloned().collect();
+                    supports.push(Support { passage, words, denies: *first_denies });
+                }
+            }
+        }
+        Self { supports }
+    }
+
+    /// The passage that supports this sentence best, if any does well enough.
+    pub(crate) fn passage_for(&self, sentence: &str) -> Option<usize> {
+        let words = content_words(sentence);
+        if words.len() < 2 {
+            return None;
+        }
+        let denies = denies(sentence);
+        self.supports
+            .iter()
+            .filter(|support| support.denies == denies)
+            .filter(|support| words.iter().filter(|it| is_number(it)).all(|it| support.words.contains(it)))
+            .map(|support| {
+                let shared = words.iter().filter(|it| support.words.contains(*it)).count();
+                (shared as f32 / words.len() as f32, support.passage)
+            })
+            .filter(|(share, _)| *share >= ENOUGH)
+            .max_by(|a, b| a.0.total_cmp(&b.0))
+            .map(|(_, passage)| passage)
+    }
+}
+
+/// The passages as numbered citations, one per title, in the order of `used`.
+pub(crate) fn citations_of(passages: &[Passage], used: &[usize]) -> Vec<Citation> {
+    used.iter()
+        .filter_map(|passage| passages.get(*passage))
+        .zip(1u32..)
+        .map(|(it, number)| Citation { number, title: it.title.clone(), source: it.source.clone() })
+        .collect()
+}
+
+fn content_words(text: &str) -> HashSet<String> {
+    text.unicode_words().map(|it| stem(&it.to_lowercase())).filter(|it| !STOP_WORDS.contains(&it.as_str())).collect()
+}
+
+/// A light stem: enough for "drinks", "drinking", "drink".
+fn stem(word: &str) -> String {
+    for ending in ["ing", "ies", "ed", "es", "s"] {
+        if let Some(stem) = word.strip_suffix(ending)
+            && stem.chars().count() >= 3
+        {
+            return stem.to_owned();
+        }
+    }
+    word.strip_suffix('e').filter(|it| it.chars().count() >= 3).unwrap_or(word).to_owned()
+}
+
+fn is_number(word: &str) -> bool {
+    word.chars().any(|it| it.is_ascii_digit())
+}
+
+fn denies(sentence: &str) -> bool {
+    const CUES: [&str; 16] = [
+        "not", "no", "never", "without", "cannot", "don't", "doesn't", "isn't", "aren't", "can't", "won't",
+        "shouldn't", "unnecessary", "avoid", "neither", "nor",
+    ];
+    let lower = sentence.to_lowercase().replace('’', "'");
+    lower.unicode_words().any(|word| CUES.contains(&word))
+        || ["不", "没", "无", "勿", "别", "避免"].iter().any(|cue| lower.contains(cue))
+}
+
+const STOP_WORDS: [&str; 72] = [
+    "a", "an", "the", "and", "or", "but", "of", "to", "in", "on", "at", "for", "with", "by", "from", "as", "is",
+    "are", "was", "were", "be", "been", "it", "its", "this", "that", "thes", "thos", "ther", "you", "your", "i",
+    "we", "they", "he", "she", "if", "when", "also", "can", "may", "might", "will", "would", "should", "do", "doe",
+    "have", "has", "had", "some", "such", "than", "then", "so", "very", "more", "most", "it's", "about", "which",
+    "what", "who", "how", "into", "there", "help", "includ", "usually", "often", "person", "peopl",
+];
+
+#[cfg(test)]
+mod tests {
+    use bedside_contract::{Language, Passage};
+
+    use super::Grounding;
+
+    fn grounding() -> Grounding {
+        let text = "Rest and drink enough fluids. Warm drinks and honey ease a sore throat. \
+                    Antibiotics do not help, because a virus causes the illness. See a doctor if the fever \
+                    lasts more than 3 days.";
+        Grounding::new(&[Passage {
+            id: "common-cold/treatment".to_owned(),
+            title: "Common cold – Treatment".to_owned(),
+            text: text.to_owned(),
+            language: Language::En,
+            source: "test".to_owned(),
+            score: 1.0,
+            departments: Vec::new(),
+            disposition: None,
+        }])
+    }
+
+    #[test]
+    fn supported_sentences_pass_and_others_do_not() {
+        let cases = [
+            ("You should rest and drink enough fluids.", true),
+            ("Drinking warm drinks with honey can ease a sore throat.", true),
+            ("Antibiotics do not help because a virus causes the cold.", true),
+            ("Antibiotics help against the cold virus illness.", false),
+            ("See a doctor if your fever lasts more than 3 days.", true),
+            ("See a doctor if your fever lasts more than 10 days.", false),
+            ("Do not drink fluids and do not rest.", false),
+            ("Apply a warm compress to your chest and wait.", false),
+            ("Yes.", false),
+        ];
+        let grounding = grounding();
+        for (sentence, expected) in cases {
+            assert_eq!(grounding.passage_for(sentence).is_some(), expected, "{sentence}");
+        }
+    }
+}

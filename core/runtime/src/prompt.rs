@@ -1,0 +1,184 @@
+//! From the parts of a prompt to chat messages within a token budget.
+//!
+//! Stable parts come first (instructions, then what plugins add), since only identical prefixes share KV.
+//! When the budget is short, parts are dropped in this order: earlier turns (oldest first), passages (worst
+//! first, one always stays), plugins' instructions (last first), and at the very end the middle of the
+//! question.
+
+use bedside_contract::{ChatMessage, ChatRole, GenerateError, Generator, Language, Passage, Prompt, Turn, TurnRole};
+
+/// The runtime's own instruction: the first part of every prompt, the same for all patients of a hospital.
+pub(crate) fn instruction(language: Language, hospital: &str, grounded: bool) -> String {
+    match (language, grounded) {
+        (Language::En, true) => format!(
+            "You are the information assistant of {hospital}, not a doctor. Answer the question in two to five short \
+             plain sentences, only with what the Info says. Give no doses."
+        ),
+        (Language::En, false) => format!(
+            "You are the information assistant of {hospital}, not a doctor. Answer in short plain sentences. Prefer \
+             what the Info says. Give no diagnosis, no prescriptions and no doses. Say when to see a doctor."
+        ),
+        (Language::Zh, true) => {
+            format!("你是{hospital}的信息助手，不是医生。只根据“资料”用两到五句简短易懂的话回答。不要给出用药剂量。")
+        }
+        (Language::Zh, false) => format!(
+            "你是{hospital}的信息助手，不是医生。用简短易懂的话回答，以“资料”为准。不下诊断，不开处方，不给剂量，并说明何时就医。"
+        ),
+    }
+}
+
+/// What was sent to the model in the end.
+#[derive(Debug)]
+pub(crate) struct FittedPrompt {
+    pub messages: Vec<ChatMessage>,
+    /// The passages that stayed, best first.
+    pub passages: Vec<Passage>,
+    pub tokens: usize,
+}
+
+/// Drops parts until the messages take at most `budget` tokens.
+pub(crate) fn fit(
+    mut prompt: Prompt,
+    language: Language,
+    budget: usize,
+    generator: &dyn Generator,
+) -> Result<FittedPrompt, GenerateError> {
+    loop {
+        let messages = messages_of(&prompt, language);
+        let tokens = generator.count_tokens(&messages)?;
+        if tokens <= budget {
+            return Ok(FittedPrompt { messages, passages: prompt.passages, tokens });
+        }
+        if !prompt.history.is_empty() {
+            // Question and answer go together.
+            prompt.history.drain(..prompt.history.len().min(2));
+        } else if prompt.passages.len() > 1 {
+            prompt.passages.pop();
+        } else if prompt.instructions.len() > 1 {
+            prompt.instructions.pop();
+        } else if let Some(shorter) = without_middle(&prompt.question) {
+            prompt.question = shorter;
+        } else {
+            return Err(GenerateError::PromptTooLong { tokens, limit: budget });
+        }
+    }
+}
+
+/// Earlier turns as chat messages.
+pub(crate) fn history_of(turns: &[Turn]) -> Vec<ChatMessage> {
+    let role = |role| match role {
+        TurnRole::Patient => ChatRole::User,
+        TurnRole::Bot => ChatRole::Assistant,
+    };
+    turns.iter().map(|turn| ChatMessage { role: role(turn.role), content: turn.text.clone() }).collect()
+}
+
+fn messages_of(prompt: &Prompt, language: Language) -> Vec<ChatMessage> {
+    let (info, question) = match language {
+        Language::En => ("Info", "Question"),
+        Language::Zh => ("资料", "问题"),
+    };
+    let system: Vec<_> = prompt.instructions.iter().map(|it| it.text.as_str()).collect();
+    let mut messages = vec![ChatMessage { role: ChatRole::System, content: system.join("\n") }];
+    messages.extend(prompt.history.iter().cloned());
+    // The form of DoctorGLM's prompt designer: Info {…} Question {…}.
+    let mut content = String::new();
+    for passage in &prompt.passages {
+        content.push_str(&format!("{info}: {}: {}\n", passage.title, passage.text.trim()));
+    }
+    if content.is_empty() {
+        content.push_str(&prompt.question);
+    } else {
+        content.push_str(&format!("{question}: {}", prompt.question));
+    }
+    messages.push(ChatMessage { role: ChatRole::User, content });
+    messages
+}
+
+/// Three quarters of the question, its beginning and its end; `None` once it is short.
+fn without_middle(question: &str) -> Option<String> {
+    let chars: Vec<char> = question.chars().collect();
+    if chars.len() < 40 {
+        return None;
+    }
+    let keep = chars.len() * 3 / 8;
+    let head: String = chars.iter().take(keep).collect();
+    let tail: String = chars.iter().skip(chars.len() - keep).collect();
+    Some(format!("{head} … {tail}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use async_trait::async_trait;
+    use bedside_contract::{
+        ChatMessage, ChatRole, GenerateError, GenerateRequest, Generation, Generator, Language, ModelInfo, Passage,
+        Prompt, PromptText,
+    };
+
+    use super::fit;
+
+    struct Words;
+
+    #[async_trait]
+    impl Generator for Words {
+        fn model(&self) -> Option<ModelInfo> {
+            None
+        }
+        fn count_tokens(&self, messages: &[ChatMessage]) -> Result<usize, GenerateError> {
+            Ok(messages.iter().map(|it| it.content.split_whitespace().count()).sum())
+        }
+        async fn generate(&self, _: GenerateRequest) -> Result<Box<dyn Generation>, GenerateError> {
+            Err(GenerateError::NotReady)
+        }
+    }
+
+    fn words(count: usize, word: &str) -> String {
+        vec![word; count].join(" ")
+    }
+
+    fn prompt() -> Prompt {
+        let passage = |id: &str| Passage {
+            id: id.to_owned(),
+            title: id.to_owned(),
+            text: words(20, "passage"),
+            language: Language::En,
+            source: String::new(),
+            score: 1.0,
+            departments: Vec::new(),
+            disposition: None,
+        };
+        let message = |role, text: &str| ChatMessage { role, content: words(10, text) };
+        Prompt {
+            instructions: vec![
+                PromptText { from: "runtime".to_owned(), text: words(10, "rule") },
+                PromptText { from: "plugin".to_owned(), text: words(10, "hint") },
+            ],
+            passages: vec![passage("first"), passage("second")],
+            history: vec![message(ChatRole::User, "old"), message(ChatRole::Assistant, "answer")],
+            question: words(60, "question"),
+        }
+    }
+
+    #[test]
+    fn parts_are_dropped_in_the_written_order() {
+        let cases = [
+            // budget, history left, passages left, plugin hint left, question whole
+            (500, true, 2, true, true),
+            (140, false, 2, true, true),
+            (110, false, 1, true, true),
+            (95, false, 1, false, true),
+            (70, false, 1, false, false),
+        ];
+        for (budget, history, passages, hint, whole) in cases {
+            let fitted = fit(prompt(), Language::En, budget, &Words).unwrap();
+            let text: String = fitted.messages.iter().map(|it| it.content.clone() + "\n").collect();
+            assert!(fitted.tokens <= budget);
+            assert!(text.contains("rule"), "the runtime's instruction always stays");
+            assert_eq!(text.contains("old"), history, "history at {budget}");
+            assert_eq!(fitted.passages.len(), passages, "passages at {budget}");
+            assert_eq!(text.contains("hint"), hint, "hint at {budget}");
+            assert_eq!(!text.contains('…'), whole, "question at {budget}");
+        }
+        assert!(fit(prompt(), Language::En, 20, &Words).is_err());
+    }
+}

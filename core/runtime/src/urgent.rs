@@ -1,0 +1,149 @@
+//! What does not wait for the lane: red flags, `/stop` and `/human`.
+
+use std::sync::Arc;
+
+use bedside_contract::{
+    ConversationSettings, Disposition, FinishedTurn, InboxItem, InboxSeq, Language, Part, PartKind, StoreError,
+    Turn, TurnRole, TurnState, Update,
+};
+use bedside_triage::{Assessment, EmergencyContacts, PatientFacts, Rules};
+
+use crate::{
+    bot::Shared,
+    commands::Command,
+    lanes::InterruptReason,
+    words::{Variable, say, say_with},
+};
+
+/// Why a message overtakes.
+#[derive(Debug)]
+pub(crate) enum Urgent {
+    Emergency(Box<Assessment>),
+    Stop,
+    Human,
+}
+
+impl Urgent {
+    /// Looks at an update before it is even stored; takes less than a millisecond.
+    pub(crate) fn look(rules: &Rules, update: &Update) -> Option<Self> {
+        let text = update.text()?;
+        match Command::parse(text) {
+            Some(Command::Stop) => return Some(Self::Stop),
+            Some(Command::Human) => return Some(Self::Human),
+            Some(_) => return None,
+            None => {}
+        }
+        let assessment = rules.assess(text, &PatientFacts::default());
+        (assessment.disposition == Disposition::Emergency).then(|| Self::Emergency(Box::new(assessment)))
+    }
+}
+
+/// Answers an urgent message at once, whatever its lane is doing. Gives it to the lane if that fails.
+pub(crate) async fn handle(shared: Arc<Shared>, seq: InboxSeq, urgent: Urgent) {
+    let item = match shared.store.lease(seq).await {
+        Ok(Some(item)) => item,
+        Ok(None) => return, // The lane was faster; it knows the red flags too.
+        Err(error) => {
+            tracing::error!(%seq, %error, "An urgent message could not be leased.");
+            return;
+        }
+    };
+    let conversation = item.update.conversation.clone();
+    let finished = match finish(&shared, item, urgent).await {
+        Ok(finished) => finished,
+        Err(error) => {
+            tracing::error!(%seq, %error, "An urgent message could not be answered out of turn.");
+            if let Err(error) = shared.store.release(seq).await {
+                tracing::error!(%seq, %error, "Its lease could not be given back.");
+            }
+            shared.wake_lane(&conversation);
+            return;
+        }
+    };
+    shared.finish(finished).await;
+    shared.wake_lane(&conversation);
+}
+
+async fn finish(shared: &Arc<Shared>, item: InboxItem, urgent: Urgent) -> Result<FinishedTurn, StoreError> {
+    let conversation = item.update.conversation.clone();
+    let state = shared.store.conversation(&conversation, 0).await?;
+    let language = shared.language_of(&item.update, &state.settings);
+    match urgent {
+        Urgent::Emergency(assessment) => {
+            shared.lanes.interrupt(&conversation, InterruptReason::Emergency);
+            Ok(emergency_turn(shared, &item, &state.settings, &assessment, language))
+        }
+        Urgent::Stop => {
+            let stopped = shared.lanes.interrupt(&conversation, InterruptReason::Stop);
+            let text = if stopped { say(language, "stop-done") } else { say(language, "stop-nothing") };
+            Ok(notice_turn(&item, language, text))
+        }
+        Urgent::Human => {
+            shared.lanes.interrupt(&conversation, InterruptReason::Stop);
+            Ok(notice_turn(&item, language, human_text(shared, language)))
+        }
+    }
+}
+
+/// The end of a turn that a red flag answers: without the model, before everything else.
+pub(crate) fn emergency_turn(
+    shared: &Shared,
+    item: &InboxItem,
+    settings: &ConversationSettings,
+    assessment: &Assessment,
+    language: Language,
+) -> FinishedTurn {
+    let part = emergency_part(shared.rules, assessment, language, &shared.config.contacts());
+    // Before consent nothing of what was said is remembered.
+    let turns = if settings.consent_ms.is_some() {
+        vec![
+            Turn { role: TurnRole::Patient, text: item.update.text().unwrap_or_default().to_owned() },
+            Turn { role: TurnRole::Bot, text: part.text.clone() },
+        ]
+    } else {
+        Vec::new()
+    };
+    FinishedTurn {
+        seq: item.seq,
+        conversation: item.update.conversation.clone(),
+        state: TurnState::Done,
+        turns,
+        parts: vec![part],
+        urgent: true,
+        settings: Some(ConversationSettings { last_language: Some(language), ..settings.clone() }),
+        reset: false,
+    }
+}
+
+/// The notice itself; `bedside ask` shows it too.
+#[must_use]
+pub fn emergency_part(rules: &Rules, assessment: &Assessment, language: Language, contacts: &EmergencyContacts) -> Part {
+    Part {
+        kind: PartKind::Emergency,
+        disposition: Some(Disposition::Emergency),
+        disposition_text: Some(rules.disposition_text(Disposition::Emergency, language)),
+        departments: assessment.departments.iter().map(|it| rules.department_name(it, language)).collect(),
+        ..Part::notice(language, rules.emergency_notice(assessment, language, contacts))
+    }
+}
+
+/// How to reach a person.
+pub(crate) fn human_text(shared: &Shared, language: Language) -> String {
+    let contact = shared.config.human_contact(language);
+    let variables =
+        [("contact", Variable::Text(&contact)), ("emergency", Variable::Text(&shared.config.emergency_number))];
+    say_with(language, "human", &variables)
+}
+
+fn notice_turn(item: &InboxItem, language: Language, text: String) -> FinishedTurn {
+    FinishedTurn {
+        seq: item.seq,
+        conversation: item.update.conversation.clone(),
+        state: TurnState::Done,
+        turns: Vec::new(),
+        parts: vec![Part::notice(language, text)],
+        urgent: true,
+        settings: None,
+        reset: false,
+    }
+}

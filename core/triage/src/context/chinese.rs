@@ -1,0 +1,179 @@
+//! Chinese cues.
+
+use std::{ops::Range, sync::LazyLock};
+
+use regex::Regex;
+
+use super::{Layout, Placed, Polarity, reduced};
+use crate::data::FindingKind;
+
+macro_rules! pattern {
+    ($name:ident, $pattern:literal) => {
+        static $name: LazyLock<Regex> = LazyLock::new(|| Regex::new($pattern).expect("tested pattern"));
+    };
+}
+
+// Words with a negative character that deny nothing.
+pattern!(
+    PSEUDO,
+    "不舒服|不适|不能|不停|不断|不了|不到|不行|不好|不清|不住|不敢|不想|不知|不安|不稳|不良|不畅|不明|不仅|不但|不只|不光|不过|不管|不久|不少|不一定|不一样|不得|不起|不着|不见好|不利|不通|不足|不全|不齐|不调|不振|不规律|不规则|不正常|不便|不下|不动|不出|不进|不上|不省|不对|不退|不消|不愈|不醒|不同|不小心|不慎|不太舒服|不太好|不算|不如|不由|不可|不容易|不按时|不爱|不肯|不愿|不吃|不喝|不睡|无力|无法|无精|无论|无意|无缘无故|无明显诱因|无明显原因|无诱因|无故|无奈|无聊|无助|无数|无规律|无效|没有?精神|没有?力|没有?胃口|没有?劲|没有?办?法|没有?睡|没有?吃|没有?喝|没有?注意|没有?过?多久|没有?几天|没有?想|没有?来|没有?见?好|没有?缓解|没有?见?效|没有?用|没有?原因|没有?退|没有?停|没有?消|没有?人|没事|没有?反应|没有?知觉|没有?呼吸|没有?意识|没有?改善|没有?减|没有?休息|没有?大便|没有?尿|没有?排|没有?放屁|没有?在意|没有?管|没有?去|没有?看|没有?治|没有?重视|没有?感觉|没有?做|没有?带|没有?穿|没有?变|没有?规律|未来|未成年|未婚|未必|未消|未退|未缓解|未愈|未治|未予|未重视|未就"
+);
+pattern!(
+    NEGATION,
+    "否认|没有|没|并无|毫无|无|并未|未见|未出现|未|从来不|从不|并不|不伴有?|不是|不觉得|不感到|不感觉|不再|不会|不怎么|不太|不|排除|阴性"
+);
+pattern!(SCOPE_ENDS, "但|就|而是|却|只|可是|不过|然后|后来|现在|今天|突然|开始|反而|仍|而且|因为|所以|结果|还有|吃|喝|睡|做|去|看|才|导致|引起");
+pattern!(FILLER, "[MS、和或及与跟也等,的有过什么任何明显出现发生症状再感觉到得太很怎其他别伴现象情况是曾]|以及|特别");
+pattern!(QUESTION, "有没有|有无|会不会|可不可能|能不能|是否会|是否有|是否伴|有可能会|可能会|要是|如果|假如|假设|万一|一旦|倘若|担心|害怕|[^怕]怕|以防|预防|避免|防止|为了防");
+pattern!(SUSPICION, "是不是|是否|该不会|怀疑|疑似|可能|也许|估计|说不定|不排除|考虑|不确定|不知道是|不晓得是");
+pattern!(
+    INFORMATION,
+    "(什么|哪些|啥|怎样的|哪几种).{0,3}(症状|表现|征兆|前兆|信号|先兆|特征|区别|不同|危害|后果|并发症|类型)|(症状|表现|征兆|前兆|先兆|特征|区别)(是|有|都有|包括|会有)?(什么|哪些|啥)|的(典型|早期|主要|常见|初期)*(症状|表现|征兆|前兆|病因|后遗症|并发症|危害|定义|机制|护理|发病率|死亡率)|什么是|是(一种|个)?(什么病|什么意思|啥病|什么样的病)|(怎么|如何|怎样)(预防|避免|判断|鉴别|区分|识别|分辨|知道)|传染吗|会传染|会遗传|遗传吗|科普|疫苗|是怎么形成|是如何|一般都?会有|通常会"
+);
+pattern!(CAUSES, "(会|能|可以|可能|是否|会不会).{0,10}(引起|导致|造成|诱发|引发|出现|有|产生).{0,6}$|(引起|导致|造成|诱发|引发).{0,4}$");
+pattern!(ASKED_AFTER, "^[^。!?;]{0,8}(吗|么)");
+pattern!(WILL_BEFORE, "(会|能|可以|可能)[^,。]{0,6}$");
+pattern!(IS_BEFORE, "(是|算|属于|叫)[^,。]{0,3}$");
+pattern!(
+    PAST,
+    "小时候|小的时候|以前|曾|过去|去年|前年|(数|几|好几|多|[0-9]+|[一二三四五六七八九十两]+)多?年前|年轻时|年轻的时候|上次|上回|当年|那年|得过|患过|有过|发过|出现过|既往|儿时|童年|幼时|早年|年幼|(19[0-9]{2}|20[01][0-9])年"
+);
+pattern!(STILL, "开始|起|至今|到现在|一直|又|再次|复发|仍|还是|现在|以来|反复|逐渐|越来越|比以前|和以前|跟以前|以前没|以前从|以前也?不");
+pattern!(
+    OVER_AFTER,
+    "^(已经|都|就|现在|目前|也|已|全|基本|自己|很快){0,3}(好了|退了|缓解了|已缓解|消失|没了|没有了|不痛了|停了|止住了|痊愈|治好|治愈|恢复|过去了|正常了)|^[^没不未又,。]{0,6}(退了|消失了|好了|痊愈了|完全缓解|缓解了|止住了|恢复了)"
+);
+pattern!(ABSENT_AFTER, "^(也|倒|都|是|的|症状|现象|情况|这些|方面)*(没有|无|阴性|没|没出现|未见|不明显|不存在|\\(-\\)|\\(—\\)|-$)(出现|发生|过|了)?(的|$|[,。;!、)])");
+pattern!(LIST_TAIL, "^[^。!?;]{0,30}(等|等等)(症状|情况|不适|表现|现象|病史|疾病)?");
+pattern!(GAP_PSEUDO, "不停|不断|不住|不了|受不|止不");
+
+pub(super) fn polarity(text: &str, layout: &Layout, all: &[Placed<'_>], placed: &Placed<'_>) -> Polarity {
+    let span = &placed.mention.span;
+    let clause = layout.clause_of(span);
+    let sentence = layout.sentence_of(span);
+    let before = reduced(text, clause.start..span.start, all, span);
+    let after = reduced(text, span.end..clause.end, all, span);
+    let rest = reduced(text, span.end..sentence.end, all, span);
+
+    if let Some(polarity) = in_gap(text, placed) {
+        return polarity;
+    }
+    if is_information(&before, &after, &rest) {
+        return Polarity::Hypothetical;
+    }
+    if let Some(polarity) = asked(&before, &after) {
+        return polarity;
+    }
+    if is_negated(&before) || listed_after_negation(text, layout, all, placed, &rest) {
+        return Polarity::Absent;
+    }
+    let trimmed = after.trim_end_matches(['.', ' ']);
+    if ABSENT_AFTER.is_match(trimmed) {
+        return Polarity::Absent;
+    }
+    if OVER_AFTER.is_match(&after) {
+        return Polarity::Over;
+    }
+    let stays = placed.kind == FindingKind::Condition;
+    let clause_words = format!("{before}M{after}");
+    if !stays && (PAST.is_match(&before) || after.starts_with("病史")) && !STILL.is_match(&clause_words) {
+        return Polarity::Over;
+    }
+    Polarity::Present
+}
+
+/// 头不疼: the negation stands inside the form.
+fn in_gap(text: &str, placed: &Placed<'_>) -> Option<Polarity> {
+    let gap = text.get(placed.mention.gap.clone()?)?;
+    let gap = GAP_PSEUDO.replace_all(gap, "");
+    if gap.contains("有没有") || gap.contains("是不是") || gap.contains("痛不") {
+        return Some(Polarity::Hypothetical);
+    }
+    if gap.contains("不再") || gap.contains("已经不") || gap.contains("现在不") {
+        return Some(Polarity::Over);
+    }
+    gap.contains(['不', '没', '无', '未']).then_some(Polarity::Absent)
+}
+
+fn is_information(before: &str, after: &str, rest: &str) -> bool {
+    let near = format!("{before}T{after}");
+    let says_has = before.contains("我有") || before.contains("我的") || before.contains("现在") || before.contains("出现了");
+    if INFORMATION.is_match(&near) {
+        return !says_has;
+    }
+    // 心梗，有什么症状
+    before.is_empty() && rest.starts_with(',') && INFORMATION.is_match(rest) && rest.chars().count() < 16
+}
+
+fn asked(before: &str, after: &str) -> Option<Polarity> {
+    let near = last_characters(before, 12);
+    if CAUSES.is_match(&near) && (ASKED_AFTER.is_match(after) || after.contains('?') || near.contains("会不会")) {
+        return Some(Polarity::Hypothetical);
+    }
+    if ASKED_AFTER.is_match(after) {
+        if WILL_BEFORE.is_match(&near) {
+            return Some(Polarity::Hypothetical);
+        }
+        if IS_BEFORE.is_match(&near) {
+            return Some(Polarity::Possible);
+        }
+    }
+    if QUESTION.find_iter(before).any(|it| before.get(it.end()..).is_some_and(|it| it.chars().count() <= 8)) {
+        return Some(Polarity::Hypothetical);
+    }
+    SUSPICION
+        .find_iter(before)
+        .any(|it| before.get(it.end()..).is_some_and(|it| it.chars().count() <= 8))
+        .then_some(Polarity::Possible)
+}
+
+/// The last cue before the target reaches it.
+fn is_negated(before: &str) -> bool {
+    // As many characters, but no cue.
+    let before = PSEUDO.replace_all(before, "口");
+    let Some(cue) = NEGATION.find_iter(&before).last() else { return false };
+    let between = before.get(cue.end()..).unwrap_or_default();
+    let reach = match cue.as_str() {
+        "不" | "不太" | "不怎么" | "不会" => 0,
+        "没" | "未" => 2,
+        "无" => 4,
+        "否认" => 30,
+        _ => 6,
+    };
+    !SCOPE_ENDS.is_match(between) && FILLER.replace_all(between, "").chars().count() <= reach
+}
+
+/// 没有发烧，咳嗽，胸痛等症状: commas as list signs, told by the 等 at the end.
+fn listed_after_negation(
+    text: &str,
+    layout: &Layout,
+    all: &[Placed<'_>],
+    placed: &Placed<'_>,
+    rest: &str,
+) -> bool {
+    if !LIST_TAIL.is_match(rest) {
+        return false;
+    }
+    let span = &placed.mention.span;
+    let sentence: Range<usize> = layout.sentence_of(span);
+    let before = reduced(text, sentence.start..span.start, all, span);
+    let mut items = before.rsplit(',');
+    let own = items.next().unwrap_or_default();
+    if !own.trim().is_empty() {
+        return false;
+    }
+    for item in items {
+        if is_negated(item) || item.ends_with('M') && is_negated(item.trim_end_matches('M')) {
+            return true;
+        }
+        if FILLER.replace_all(item, "").trim().chars().count() > 0 {
+            return false;
+        }
+    }
+    false
+}
+
+fn last_characters(text: &str, count: usize) -> String {
+    let skip = text.chars().count().saturating_sub(count);
+    text.chars().skip(skip).collect()
+}

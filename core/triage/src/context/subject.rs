@@ -1,0 +1,64 @@
+//! Who is spoken of: the patient (the writer or the writer's child), or someone else.
+
+use std::{ops::Range, sync::LazyLock};
+
+use regex::Regex;
+
+use super::Layout;
+
+/// Where a text changes the person that it speaks of.
+pub(crate) struct Subjects {
+    /// Byte offset, and whether it is someone else from there on.
+    changes: Vec<(usize, bool)>,
+}
+
+static CHINESE_KIN: &str = "妈妈|妈|母亲|爸爸|爸|父亲|爷爷|奶奶|外公|外婆|姥姥|姥爷|公公|婆婆|岳父|岳母|老公|老婆|丈夫|妻子|媳妇|爱人|男朋友|女朋友|对象|哥哥|哥|姐姐|姐|弟弟|弟|妹妹|妹|叔叔|舅舅|姑姑|姨妈|姨|伯父|朋友|同事|邻居|同学|室友|舍友|工友|家里人|家人|亲戚|老人|父母|双亲|外甥|侄子|侄女|表弟|表妹|表哥|表姐|堂哥|堂弟";
+static ENGLISH_KIN: &str = "mother|mom|mum|mommy|father|dad|daddy|grandmother|grandma|granny|grandfather|grandpa|grandparent|parent|husband|wife|spouse|partner|boyfriend|girlfriend|brother|sister|uncle|aunt|cousin|friend|roommate|flatmate|neighbor|neighbour|coworker|colleague|boss|classmate|nephew|niece";
+
+static MARKERS: LazyLock<Regex> = LazyLock::new(|| {
+    let pattern = format!(
+        r"(?<neutral>大姨妈|姨妈|(和|跟|与|陪|给|被|让)我?的?({CHINESE_KIN})|\b(with|by|and|for|from|to) my (\w+ )?({ENGLISH_KIN})s?\b|\bmy (partner|husband|wife|boyfriend|girlfriend|mother|mom|mum|dad) (and i|says|said|thinks|told|noticed|noticed that)\b)|(?<other>(我|他|她|患者|病人)的?(\S)?({CHINESE_KIN})|妈妈|母亲|爸爸|父亲|爷爷|奶奶|外公|外婆|姥姥|姥爷|公公|婆婆|老公|老婆|丈夫|妻子|家里老人|老人家|邻居|同事|室友|有人|有个人|家族史|家族|\b(my|his|her|our|their|the patients|a) (\w+ )?({ENGLISH_KIN})s?( in law)?\b|\bfamily history\b|\bruns in (the|my) family\b|\b(someone|somebody|a stranger|a man here|a guy)\b)|(?<own>我|本人|自己|患者|病人|孩子|宝宝|儿子|女儿|小孩|婴儿|娃|\b(i|im|ive|me|my|mine|myself|patient|baby|son|daughter|child|toddler|infant)\b)"
+    );
+    Regex::new(&pattern).expect("tested pattern")
+});
+
+static HISTORY: LazyLock<Regex> = LazyLock::new(|| {
+    Regex::new(r"\b(had|has had|died|passed away|suffered|history|was diagnosed|years? ago|runs in)\b|得过|患过|有过|病史|家族|去世|过世|死于|走的|多年|年前|以前|曾|遗传").expect("tested pattern")
+});
+
+static NOW: LazyLock<Regex> = LazyLock::new(|| {
+    Regex::new(r"\b(just|now|today|tonight|right now|this morning|is having|currently|minutes? ago|hours? ago|suddenly|collapsed)\b|刚|现在|突然|今天|正在|马上|忽然").expect("tested pattern")
+});
+
+impl Subjects {
+    pub(crate) fn new(text: &str) -> Self {
+        let changes = MARKERS
+            .captures_iter(text)
+            .filter_map(|it| {
+                let start = it.get(0)?.start();
+                if it.name("other").is_some() {
+                    Some((start, true))
+                } else {
+                    it.name("own").map(|_| (start, false))
+                }
+            })
+            .collect();
+        Self { changes }
+    }
+
+    /// The mention at `at` is someone else's.
+    pub(crate) fn is_other(&self, at: usize) -> bool {
+        self.changes.iter().rev().find(|(start, _)| *start < at).is_some_and(|(_, other)| *other)
+    }
+
+    /// The text speaks of the writer or the writer's child somewhere.
+    pub(crate) fn has_own(&self) -> bool {
+        self.changes.is_empty() || self.changes.iter().any(|(_, other)| !other)
+    }
+}
+
+/// What is said of someone else there is an old story, not an emergency.
+pub(crate) fn is_family_history(text: &str, layout: &Layout, span: &Range<usize>) -> bool {
+    let sentence = text.get(layout.sentence_of(span)).unwrap_or_default();
+    HISTORY.is_match(sentence) && !NOW.is_match(sentence)
+}

@@ -1,0 +1,185 @@
+//! The rule files as they are written. Built-in files and a hospital's own have the same form.
+
+use std::collections::BTreeMap;
+
+use bedside_contract::{Disposition, Language};
+use serde::Deserialize;
+use toml::Spanned;
+
+use crate::error::RulesError;
+
+/// One rule file.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct DataFile {
+    pub(crate) finding: Vec<FindingData>,
+    pub(crate) group: Vec<GroupData>,
+    pub(crate) red_flag: Vec<RedFlagData>,
+    pub(crate) rule: Vec<RuleData>,
+    pub(crate) department: Vec<DepartmentData>,
+    pub(crate) question: Vec<QuestionData>,
+    /// Sentences by key.
+    pub(crate) notice: BTreeMap<String, Words>,
+}
+
+/// The same in both languages.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Words {
+    pub(crate) en: String,
+    pub(crate) zh: String,
+}
+
+impl Words {
+    pub(crate) fn get(&self, language: Language) -> &str {
+        match language {
+            Language::En => &self.en,
+            Language::Zh => &self.zh,
+        }
+    }
+}
+
+/// Something a text can mention.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct FindingData {
+    pub(crate) id: Spanned<String>,
+    #[serde(default)]
+    pub(crate) kind: Option<FindingKind>,
+    #[serde(default)]
+    pub(crate) name: Option<Words>,
+    /// Ways to say it; see [`crate::lexicon`] for braces and `~`.
+    #[serde(default)]
+    pub(crate) zh: Vec<String>,
+    #[serde(default)]
+    pub(crate) en: Vec<String>,
+    /// Other findings that are then there too.
+    #[serde(default)]
+    pub(crate) implies: Vec<String>,
+    /// How urgent it is by itself.
+    #[serde(default)]
+    pub(crate) base: Option<Disposition>,
+    /// Departments that see to it, best first.
+    #[serde(default)]
+    pub(crate) departments: Vec<String>,
+    /// Questions that it raises, most important first.
+    #[serde(default)]
+    pub(crate) ask: Vec<String>,
+    /// It counts although it is over: a seizure, a stroke sign.
+    #[serde(default)]
+    pub(crate) counts_when_over: bool,
+}
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum FindingKind {
+    #[default]
+    Symptom,
+    /// Something that happened: a fall, a bite, an overdose.
+    Event,
+    /// A diagnosis or risk that stays: diabetes, anticoagulants.
+    Condition,
+    /// How a symptom is: severe, sudden. Not reported.
+    Modifier,
+    /// Who and when: pregnant, abroad. Not reported.
+    Context,
+    /// Words that only look like a finding (发热门诊); they hide what is inside them.
+    Mask,
+    /// A word of medicine that says nothing of urgency, but of the department.
+    Term,
+}
+
+/// A condition with a name.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct GroupData {
+    pub(crate) id: Spanned<String>,
+    pub(crate) when: String,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct RedFlagData {
+    pub(crate) id: Spanned<String>,
+    pub(crate) title: Words,
+    /// 1 or 2.
+    pub(crate) level: u8,
+    pub(crate) when: String,
+    #[serde(default)]
+    pub(crate) departments: Vec<String>,
+    /// Key of the notice that says what to do until help comes.
+    #[serde(default)]
+    pub(crate) advice: Option<String>,
+    #[serde(default)]
+    pub(crate) self_harm: bool,
+    /// Texts that must raise it; walked by a test.
+    #[serde(default)]
+    pub(crate) examples: Vec<String>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct RuleData {
+    pub(crate) id: Spanned<String>,
+    pub(crate) when: String,
+    pub(crate) disposition: Disposition,
+    #[serde(default)]
+    pub(crate) departments: Vec<String>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct DepartmentData {
+    pub(crate) id: Spanned<String>,
+    #[serde(default)]
+    pub(crate) name: Option<Words>,
+    /// Other names, in any language.
+    #[serde(default)]
+    pub(crate) aliases: Vec<String>,
+    /// The department for patients under 14 years.
+    #[serde(default)]
+    pub(crate) child: Option<String>,
+    /// Where to go if a hospital has no such department, best first.
+    #[serde(default)]
+    pub(crate) instead: Vec<String>,
+    /// Diseases, organs and procedures that belong to it, in any language.
+    #[serde(default)]
+    pub(crate) terms: Vec<String>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct QuestionData {
+    pub(crate) id: Spanned<String>,
+    pub(crate) en: String,
+    pub(crate) zh: String,
+    /// Findings whose mention, present or absent, answers it.
+    #[serde(default)]
+    pub(crate) answered_by: Vec<String>,
+}
+
+/// A file that was parsed, with what its errors need.
+pub(crate) struct SourceFile<'a> {
+    pub(crate) name: &'a str,
+    pub(crate) text: &'a str,
+    pub(crate) data: DataFile,
+}
+
+impl<'a> SourceFile<'a> {
+    pub(crate) fn parse(name: &'a str, text: &'a str) -> Result<Self, RulesError> {
+        let data = toml::from_str(text).map_err(|error: toml::de::Error| RulesError::Syntax {
+            file: name.to_owned(),
+            line: error.span().map_or(1, |it| line_at(text, it.start)),
+            reason: error.message().trim().to_owned(),
+        })?;
+        Ok(Self { name, text, data })
+    }
+
+    pub(crate) fn line_of(&self, id: &Spanned<String>) -> usize {
+        line_at(self.text, id.span().start)
+    }
+}
+
+fn line_at(text: &str, offset: usize) -> usize {
+    text.bytes().take(offset).filter(|it| *it == b'\n').count() + 1
+}

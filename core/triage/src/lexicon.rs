@@ -1,0 +1,268 @@
+//! Finds in a text all that the data has a form for.
+//!
+//! A form is written with two shorthands: `{a,b,}` stands for each alternative (`胸{痛,闷}`, `vomit{,ed,ing}`),
+//! `~` for a gap of up to four Chinese characters or three English words (`胸口~痛`, `arm ~ numb`), `~~` for
+//! a wider one. English forms match whole words, a plural `s` allowed.
+
+use std::{collections::HashMap, ops::Range};
+
+use aho_corasick::{AhoCorasick, MatchKind};
+
+use crate::normal_text::{is_han, normalized};
+
+/// The text speaks of a finding here.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Mention {
+    pub(crate) entry: usize,
+    /// Bytes of the normal text.
+    pub(crate) span: Range<usize>,
+    /// Bytes between the parts of a form with a gap: a negation may stand there (头不疼).
+    pub(crate) gap: Option<Range<usize>>,
+}
+
+/// All forms of all entries in one automaton.
+pub(crate) struct Lexicon {
+    automaton: AhoCorasick,
+    literals: Vec<Literal>,
+}
+
+#[derive(Default)]
+struct Literal {
+    /// Entries of which this is a whole form.
+    whole: Vec<usize>,
+    /// Forms with gaps that begin with this.
+    begins: Vec<GapForm>,
+}
+
+struct GapForm {
+    entry: usize,
+    /// What follows: how wide the gap before it may be, and the literal.
+    rest: Vec<(GapWidth, usize)>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum GapWidth {
+    Narrow,
+    Wide,
+}
+
+/// Collects forms.
+#[derive(Default)]
+pub(crate) struct LexiconBuilder {
+    texts: Vec<String>,
+    literals: Vec<Literal>,
+    by_text: HashMap<String, usize>,
+}
+
+impl LexiconBuilder {
+    /// Adds one form as it stands in the data.
+    ///
+    /// # Errors
+    /// What is wrong with it, in words.
+    pub(crate) fn add(&mut self, entry: usize, form: &str) -> Result<(), String> {
+        for form in expand(form)? {
+            let mut parts: Vec<(GapWidth, usize)> = Vec::new();
+            let mut width = GapWidth::Narrow;
+            let pieces: Vec<String> = form.split('~').map(|it| normalized(it.trim()).trim().to_owned()).collect();
+            for (index, piece) in pieces.iter().enumerate() {
+                if piece.is_empty() {
+                    if index == 0 || index + 1 == pieces.len() {
+                        return Err("empty, or begins or ends with a gap".to_owned());
+                    }
+                    width = GapWidth::Wide;
+                    continue;
+                }
+                parts.push((width, self.literal(piece)));
+                width = GapWidth::Narrow;
+            }
+            let Some(((_, first), rest)) = parts.split_first() else { continue };
+            let literal = self.literals.get_mut(*first).ok_or("no literal")?;
+            if rest.is_empty() {
+                if !literal.whole.contains(&entry) {
+                    literal.whole.push(entry);
+                }
+            } else {
+                literal.begins.push(GapForm { entry, rest: rest.to_vec() });
+            }
+        }
+        Ok(())
+    }
+
+    pub(crate) fn build(self) -> Result<Lexicon, String> {
+        let automaton = AhoCorasick::builder()
+            .match_kind(MatchKind::Standard)
+            .build(&self.texts)
+            .map_err(|error| format!("too many forms: {error}"))?;
+        Ok(Lexicon { automaton, literals: self.literals })
+    }
+
+    fn literal(&mut self, text: &str) -> usize {
+        if let Some(&known) = self.by_text.get(text) {
+            return known;
+        }
+        let id = self.literals.len();
+        self.texts.push(text.to_owned());
+        self.literals.push(Literal::default());
+        self.by_text.insert(text.to_owned(), id);
+        id
+    }
+}
+
+impl Lexicon {
+    /// All mentions in the order of the text; of mentions one inside the other only the longer stays.
+    pub(crate) fn mentions(&self, text: &str) -> Vec<Mention> {
+        let hits: Vec<(usize, Range<usize>)> = self
+            .automaton
+            .find_overlapping_iter(text)
+            .filter_map(|hit| Some((hit.pattern().as_usize(), word_span(text, hit.start()..hit.end())?)))
+            .collect();
+        let mut mentions: Vec<Mention> = Vec::new();
+        for (literal, span) in &hits {
+            let Some(literal) = self.literals.get(*literal) else { continue };
+            mentions.extend(literal.whole.iter().map(|&entry| Mention { entry, span: span.clone(), gap: None }));
+        }
+        let whole = mentions.clone();
+        mentions.retain(|it| !whole.iter().any(|other| contains(&other.span, &it.span)));
+        for (literal, span) in &hits {
+            let Some(literal) = self.literals.get(*literal) else { continue };
+            for form in &literal.begins {
+                mentions.extend(follow(text, &hits, form, span));
+            }
+        }
+        keep_longest_per_entry(&mut mentions);
+        mentions
+    }
+}
+
+/// The first way in which the rest of a form follows what begins at `start`.
+fn follow(text: &str, hits: &[(usize, Range<usize>)], form: &GapForm, start: &Range<usize>) -> Option<Mention> {
+    let (mut end, mut gap) = (start.end, None);
+    for (width, literal) in &form.rest {
+        let (between, next) = hits.iter().filter(|(it, span)| it == literal && span.start >= end).find_map(
+            |(_, span)| {
+                let between = text.get(end..span.start)?;
+                is_gap(between, *width).then(|| (end..span.start, span.end))
+            },
+        )?;
+        gap = Some(between);
+        end = next;
+    }
+    Some(Mention { entry: form.entry, span: start.start..end, gap })
+}
+
+/// Other parts of the body and sentence signs end a gap: 头晕肚子痛 is no 头痛.
+const GAP_ENDS: &str = ",。;:!?、()\n头肚胸腹腰背腿脚手眼耳鼻喉咽牙颈脖肩膝胃心痛";
+
+fn is_gap(between: &str, width: GapWidth) -> bool {
+    let (characters, words) = match width {
+        GapWidth::Narrow => (4, 3),
+        GapWidth::Wide => (10, 7),
+    };
+    if between.chars().any(is_han) || between.is_empty() {
+        let ends = |c| if width == GapWidth::Narrow { GAP_ENDS.contains(c) } else { "。;!?\n".contains(c) };
+        return between.chars().count() <= characters && !between.chars().any(ends);
+    }
+    let sentence_ends = between.chars().any(|c| ".;:!?()\n".contains(c) || (width == GapWidth::Narrow && c == ','));
+    !sentence_ends
+        && between.split_whitespace().count() <= words
+        && (width == GapWidth::Wide || !between.split_whitespace().any(|it| matches!(it, "and" | "but" | "or")))
+}
+
+/// The span if it does not cut a Latin word or number in two; a plural ending is taken in.
+fn word_span(text: &str, span: Range<usize>) -> Option<Range<usize>> {
+    let bytes = text.as_bytes();
+    let word = |index: usize| bytes.get(index).is_some_and(u8::is_ascii_alphanumeric);
+    if word(span.start) && span.start.checked_sub(1).is_some_and(word) {
+        return None;
+    }
+    if !span.end.checked_sub(1).is_some_and(word) || !word(span.end) {
+        return Some(span);
+    }
+    let letter = |index: usize| bytes.get(index).copied();
+    (letter(span.end) == Some(b's') && !word(span.end + 1) && letter(span.end - 1) != Some(b's'))
+        .then_some(span.start..span.end + 1)
+}
+
+/// `outer` is longer than `inner` and has it within.
+fn contains(outer: &Range<usize>, inner: &Range<usize>) -> bool {
+    outer.start <= inner.start && inner.end <= outer.end && outer.len() > inner.len()
+}
+
+fn keep_longest_per_entry(mentions: &mut Vec<Mention>) {
+    mentions.sort_by_key(|it| (it.entry, it.span.start, std::cmp::Reverse(it.span.end)));
+    let mut kept: Vec<Mention> = Vec::with_capacity(mentions.len());
+    for mention in mentions.drain(..) {
+        match kept.last_mut() {
+            Some(last) if last.entry == mention.entry && mention.span.start < last.span.end => {
+                // Of two that overlap, the tighter one around the same end says more about negation.
+                if mention.gap.is_none() && last.gap.is_some() {
+                    *last = mention;
+                }
+            }
+            _ => kept.push(mention),
+        }
+    }
+    kept.sort_by_key(|it| (it.span.start, it.span.end, it.entry));
+    *mentions = kept;
+}
+
+/// Each alternative of each brace.
+fn expand(form: &str) -> Result<Vec<String>, String> {
+    let Some((head, tail)) = form.split_once('{') else {
+        return if form.contains('}') { Err("a `}` without `{`".to_owned()) } else { Ok(vec![form.to_owned()]) };
+    };
+    let (alternatives, tail) = tail.split_once('}').ok_or("a `{` without `}`")?;
+    if alternatives.contains('{') {
+        return Err("braces inside braces".to_owned());
+    }
+    let tails = expand(tail)?;
+    Ok(alternatives
+        .split(',')
+        .flat_map(|it| tails.iter().map(move |tail| format!("{head}{it}{tail}")))
+        .collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{LexiconBuilder, expand};
+    use crate::normal_text::normalized;
+
+    fn check(forms: &[&str], text: &str, expect: &[&str]) {
+        let mut builder = LexiconBuilder::default();
+        for (entry, form) in forms.iter().enumerate() {
+            builder.add(entry, form).unwrap();
+        }
+        let text = normalized(text);
+        let found: Vec<_> =
+            builder.build().unwrap().mentions(&text).into_iter().map(|it| text[it.span].to_owned()).collect();
+        assert_eq!(found, expect, "{forms:?} in {text}");
+    }
+
+    #[test]
+    fn whole_words_and_plurals() {
+        check(&["rash", "ache"], "rashes? no: trash, aches", &["aches"]);
+        check(&["vomit{,ing,ed}"], "I vomited", &["vomited"]);
+        check(&["头痛"], "我头疼", &["头痛"]);
+    }
+
+    #[test]
+    fn gaps() {
+        check(&["胸口~痛"], "胸口有点疼", &["胸口有点痛"]);
+        check(&["头~痛"], "头晕肚子痛，头不疼", &["头不痛"]);
+        check(&["胸口~痛"], "胸口闷，肚子痛", &[]);
+        check(&["arm ~ numb"], "my left arm is very numb", &["arm is very numb"]);
+        check(&["arm ~ numb"], "my arm and my leg are numb", &[]);
+        check(&["chest ~~ arm"], "pain in my chest that goes down the left arm", &["chest that goes down the left arm"]);
+    }
+
+    #[test]
+    fn the_longer_one_counts() {
+        check(&["发热", "发热门诊"], "发热门诊在哪", &["发热门诊"]);
+    }
+
+    #[test]
+    fn braces() {
+        assert_eq!(expand("{a,b}c{d,}").unwrap(), ["acd", "ac", "bcd", "bc"]);
+        assert!(expand("{a").is_err() && expand("a}").is_err() && expand("{a{b}}").is_err());
+    }
+}
