@@ -128,7 +128,8 @@ mod tests {
         drop(first);
         assert_eq!(rooms.lock().rooms.len(), 1);
         drop(second);
-        assert_eq!((rooms.lock().rooms.len(), rooms.lock().open), (0, 0));
+        let state = rooms.lock();
+        assert_eq!((state.rooms.len(), state.open), (0, 0));
     }
 
     #[test]

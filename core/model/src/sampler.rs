@@ -154,7 +154,7 @@ fn best(logits: &[f32], count: usize, candidates: &mut Vec<Candidate>) {
     let count = count.max(1);
     let mut least = f32::NEG_INFINITY;
     for (token, logit) in (0..).zip(logits.iter().copied()) {
-        if !(logit > least) {
+        if logit <= least || logit.is_nan() {
             continue;
         }
         candidates.push(Candidate { token, logit });

@@ -10,8 +10,8 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use bedside_contract::{
-    ConversationKey, FinishedTurn, InboxItem, InboxSeq, Language, OutboxItem, Part, Said, Store, Turn, TurnRole,
-    TurnState, Update, UpdateKind,
+    ConversationKey, FinishedTurn, InboxItem, InboxSeq, Language, OutboxItem, Part, Said, Store, Turn,
+    TurnRole, TurnState, Update, UpdateKind,
 };
 
 pub use conversations::*;
@@ -86,12 +86,21 @@ fn update(conversation: &ConversationKey, external_id: &str, kind: UpdateKind) -
 }
 
 fn text(conversation: &ConversationKey, external_id: &str, words: &str) -> Update {
-    update(conversation, external_id, UpdateKind::Text { text: words.to_owned() })
+    update(
+        conversation,
+        external_id,
+        UpdateKind::Text {
+            text: words.to_owned(),
+        },
+    )
 }
 
 /// Accepts one message whose words are its id.
 async fn say(store: &dyn Store, conversation: &ConversationKey, external_id: &str) -> InboxSeq {
-    let receipts = store.accept(vec![text(conversation, external_id, external_id)], None).await.expect("accept");
+    let receipts = store
+        .accept(vec![text(conversation, external_id, external_id)], None)
+        .await
+        .expect("accept");
     assert!(!receipts[0].duplicate, "{external_id} is new");
     receipts[0].seq
 }
@@ -102,7 +111,10 @@ async fn lease_next(store: &dyn Store, conversation: &ConversationKey) -> Option
 
 /// The end of `seq` with these answers and the question and first answer as turns.
 fn answered(conversation: &ConversationKey, seq: InboxSeq, answers: &[&str]) -> FinishedTurn {
-    let turn = |role, text: &str| Turn { role, text: text.to_owned() };
+    let turn = |role, text: &str| Turn {
+        role,
+        text: text.to_owned(),
+    };
     let mut turns = vec![turn(TurnRole::Patient, &format!("question {seq}"))];
     turns.extend(answers.first().map(|it| turn(TurnRole::Bot, it)));
     FinishedTurn {
@@ -118,7 +130,12 @@ fn answered(conversation: &ConversationKey, seq: InboxSeq, answers: &[&str]) -> 
 }
 
 /// Accepts, leases and finishes a message with these answers.
-async fn ask(store: &dyn Store, conversation: &ConversationKey, external_id: &str, answers: &[&str]) -> InboxSeq {
+async fn ask(
+    store: &dyn Store,
+    conversation: &ConversationKey,
+    external_id: &str,
+    answers: &[&str],
+) -> InboxSeq {
     ask_with(store, conversation, external_id, answers, |_| {}).await
 }
 
@@ -146,8 +163,34 @@ async fn claim_text(store: &dyn Store, conversation: &ConversationKey) -> Option
 }
 
 async fn turn_texts(store: &dyn Store, conversation: &ConversationKey, max_turns: usize) -> Vec<String> {
-    let state = store.conversation(conversation, max_turns).await.expect("conversation");
+    let state = store
+        .conversation(conversation, max_turns)
+        .await
+        .expect("conversation");
     state.turns.into_iter().map(|it| it.text).collect()
+}
+
+/// The chats' own names.
+async fn unfinished(store: &dyn Store) -> Vec<String> {
+    chat_names(
+        &store
+            .unfinished_conversations()
+            .await
+            .expect("unfinished_conversations"),
+    )
+}
+
+async fn undelivered(store: &dyn Store) -> Vec<String> {
+    chat_names(
+        &store
+            .undelivered_conversations()
+            .await
+            .expect("undelivered_conversations"),
+    )
+}
+
+fn chat_names(conversations: &[ConversationKey]) -> Vec<String> {
+    conversations.iter().map(|it| it.chat().to_owned()).collect()
 }
 
 /// `p:words` and `b:words`.

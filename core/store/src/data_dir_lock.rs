@@ -24,8 +24,15 @@ impl DataDirLock {
     /// [`LockError::Held`] names the process that has it.
     pub fn acquire(dir: &Path) -> Result<Self, LockError> {
         let path = dir.join(LOCK_FILE);
-        let failed = |error: std::io::Error| LockError::Io { path: path.clone(), reason: error.to_string() };
-        DirBuilder::new().recursive(true).mode(0o700).create(dir).map_err(failed)?;
+        let failed = |error: std::io::Error| LockError::Io {
+            path: path.clone(),
+            reason: error.to_string(),
+        };
+        DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(dir)
+            .map_err(failed)?;
         let mut file = OpenOptions::new()
             .read(true)
             .write(true)
@@ -40,7 +47,10 @@ impl DataDirLock {
                 let mut holder = String::new();
                 // Who holds it only makes the message better: without it the answer is the same.
                 let _ = file.read_to_string(&mut holder);
-                return Err(LockError::Held { dir: dir.to_owned(), holder: Holder(holder.trim().parse().ok()) });
+                return Err(LockError::Held {
+                    dir: dir.to_owned(),
+                    holder: Holder(holder.trim().parse().ok()),
+                });
             }
             Err(TryLockError::Error(error)) => return Err(failed(error)),
         }
@@ -83,12 +93,24 @@ mod tests {
         let parent = tempfile::tempdir().unwrap();
         let dir = parent.path().join("new");
         let lock = DataDirLock::acquire(&dir).unwrap();
-        assert_eq!(std::fs::metadata(&dir).unwrap().permissions().mode() & 0o777, 0o700);
+        assert_eq!(
+            std::fs::metadata(&dir).unwrap().permissions().mode() & 0o777,
+            0o700
+        );
 
         let refused = DataDirLock::acquire(&dir).unwrap_err();
         let me = std::process::id();
-        assert_eq!(refused, LockError::Held { dir: dir.clone(), holder: Holder(Some(me)) });
-        assert!(refused.to_string().contains(&format!("process {me}")), "{refused}");
+        assert_eq!(
+            refused,
+            LockError::Held {
+                dir: dir.clone(),
+                holder: Holder(Some(me))
+            }
+        );
+        assert!(
+            refused.to_string().contains(&format!("process {me}")),
+            "{refused}"
+        );
 
         drop(lock);
         DataDirLock::acquire(&dir).unwrap();

@@ -120,7 +120,13 @@ impl SqliteStore {
             #[cfg(test)]
             sabotage,
         )?;
-        Ok(Arc::new(Self { path: path.to_owned(), owner, readers, writer, duplicates_refused: AtomicU64::new(0) }))
+        Ok(Arc::new(Self {
+            path: path.to_owned(),
+            owner,
+            readers,
+            writer,
+            duplicates_refused: AtomicU64::new(0),
+        }))
     }
 
     /// Where it is kept.
@@ -135,7 +141,9 @@ impl SqliteStore {
     /// [`StoreError::Failed`] if the file cannot be read.
     pub async fn counters(&self) -> Result<StoreCounters, StoreError> {
         let duplicates = self.duplicates_refused.load(Ordering::Relaxed);
-        self.readers.run(move |connection| counters::read(connection, duplicates)).await
+        self.readers
+            .run(move |connection| counters::read(connection, duplicates))
+            .await
     }
 
     /// Recomputes the audit log's chain and returns the number of its records.
@@ -164,17 +172,23 @@ impl SqliteStore {
 #[async_trait]
 impl Store for SqliteStore {
     async fn accept(&self, updates: Vec<Update>, cursor: Option<Cursor>) -> Result<Vec<Receipt>, StoreError> {
-        let updates = updates.into_iter().map(EncodedUpdate::new).collect::<Result<Vec<_>, _>>()?;
+        let updates = updates
+            .into_iter()
+            .map(EncodedUpdate::new)
+            .collect::<Result<Vec<_>, _>>()?;
         let accept = move |it: &Connection| inbox::accept(it, &updates, cursor.as_ref(), now_ms());
         let receipts = self.writer.run(accept).await?;
         let duplicates = receipts.iter().filter(|it| it.duplicate).count();
-        self.duplicates_refused.fetch_add(duplicates as u64, Ordering::Relaxed);
+        self.duplicates_refused
+            .fetch_add(duplicates as u64, Ordering::Relaxed);
         Ok(receipts)
     }
 
     async fn cursor(&self, platform: &str, bot: &str) -> Result<Option<String>, StoreError> {
         let (platform, bot) = (platform.to_owned(), bot.to_owned());
-        self.readers.run(move |it| inbox::cursor(it, &platform, &bot)).await
+        self.readers
+            .run(move |it| inbox::cursor(it, &platform, &bot))
+            .await
     }
 
     async fn unfinished_conversations(&self) -> Result<Vec<ConversationKey>, StoreError> {
@@ -185,7 +199,9 @@ impl Store for SqliteStore {
     /// one has ended.
     async fn lease_next(&self, conversation: &ConversationKey) -> Result<Option<InboxItem>, StoreError> {
         let (owner, conversation) = (Arc::clone(&self.owner), conversation.clone());
-        self.writer.run(move |it| inbox::lease_next(it, &owner, &conversation)).await
+        self.writer
+            .run(move |it| inbox::lease_next(it, &owner, &conversation))
+            .await
     }
 
     async fn lease(&self, seq: InboxSeq) -> Result<Option<InboxItem>, StoreError> {
@@ -201,7 +217,9 @@ impl Store for SqliteStore {
     async fn finish(&self, finished: FinishedTurn) -> Result<bool, StoreError> {
         let owner = Arc::clone(&self.owner);
         let finished = EncodedTurn::new(finished)?;
-        self.writer.run(move |it| turns::finish(it, &owner, &finished)).await
+        self.writer
+            .run(move |it| turns::finish(it, &owner, &finished))
+            .await
     }
 
     async fn conversation(
@@ -210,18 +228,24 @@ impl Store for SqliteStore {
         max_turns: usize,
     ) -> Result<ConversationState, StoreError> {
         let conversation = conversation.clone();
-        self.readers.run(move |it| turns::conversation(it, &conversation, max_turns)).await
+        self.readers
+            .run(move |it| turns::conversation(it, &conversation, max_turns))
+            .await
     }
 
     /// While a message of the conversation is leased (the `/delete` itself), what came after it stays.
     async fn delete_conversation(&self, conversation: &ConversationKey) -> Result<(), StoreError> {
         let (owner, conversation) = (Arc::clone(&self.owner), conversation.clone());
-        self.writer.run(move |it| turns::delete_conversation(it, &owner, &conversation)).await
+        self.writer
+            .run(move |it| turns::delete_conversation(it, &owner, &conversation))
+            .await
     }
 
     async fn put_preview(&self, seq: InboxSeq, message: &PlatformMessageId) -> Result<(), StoreError> {
         let (owner, message) = (Arc::clone(&self.owner), message.clone());
-        self.writer.run(move |it| turns::put_preview(it, &owner, seq, &message)).await
+        self.writer
+            .run(move |it| turns::put_preview(it, &owner, seq, &message))
+            .await
     }
 
     async fn preview(&self, seq: InboxSeq) -> Result<Option<PlatformMessageId>, StoreError> {
@@ -234,12 +258,16 @@ impl Store for SqliteStore {
 
     async fn claim_part(&self, conversation: &ConversationKey) -> Result<Option<OutboxItem>, StoreError> {
         let conversation = conversation.clone();
-        self.writer.run(move |it| outbox::claim_part(it, &conversation, now_ms())).await
+        self.writer
+            .run(move |it| outbox::claim_part(it, &conversation, now_ms()))
+            .await
     }
 
     async fn settle_part(&self, part: &PartId, outcome: SendOutcome) -> Result<(), StoreError> {
         let part = part.clone();
-        self.writer.run(move |it| outbox::settle_part(it, &part, &outcome, now_ms())).await
+        self.writer
+            .run(move |it| outbox::settle_part(it, &part, &outcome, now_ms()))
+            .await
     }
 
     async fn transcript(
@@ -248,27 +276,37 @@ impl Store for SqliteStore {
         after: i64,
     ) -> Result<Vec<TranscriptEntry>, StoreError> {
         let conversation = conversation.clone();
-        self.readers.run(move |it| transcript::transcript(it, &conversation, after)).await
+        self.readers
+            .run(move |it| transcript::transcript(it, &conversation, after))
+            .await
     }
 
     async fn plugin_get(&self, plugin: &str, key: &str) -> Result<Option<Vec<u8>>, StoreError> {
         let (plugin, key) = (plugin.to_owned(), key.to_owned());
-        self.readers.run(move |it| plugin_kv::get(it, &plugin, &key)).await
+        self.readers
+            .run(move |it| plugin_kv::get(it, &plugin, &key))
+            .await
     }
 
     async fn plugin_put(&self, plugin: &str, key: &str, value: &[u8], quota: u64) -> Result<(), StoreError> {
         let (plugin, key, value) = (plugin.to_owned(), key.to_owned(), value.to_owned());
-        self.writer.run(move |it| plugin_kv::put(it, &plugin, &key, &value, quota)).await
+        self.writer
+            .run(move |it| plugin_kv::put(it, &plugin, &key, &value, quota))
+            .await
     }
 
     async fn plugin_delete(&self, plugin: &str, key: &str) -> Result<(), StoreError> {
         let (plugin, key) = (plugin.to_owned(), key.to_owned());
-        self.writer.run(move |it| plugin_kv::delete(it, &plugin, &key)).await
+        self.writer
+            .run(move |it| plugin_kv::delete(it, &plugin, &key))
+            .await
     }
 
     async fn plugin_list(&self, plugin: &str, prefix: &str) -> Result<Vec<String>, StoreError> {
         let (plugin, prefix) = (plugin.to_owned(), prefix.to_owned());
-        self.readers.run(move |it| plugin_kv::list(it, &plugin, &prefix)).await
+        self.readers
+            .run(move |it| plugin_kv::list(it, &plugin, &prefix))
+            .await
     }
 
     async fn audit(&self, actor: &str, action: &str, target: &str, detail: &str) -> Result<(), StoreError> {
@@ -278,7 +316,9 @@ impl Store for SqliteStore {
             target: target.to_owned(),
             detail: detail.to_owned(),
         };
-        self.writer.run(move |it| audit::append(it, &entry, now_ms())).await
+        self.writer
+            .run(move |it| audit::append(it, &entry, now_ms()))
+            .await
     }
 
     fn is_healthy(&self) -> bool {
@@ -297,7 +337,11 @@ fn recover(connection: &mut Connection, owner: &str) -> Result<(), StoreError> {
     };
     let (messages, parts) = recover()?;
     if messages + parts > 0 {
-        tracing::warn!(messages, parts, "the last run ended in the middle of its work, which is taken up again");
+        tracing::warn!(
+            messages,
+            parts,
+            "the last run ended in the middle of its work, which is taken up again"
+        );
     }
     Ok(())
 }

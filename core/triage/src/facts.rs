@@ -1,10 +1,8 @@
 //! Age, sex, pregnancy and durations that a text states.
 
-use std::{ops::Range, sync::LazyLock};
+use std::ops::Range;
 
-use regex::Regex;
-
-use crate::{assessment::Sex, numerals::parse_number};
+use crate::{assessment::Sex, numerals::parse_number, pattern::pattern};
 
 /// What a text says of the patient beside findings.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -21,12 +19,6 @@ pub(crate) struct Duration {
     pub(crate) days: f32,
     /// Bytes of the normal text.
     pub(crate) span: Range<usize>,
-}
-
-macro_rules! pattern {
-    ($name:ident, $pattern:literal) => {
-        static $name: LazyLock<Regex> = LazyLock::new(|| Regex::new($pattern).expect("tested pattern"));
-    };
 }
 
 pattern!(AGE_HAN, r"(?<n>[0-9]+(\.[0-9])?|[一二两三四五六七八九十百]+|半)(周岁|岁)(?<half>半|零?[0-9一二三四五六七八九十]+个月)?");

@@ -4,9 +4,9 @@
 //! takes well under a millisecond. All medical content is data (`data/*.toml`); a hospital adds its own with
 //! [`Rules::with_additions`], which can raise urgency but never take a built-in red flag away.
 //!
-//! The way of a text: [`normal_text`] (one spelling, offsets kept) → [`lexicon`] (mentions of findings) →
-//! [`context`] (negated? someone else's? long ago? only asked about?) → [`facts`] (age, durations, vital
-//! signs) → [`condition`] (red flags and rules) → [`Assessment`].
+//! The way of a text: `normal_text` (one spelling, offsets kept) → `lexicon` (mentions of findings) →
+//! `context` (negated? someone else's? long ago? only asked about?) → `facts` (age, durations, vital
+//! signs) → `condition` (red flags and rules) → [`Assessment`].
 #![forbid(unsafe_code)]
 
 mod assessment;
@@ -24,6 +24,7 @@ mod normal_text;
 mod notice;
 mod numerals;
 mod output_gate;
+mod pattern;
 mod rules;
 
 pub use assessment::{Assessment, EmergencyContacts, Finding, FindingStatus, PatientFacts, RedFlag, Sex};

@@ -1,10 +1,8 @@
 //! Vital signs and laboratory values that a text states.
 
-use std::sync::LazyLock;
+use regex::Captures;
 
-use regex::{Captures, Regex};
-
-use crate::numerals::parse_number;
+use crate::{numerals::parse_number, pattern::pattern};
 
 /// Values in the units that the rules use; `None` where the text states none.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -25,12 +23,6 @@ pub(crate) struct Measurements {
     pub(crate) breathing_rate: Option<f32>,
     /// 0 to 10, as patients rate it.
     pub(crate) pain_score: Option<f32>,
-}
-
-macro_rules! pattern {
-    ($name:ident, $pattern:literal) => {
-        static $name: LazyLock<Regex> = LazyLock::new(|| Regex::new($pattern).expect("tested pattern"));
-    };
 }
 
 pattern!(

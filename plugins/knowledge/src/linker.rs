@@ -223,8 +223,10 @@ fn terms_of(article: &Article) -> Vec<(TermKind, String)> {
         terms.push((TermKind::Symptom, symptom.clone()));
         // "phlegm, sometimes with blood", "chills or fever", 乏力或麻木
         let head = symptom.split([',', '，', '、']).next().unwrap_or_default();
-        let alternatives = head.split(" or ").flat_map(|it| it.split(['或', '和']));
-        terms.extend(alternatives.map(|it| (TermKind::Symptom, it.trim().to_owned())));
+        let alternatives = head.split(" or ").flat_map(|it| it.split(['或', '和'])).map(str::trim);
+        // A lone "pain" or 麻木 would point anywhere.
+        let telling = |it: &&str| it.contains(' ') || (!it.is_ascii() && it.chars().count() >= 3);
+        terms.extend(alternatives.filter(telling).map(|it| (TermKind::Symptom, it.to_owned())));
     }
     terms
 }

@@ -1,22 +1,29 @@
 //! What is remembered, shown again and forgotten.
 
-use bedside_contract::{ConversationSettings, ConversationState, Language, PlatformMessageId, Store, UpdateKind};
+use bedside_contract::{
+    ConversationSettings, ConversationState, Language, PlatformMessageId, SendOutcome, UpdateKind,
+};
 
 use super::{
-    Place, answered, ask, ask_with, chat, claim, claim_text, lease_next, say, text, transcript_texts, turn_texts,
-    update,
+    Place, answered, ask, ask_with, chat, claim, claim_text, lease_next, say, text, transcript_texts,
+    turn_texts, undelivered, unfinished, update,
 };
 
 pub async fn turns_are_remembered_since_the_last_reset(place: &dyn Place) {
     let store = place.open().await;
     let a = chat("a");
-    assert_eq!(store.conversation(&a, 10).await.expect("conversation"), ConversationState::default());
+    assert_eq!(
+        store.conversation(&a, 10).await.expect("conversation"),
+        ConversationState::default()
+    );
     let first = ask(&*store, &a, "1", &["one"]).await;
     let second = ask(&*store, &a, "2", &["two", "not remembered"]).await;
     let (first, second) = (format!("question {first}"), format!("question {second}"));
-    for (max_turns, expect) in
-        [(0, &[] as &[&str]), (3, &["one", &second, "two"]), (9, &[&first, "one", &second, "two"])]
-    {
+    for (max_turns, expect) in [
+        (0, &[] as &[&str]),
+        (3, &["one", &second, "two"]),
+        (9, &[&first, "one", &second, "two"]),
+    ] {
         assert_eq!(turn_texts(&*store, &a, max_turns).await, expect, "{max_turns}");
     }
 
@@ -27,11 +34,21 @@ pub async fn turns_are_remembered_since_the_last_reset(place: &dyn Place) {
     .await;
     assert_eq!(turn_texts(&*store, &a, usize::MAX).await, [""; 0]);
     let seq = ask(&*store, &a, "4", &["four"]).await;
-    assert_eq!(turn_texts(&*store, &a, 9).await, [format!("question {seq}"), "four".to_owned()]);
+    assert_eq!(
+        turn_texts(&*store, &a, 9).await,
+        [format!("question {seq}"), "four".to_owned()]
+    );
     let seq = ask_with(&*store, &a, "5", &["five"], |it| it.reset = true).await;
     let reopened = place.open().await;
-    assert_eq!(turn_texts(&*reopened, &a, 9).await, [format!("question {seq}"), "five".to_owned()]);
-    assert_eq!(transcript_texts(&*reopened, &a, 0).await.len(), 11, "the transcript goes on");
+    assert_eq!(
+        turn_texts(&*reopened, &a, 9).await,
+        [format!("question {seq}"), "five".to_owned()]
+    );
+    assert_eq!(
+        transcript_texts(&*reopened, &a, 0).await.len(),
+        11,
+        "the transcript goes on"
+    );
 }
 
 pub async fn settings_are_kept(place: &dyn Place) {
@@ -45,11 +62,21 @@ pub async fn settings_are_kept(place: &dyn Place) {
         department: Some("neurology".to_owned()),
         with_human: true,
     };
-    ask_with(&*store, &a, "1", &["one"], |it| it.settings = Some(settings.clone())).await;
+    ask_with(&*store, &a, "1", &["one"], |it| {
+        it.settings = Some(settings.clone())
+    })
+    .await;
     ask_with(&*store, &a, "2", &["two"], |it| it.reset = true).await;
     let reopened = place.open().await;
-    assert_eq!(reopened.conversation(&a, 9).await.expect("conversation").settings, settings);
-    let other = reopened.conversation(&chat("b"), 9).await.expect("conversation").settings;
+    assert_eq!(
+        reopened.conversation(&a, 9).await.expect("conversation").settings,
+        settings
+    );
+    let other = reopened
+        .conversation(&chat("b"), 9)
+        .await
+        .expect("conversation")
+        .settings;
     assert_eq!(other, ConversationSettings::default());
 }
 
@@ -59,15 +86,39 @@ pub async fn the_transcript_is_in_order(place: &dyn Place) {
     let seq = say(&*store, &a, "page-1").await;
     say(&*store, &b, "other").await;
     lease_next(&*store, &a).await.expect("leased");
-    let choice = update(&a, "page-2", UpdateKind::Choice { data: "yes".to_owned() });
+    let choice = update(
+        &a,
+        "page-2",
+        UpdateKind::Choice {
+            data: "yes".to_owned(),
+        },
+    );
     let joined = update(&a, "page-3", UpdateKind::Joined);
-    let picture = update(&a, "page-4", UpdateKind::Unreadable { what: "picture".to_owned() });
-    store.accept(vec![choice, joined, picture], None).await.expect("accept");
-    assert!(store.finish(answered(&a, seq, &["one", "two"])).await.expect("finish"));
+    let picture = update(
+        &a,
+        "page-4",
+        UpdateKind::Unreadable {
+            what: "picture".to_owned(),
+        },
+    );
+    store
+        .accept(vec![choice, joined, picture], None)
+        .await
+        .expect("accept");
+    assert!(
+        store
+            .finish(answered(&a, seq, &["one", "two"]))
+            .await
+            .expect("finish")
+    );
     say(&*store, &a, "page-5").await;
 
     let expect = ["p:page-1", "p:yes", "b:one", "b:two", "p:page-5"];
-    assert_eq!(transcript_texts(&*store, &a, 0).await, expect, "before any delivery");
+    assert_eq!(
+        transcript_texts(&*store, &a, 0).await,
+        expect,
+        "before any delivery"
+    );
     let entries = store.transcript(&a, 0).await.expect("transcript");
     assert!(entries.is_sorted_by(|left, right| left.id < right.id));
     assert!(entries[0].id > 0);
@@ -75,36 +126,65 @@ pub async fn the_transcript_is_in_order(place: &dyn Place) {
     assert_eq!(ids, [Some("page-1"), Some("page-2"), None, None, Some("page-5")]);
     assert!([0, 2, 3].iter().all(|it| entries[*it].seq == seq));
     for (index, entry) in entries.iter().enumerate() {
-        assert_eq!(transcript_texts(&*store, &a, entry.id).await, expect[index + 1..], "after {index}");
+        assert_eq!(
+            transcript_texts(&*store, &a, entry.id).await,
+            expect[index + 1..],
+            "after {index}"
+        );
     }
     let item = claim(&*store, &a).await.expect("a part");
-    let sent = bedside_contract::SendOutcome::Sent { message: PlatformMessageId("m".to_owned()) };
+    let sent = SendOutcome::Sent {
+        message: PlatformMessageId("m".to_owned()),
+    };
     store.settle_part(&item.id, sent).await.expect("settle_part");
-    assert_eq!(transcript_texts(&*place.open().await, &a, 0).await, expect, "after a delivery and a restart");
+    assert_eq!(
+        transcript_texts(&*place.open().await, &a, 0).await,
+        expect,
+        "after a delivery and a restart"
+    );
 }
 
 pub async fn a_deleted_conversation_is_gone(place: &dyn Place) {
     let store = place.open().await;
     let (a, b) = (chat("a"), chat("b"));
-    let settings = ConversationSettings { with_human: true, ..ConversationSettings::default() };
-    ask_with(&*store, &a, "1", &["one", "two"], |it| it.settings = Some(settings)).await;
+    let settings = ConversationSettings {
+        with_human: true,
+        ..ConversationSettings::default()
+    };
+    ask_with(&*store, &a, "1", &["one", "two"], |it| {
+        it.settings = Some(settings)
+    })
+    .await;
     ask(&*store, &b, "b1", &["other"]).await;
     say(&*store, &a, "2").await;
     store.delete_conversation(&a).await.expect("delete");
 
-    assert_eq!(store.conversation(&a, 9).await.expect("conversation"), ConversationState::default());
+    assert_eq!(
+        store.conversation(&a, 9).await.expect("conversation"),
+        ConversationState::default()
+    );
     assert_eq!(transcript_texts(&*store, &a, 0).await, [""; 0]);
     assert!(claim(&*store, &a).await.is_none());
     assert!(lease_next(&*store, &a).await.is_none());
-    assert_eq!(store.undelivered_conversations().await.expect("undelivered"), [b.clone()]);
-    assert_eq!(store.unfinished_conversations().await.expect("unfinished"), []);
-    assert_eq!(transcript_texts(&*store, &b, 0).await, ["p:b1", "b:other"], "others stay");
+    assert_eq!(undelivered(&*store).await, ["b"]);
+    assert_eq!(unfinished(&*store).await, [""; 0]);
+    assert_eq!(
+        transcript_texts(&*store, &b, 0).await,
+        ["p:b1", "b:other"],
+        "others stay"
+    );
     for external_id in ["1", "2"] {
-        let receipts = store.accept(vec![text(&a, external_id, "again")], None).await.expect("accept");
+        let receipts = store
+            .accept(vec![text(&a, external_id, "again")], None)
+            .await
+            .expect("accept");
         assert!(receipts[0].duplicate, "what dedupe needs stays");
     }
     ask(&*store, &a, "3", &["new"]).await;
-    assert_eq!(transcript_texts(&*place.open().await, &a, 0).await, ["p:3", "b:new"]);
+    assert_eq!(
+        transcript_texts(&*place.open().await, &a, 0).await,
+        ["p:3", "b:new"]
+    );
 }
 
 pub async fn what_came_after_a_delete_stays(place: &dyn Place) {
@@ -117,12 +197,33 @@ pub async fn what_came_after_a_delete_stays(place: &dyn Place) {
     old.delete_conversation(&a).await.expect("delete");
 
     let store = place.open().await;
-    let again = lease_next(&*store, &a).await.expect("a crash in between does it again");
-    assert_eq!((again.seq, again.update.text(), again.attempts), (delete, Some("/delete"), 2));
+    let again = lease_next(&*store, &a)
+        .await
+        .expect("a crash in between does it again");
+    assert_eq!(
+        (again.seq, again.update.text(), again.attempts),
+        (delete, Some("/delete"), 2)
+    );
     store.delete_conversation(&a).await.expect("delete");
-    assert!(store.finish(answered(&a, delete, &["deleted"])).await.expect("finish"));
-    assert_eq!(turn_texts(&*store, &a, 9).await, [""; 0], "what was in work is not remembered");
+    assert!(
+        store
+            .finish(answered(&a, delete, &["deleted"]))
+            .await
+            .expect("finish")
+    );
+    assert_eq!(
+        turn_texts(&*store, &a, 9).await,
+        [""; 0],
+        "what was in work is not remembered"
+    );
     assert_eq!(transcript_texts(&*store, &a, 0).await, ["p:later", "b:deleted"]);
-    assert_eq!(claim_text(&*store, &a).await.as_deref(), Some("deleted"), "what it answers is delivered");
-    assert_eq!(lease_next(&*store, &a).await.expect("later").update.text(), Some("later"));
+    assert_eq!(
+        claim_text(&*store, &a).await.as_deref(),
+        Some("deleted"),
+        "what it answers is delivered"
+    );
+    assert_eq!(
+        lease_next(&*store, &a).await.expect("later").update.text(),
+        Some("later")
+    );
 }

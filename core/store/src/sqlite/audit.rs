@@ -37,7 +37,12 @@ pub(super) struct Entry {
 
 pub(super) fn append(connection: &Connection, entry: &Entry, now_ms: i64) -> Result<(), OperationError> {
     let head = head(connection)?;
-    let record = Record { seq: to_i64(head.seq) + 1, now_ms, entry, previous: &head.hash };
+    let record = Record {
+        seq: to_i64(head.seq) + 1,
+        now_ms,
+        entry,
+        previous: &head.hash,
+    };
     connection
         .prepare_cached(
             "INSERT INTO audit (seq, ts, actor, action, target, detail, prev_hash, hash)
@@ -59,9 +64,17 @@ pub(super) fn append(connection: &Connection, entry: &Entry, now_ms: i64) -> Res
 pub(super) fn head(connection: &Connection) -> Result<AuditHead, OperationError> {
     let head = connection
         .prepare_cached("SELECT seq, hash FROM audit ORDER BY seq DESC LIMIT 1")?
-        .query_row([], |row| Ok(AuditHead { seq: to_u64(row.get(0)?), hash: row.get(1)? }))
+        .query_row([], |row| {
+            Ok(AuditHead {
+                seq: to_u64(row.get(0)?),
+                hash: row.get(1)?,
+            })
+        })
         .optional()?;
-    Ok(head.unwrap_or(AuditHead { seq: 0, hash: [0; HASH_LENGTH] }))
+    Ok(head.unwrap_or(AuditHead {
+        seq: 0,
+        hash: [0; HASH_LENGTH],
+    }))
 }
 
 /// How many records there are, if none was changed, dropped, added or put elsewhere.
@@ -74,10 +87,18 @@ pub(super) fn verify(connection: &Connection) -> Result<Result<u64, AuditError>,
     while let Some(row) = rows.next()? {
         let (seq, now_ms): (i64, i64) = (row.get(0)?, row.get(1)?);
         if seq != expected {
-            return Ok(Err(AuditError::Missing { seq: to_u64(expected) }));
+            return Ok(Err(AuditError::Missing {
+                seq: to_u64(expected),
+            }));
         }
         let entry = read_entry(row)?;
-        let hash = Record { seq, now_ms, entry: &entry, previous: &previous }.hash();
+        let hash = Record {
+            seq,
+            now_ms,
+            entry: &entry,
+            previous: &previous,
+        }
+        .hash();
         let stored: (Vec<u8>, Vec<u8>) = (row.get(6)?, row.get(7)?);
         if stored.0 != previous || stored.1 != hash {
             return Ok(Err(AuditError::Changed { seq: to_u64(seq) }));
@@ -87,16 +108,27 @@ pub(super) fn verify(connection: &Connection) -> Result<Result<u64, AuditError>,
     }
     // SQLite remembers the highest number ever given, which shows a tail that was cut off.
     let highest: Option<i64> = connection
-        .query_row("SELECT seq FROM sqlite_sequence WHERE name = 'audit'", [], |row| row.get(0))
+        .query_row(
+            "SELECT seq FROM sqlite_sequence WHERE name = 'audit'",
+            [],
+            |row| row.get(0),
+        )
         .optional()?;
     match highest {
-        Some(highest) if highest >= expected => Ok(Err(AuditError::Missing { seq: to_u64(expected) })),
+        Some(highest) if highest >= expected => Ok(Err(AuditError::Missing {
+            seq: to_u64(expected),
+        })),
         _ => Ok(Ok(to_u64(expected - 1))),
     }
 }
 
 fn read_entry(row: &Row<'_>) -> Result<Entry, rusqlite::Error> {
-    Ok(Entry { actor: row.get(2)?, action: row.get(3)?, target: row.get(4)?, detail: row.get(5)? })
+    Ok(Entry {
+        actor: row.get(2)?,
+        action: row.get(3)?,
+        target: row.get(4)?,
+        detail: row.get(5)?,
+    })
 }
 
 struct Record<'a> {
@@ -109,7 +141,12 @@ struct Record<'a> {
 impl Record<'_> {
     /// Each text stands behind its length, so that no two records have the same bytes.
     fn hash(&self) -> [u8; HASH_LENGTH] {
-        let Entry { actor, action, target, detail } = self.entry;
+        let Entry {
+            actor,
+            action,
+            target,
+            detail,
+        } = self.entry;
         let mut hasher = Sha256::new();
         hasher.update(b"bedside audit 1\n");
         hasher.update(self.previous);

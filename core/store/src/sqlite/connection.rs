@@ -20,8 +20,24 @@ pub(super) const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// File systems on which SQLite's locks and shared memory cannot be trusted.
 const NETWORK_FILE_SYSTEMS: &[&str] = &[
-    "afs", "ceph", "cifs", "davfs", "glusterfs", "gpfs", "lustre", "ncpfs", "nfs", "nfs4", "smb3", "smbfs",
-    "fuse.ceph", "fuse.davfs2", "fuse.glusterfs", "fuse.rclone", "fuse.s3fs", "fuse.sshfs",
+    "afs",
+    "ceph",
+    "cifs",
+    "davfs",
+    "glusterfs",
+    "gpfs",
+    "lustre",
+    "ncpfs",
+    "nfs",
+    "nfs4",
+    "smb3",
+    "smbfs",
+    "fuse.ceph",
+    "fuse.davfs2",
+    "fuse.glusterfs",
+    "fuse.rclone",
+    "fuse.s3fs",
+    "fuse.sshfs",
 ];
 
 /// Opens the one connection that writes, with the newest schema.
@@ -40,9 +56,13 @@ pub(super) fn open_writer(path: &Path) -> Result<Connection, StoreError> {
     connection.busy_timeout(BUSY_TIMEOUT).map_err(failed)?;
     schema::check_is_ours(&connection, &shown)?;
     set_up_writer(&connection).map_err(failed)?;
-    let mode: String = connection.pragma_query_value(None, "journal_mode", |row| row.get(0)).map_err(failed)?;
+    let mode: String = connection
+        .pragma_query_value(None, "journal_mode", |row| row.get(0))
+        .map_err(failed)?;
     if mode != "wal" {
-        return Err(StoreError::Failed(format!("{shown}: the file system does not allow a write-ahead log")));
+        return Err(StoreError::Failed(format!(
+            "{shown}: the file system does not allow a write-ahead log"
+        )));
     }
     schema::migrate(&mut connection).map_err(failed)?;
     Ok(connection)
@@ -84,13 +104,22 @@ fn prepare_files(path: &Path) -> Result<(), StoreError> {
         Some(parent) if !parent.as_os_str().is_empty() => parent,
         _ => Path::new("."),
     };
-    DirBuilder::new().recursive(true).mode(0o700).create(directory).map_err(failed)?;
+    DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(directory)
+        .map_err(failed)?;
     refuse_network_file_system(directory)?;
     let mode = fs::metadata(directory).map_err(failed)?.permissions().mode();
     if mode & 0o077 != 0 {
         tracing::warn!(directory = %directory.display(), "others may enter the data directory: chmod 700 it");
     }
-    match OpenOptions::new().write(true).create_new(true).mode(0o600).open(path) {
+    match OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(path)
+    {
         Ok(_) => {}
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
         Err(error) => return Err(failed(error)),
@@ -108,7 +137,10 @@ fn prepare_files(path: &Path) -> Result<(), StoreError> {
 
 fn refuse_network_file_system(directory: &Path) -> Result<(), StoreError> {
     // Where there is no such table (not Linux) nothing is refused.
-    let (Ok(mounts), Ok(directory)) = (fs::read_to_string("/proc/self/mountinfo"), directory.canonicalize()) else {
+    let (Ok(mounts), Ok(directory)) = (
+        fs::read_to_string("/proc/self/mountinfo"),
+        directory.canonicalize(),
+    ) else {
         return Ok(());
     };
     match file_system_of(&mounts, &directory) {
@@ -128,7 +160,9 @@ fn file_system_of<'a>(mounts: &'a str, directory: &Path) -> Option<&'a str> {
         .filter_map(|line| {
             let (mount, kind) = line.split_once(" - ")?;
             let point = PathBuf::from(unescape(mount.split(' ').nth(4)?));
-            directory.starts_with(&point).then_some((point.components().count(), kind.split(' ').next()?))
+            directory
+                .starts_with(&point)
+                .then_some((point.components().count(), kind.split(' ').next()?))
         })
         .max_by_key(|(depth, _)| *depth)
         .map(|(_, kind)| kind)

@@ -23,7 +23,10 @@ pub struct StoreCounters {
     pub duplicates_refused: u64,
 }
 
-pub(super) fn read(connection: &Connection, duplicates_refused: u64) -> Result<StoreCounters, OperationError> {
+pub(super) fn read(
+    connection: &Connection,
+    duplicates_refused: u64,
+) -> Result<StoreCounters, OperationError> {
     let count = |sql: &str| -> Result<u64, OperationError> {
         let count: i64 = connection.prepare_cached(sql)?.query_row([], |row| row.get(0))?;
         Ok(u64::try_from(count).unwrap_or(0))

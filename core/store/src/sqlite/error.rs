@@ -83,13 +83,18 @@ pub(super) fn failed(reason: impl Into<String>) -> OperationError {
 /// Reads JSON that this store wrote. serde's own message could quote a patient, so only the place is told.
 pub(super) fn read_json<T: DeserializeOwned>(text: &str, what: &str) -> Result<T, OperationError> {
     serde_json::from_str(text).map_err(|error| {
-        failed(format!("{what} cannot be read: {:?} error at column {}", error.classify(), error.column()))
+        failed(format!(
+            "{what} cannot be read: {:?} error at column {}",
+            error.classify(),
+            error.column()
+        ))
     })
 }
 
 pub(super) fn write_json<T: serde::Serialize>(value: &T, what: &str) -> Result<String, StoreError> {
-    serde_json::to_string(value)
-        .map_err(|error| StoreError::Failed(format!("{what} cannot be written: {:?} error", error.classify())))
+    serde_json::to_string(value).map_err(|error| {
+        StoreError::Failed(format!("{what} cannot be written: {:?} error", error.classify()))
+    })
 }
 
 #[cfg(test)]
@@ -102,6 +107,9 @@ mod tests {
     fn unreadable_json_is_told_without_its_words() {
         let text = r#"{"platform": ["chest pain since Monday"], "bot": 1}"#;
         let error = StoreError::from(read_json::<Update>(text, "inbox message 7").unwrap_err());
-        assert_eq!(error.to_string(), "store: inbox message 7 cannot be read: Data error at column 13");
+        assert_eq!(
+            error.to_string(),
+            "store: inbox message 7 cannot be read: Data error at column 13"
+        );
     }
 }

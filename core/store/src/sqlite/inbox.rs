@@ -34,7 +34,10 @@ pub(super) fn accept(
     cursor: Option<&Cursor>,
     now_ms: i64,
 ) -> Result<Vec<Receipt>, OperationError> {
-    let receipts = updates.iter().map(|update| accept_one(connection, update, now_ms)).collect::<Result<_, _>>()?;
+    let receipts = updates
+        .iter()
+        .map(|update| accept_one(connection, update, now_ms))
+        .collect::<Result<_, _>>()?;
     if let Some(cursor) = cursor {
         connection
             .prepare_cached(
@@ -46,7 +49,11 @@ pub(super) fn accept(
     Ok(receipts)
 }
 
-fn accept_one(connection: &Connection, update: &EncodedUpdate, now_ms: i64) -> Result<Receipt, OperationError> {
+fn accept_one(
+    connection: &Connection,
+    update: &EncodedUpdate,
+    now_ms: i64,
+) -> Result<Receipt, OperationError> {
     let inserted = connection
         .prepare_cached(
             "INSERT INTO inbox (platform, bot_id, ext_id, chat_key, recv_ms, body)
@@ -63,8 +70,13 @@ fn accept_one(connection: &Connection, update: &EncodedUpdate, now_ms: i64) -> R
     if inserted == 0 {
         let seq = connection
             .prepare_cached("SELECT seq FROM inbox WHERE platform = ?1 AND bot_id = ?2 AND ext_id = ?3")?
-            .query_row([&update.platform, &update.bot, &update.external_id], |row| row.get(0))?;
-        return Ok(Receipt { seq: InboxSeq(seq), duplicate: true });
+            .query_row([&update.platform, &update.bot, &update.external_id], |row| {
+                row.get(0)
+            })?;
+        return Ok(Receipt {
+            seq: InboxSeq(seq),
+            duplicate: true,
+        });
     }
     let seq = connection.last_insert_rowid();
     if update.has_words {
@@ -72,10 +84,17 @@ fn accept_one(connection: &Connection, update: &EncodedUpdate, now_ms: i64) -> R
             .prepare_cached("INSERT INTO said (chat_key, inbox_seq) VALUES (?1, ?2)")?
             .execute(params![update.conversation.as_str(), seq])?;
     }
-    Ok(Receipt { seq: InboxSeq(seq), duplicate: false })
+    Ok(Receipt {
+        seq: InboxSeq(seq),
+        duplicate: false,
+    })
 }
 
-pub(super) fn cursor(connection: &Connection, platform: &str, bot: &str) -> Result<Option<String>, OperationError> {
+pub(super) fn cursor(
+    connection: &Connection,
+    platform: &str,
+    bot: &str,
+) -> Result<Option<String>, OperationError> {
     let value = connection
         .prepare_cached("SELECT value FROM cursor WHERE platform = ?1 AND bot_id = ?2")?
         .query_row([platform, bot], |row| row.get(0))
@@ -83,7 +102,9 @@ pub(super) fn cursor(connection: &Connection, platform: &str, bot: &str) -> Resu
     Ok(value)
 }
 
-pub(super) fn unfinished_conversations(connection: &Connection) -> Result<Vec<ConversationKey>, OperationError> {
+pub(super) fn unfinished_conversations(
+    connection: &Connection,
+) -> Result<Vec<ConversationKey>, OperationError> {
     let conversations = connection
         .prepare_cached(
             "SELECT chat_key FROM inbox WHERE state IN ('new', 'leased') GROUP BY chat_key ORDER BY MIN(seq)",
@@ -124,7 +145,11 @@ pub(super) fn lease_next(
     }
 }
 
-pub(super) fn lease(connection: &Connection, owner: &str, seq: InboxSeq) -> Result<Option<InboxItem>, OperationError> {
+pub(super) fn lease(
+    connection: &Connection,
+    owner: &str,
+    seq: InboxSeq,
+) -> Result<Option<InboxItem>, OperationError> {
     let leased = connection
         .prepare_cached(
             "UPDATE inbox SET state = 'leased', lease_owner = ?1, attempts = attempts + 1
@@ -168,7 +193,12 @@ struct LeasedRow {
 
 impl LeasedRow {
     fn read(row: &Row<'_>) -> Result<Self, rusqlite::Error> {
-        Ok(Self { seq: row.get(0)?, received_ms: row.get(1)?, body: row.get(2)?, attempts: row.get(3)? })
+        Ok(Self {
+            seq: row.get(0)?,
+            received_ms: row.get(1)?,
+            body: row.get(2)?,
+            attempts: row.get(3)?,
+        })
     }
 
     /// `None` if the body cannot be read, which no further attempt would cure: the message is given up with
@@ -183,8 +213,15 @@ impl LeasedRow {
             })),
             Err(error) => {
                 let reason = StoreError::from(error).to_string();
-                tracing::error!(seq = self.seq, reason, "an accepted message is unreadable and was given up");
-                connection.execute("UPDATE inbox SET state = 'dead', lease_owner = NULL WHERE seq = ?1", [self.seq])?;
+                tracing::error!(
+                    seq = self.seq,
+                    reason,
+                    "an accepted message is unreadable and was given up"
+                );
+                connection.execute(
+                    "UPDATE inbox SET state = 'dead', lease_owner = NULL WHERE seq = ?1",
+                    [self.seq],
+                )?;
                 Ok(None)
             }
         }

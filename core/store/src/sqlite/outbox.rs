@@ -1,6 +1,8 @@
 //! T3.
 
-use bedside_contract::{ConversationKey, InboxSeq, OutboxItem, PartId, PlatformMessageId, SendOutcome, StoreError};
+use bedside_contract::{
+    ConversationKey, InboxSeq, OutboxItem, PartId, PlatformMessageId, SendOutcome, StoreError,
+};
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::error::{OperationError, read_json};
@@ -30,7 +32,11 @@ pub(super) fn claim_part(
             Ok(part) => part,
             Err(error) => {
                 let reason = StoreError::from(error).to_string();
-                tracing::error!(part = head.id, reason, "an outgoing part is unreadable and was given up");
+                tracing::error!(
+                    part = head.id,
+                    reason,
+                    "an outgoing part is unreadable and was given up"
+                );
                 connection.execute(
                     "UPDATE outbox SET state = 'dead', reason = ?2 WHERE position = ?1",
                     params![head.position, reason],
@@ -39,7 +45,9 @@ pub(super) fn claim_part(
             }
         };
         connection
-            .prepare_cached("UPDATE outbox SET state = 'sending', attempts = attempts + 1 WHERE position = ?1")?
+            .prepare_cached(
+                "UPDATE outbox SET state = 'sending', attempts = attempts + 1 WHERE position = ?1",
+            )?
             .execute([head.position])?;
         return Ok(Some(OutboxItem {
             id: PartId(head.id),
@@ -69,11 +77,16 @@ pub(super) fn settle_part(
                 )?
                 .execute([&part.0, &message.0])?;
         }
-        SendOutcome::Retry { after_ms, may_have_arrived } => {
+        SendOutcome::Retry {
+            after_ms,
+            may_have_arrived,
+        } => {
             let next_at_ms = now_ms.saturating_add(i64::try_from(*after_ms).unwrap_or(i64::MAX));
             let state = if *may_have_arrived { "unknown" } else { "pending" };
             let changed = connection
-                .prepare_cached("UPDATE outbox SET state = ?2, next_at = ?3 WHERE id = ?1 AND state = 'sending'")?
+                .prepare_cached(
+                    "UPDATE outbox SET state = ?2, next_at = ?3 WHERE id = ?1 AND state = 'sending'",
+                )?
                 .execute(params![part.0, state, next_at_ms])?;
             if *may_have_arrived {
                 count_unknown_sends(connection, changed)?;
@@ -81,14 +94,18 @@ pub(super) fn settle_part(
         }
         SendOutcome::Dead { reason } => {
             connection
-                .prepare_cached("UPDATE outbox SET state = 'dead', reason = ?2 WHERE id = ?1 AND state = 'sending'")?
+                .prepare_cached(
+                    "UPDATE outbox SET state = 'dead', reason = ?2 WHERE id = ?1 AND state = 'sending'",
+                )?
                 .execute([&part.0, reason])?;
         }
     }
     Ok(())
 }
 
-pub(super) fn undelivered_conversations(connection: &Connection) -> Result<Vec<ConversationKey>, OperationError> {
+pub(super) fn undelivered_conversations(
+    connection: &Connection,
+) -> Result<Vec<ConversationKey>, OperationError> {
     let conversations = connection
         .prepare_cached(
             "SELECT chat_key FROM outbox WHERE state IN ('pending', 'sending', 'unknown')

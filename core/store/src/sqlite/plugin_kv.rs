@@ -5,7 +5,11 @@ use rusqlite::{Connection, OptionalExtension, params};
 
 use super::error::OperationError;
 
-pub(super) fn get(connection: &Connection, plugin: &str, key: &str) -> Result<Option<Vec<u8>>, OperationError> {
+pub(super) fn get(
+    connection: &Connection,
+    plugin: &str,
+    key: &str,
+) -> Result<Option<Vec<u8>>, OperationError> {
     let value = connection
         .prepare_cached("SELECT value FROM plugin_kv WHERE plugin_id = ?1 AND key = ?2")?
         .query_row([plugin, key], |row| row.get(0))
@@ -24,7 +28,12 @@ pub(super) fn put(
     let total = others + size(key.len() + value.len());
     let wanted = u64::try_from(total).unwrap_or(0);
     if wanted > quota {
-        return Err(StoreError::QuotaExceeded { plugin: plugin.to_owned(), quota, wanted }.into());
+        return Err(StoreError::QuotaExceeded {
+            plugin: plugin.to_owned(),
+            quota,
+            wanted,
+        }
+        .into());
     }
     connection
         .prepare_cached(
@@ -44,10 +53,14 @@ pub(super) fn delete(connection: &Connection, plugin: &str, key: &str) -> Result
 }
 
 /// Keys sort by their bytes, so those with the prefix stand together from the prefix on.
-pub(super) fn list(connection: &Connection, plugin: &str, prefix: &str) -> Result<Vec<String>, OperationError> {
+pub(super) fn list(
+    connection: &Connection,
+    plugin: &str,
+    prefix: &str,
+) -> Result<Vec<String>, OperationError> {
     let mut keys = Vec::new();
-    let mut statement =
-        connection.prepare_cached("SELECT key FROM plugin_kv WHERE plugin_id = ?1 AND key >= ?2 ORDER BY key")?;
+    let mut statement = connection
+        .prepare_cached("SELECT key FROM plugin_kv WHERE plugin_id = ?1 AND key >= ?2 ORDER BY key")?;
     let mut rows = statement.query([plugin, prefix])?;
     while let Some(row) = rows.next()? {
         let key: String = row.get(0)?;

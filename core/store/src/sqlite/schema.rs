@@ -130,15 +130,22 @@ BEGIN SELECT RAISE(ABORT, 'the audit log is append-only'); END;
 pub(super) fn check_is_ours(connection: &Connection, path: &str) -> Result<(), StoreError> {
     let failed = |error| StoreError::Failed(format!("{path}: {}", describe(&error)));
     let application_id = read_header(connection, "application_id").map_err(failed)?;
-    let tables: i64 =
-        connection.query_row("SELECT COUNT(*) FROM sqlite_schema", [], |row| row.get(0)).map_err(failed)?;
+    let tables: i64 = connection
+        .query_row("SELECT COUNT(*) FROM sqlite_schema", [], |row| row.get(0))
+        .map_err(failed)?;
     if application_id != APPLICATION_ID && (application_id != 0 || tables != 0) {
-        return Err(StoreError::Failed(format!("{path} is another program's database: set another data_dir")));
+        return Err(StoreError::Failed(format!(
+            "{path} is another program's database: set another data_dir"
+        )));
     }
     let found = read_header(connection, "user_version").map_err(failed)?;
     let known = known_version();
     if found > known {
-        return Err(StoreError::TooNew { path: path.to_owned(), found, known });
+        return Err(StoreError::TooNew {
+            path: path.to_owned(),
+            found,
+            known,
+        });
     }
     Ok(())
 }
@@ -179,7 +186,10 @@ mod tests {
     #[test]
     fn a_failed_step_leaves_the_version_before_it() {
         let mut connection = Connection::open_in_memory().unwrap();
-        let steps = ["CREATE TABLE a (x)", "CREATE TABLE b (x); INSERT INTO missing VALUES (1)"];
+        let steps = [
+            "CREATE TABLE a (x)",
+            "CREATE TABLE b (x); INSERT INTO missing VALUES (1)",
+        ];
         migrate_with(&mut connection, &steps).unwrap_err();
         assert_eq!(read_header(&connection, "user_version").unwrap(), 1);
         let tables: Vec<String> = connection
@@ -199,10 +209,15 @@ mod tests {
     fn migrating_twice_changes_nothing() {
         let mut connection = Connection::open_in_memory().unwrap();
         migrate(&mut connection).unwrap();
-        connection.execute("UPDATE meta SET value = 9 WHERE name = 'epoch'", []).unwrap();
+        connection
+            .execute("UPDATE meta SET value = 9 WHERE name = 'epoch'", [])
+            .unwrap();
         migrate(&mut connection).unwrap();
-        let epoch: i64 =
-            connection.query_row("SELECT value FROM meta WHERE name = 'epoch'", [], |row| row.get(0)).unwrap();
+        let epoch: i64 = connection
+            .query_row("SELECT value FROM meta WHERE name = 'epoch'", [], |row| {
+                row.get(0)
+            })
+            .unwrap();
         assert_eq!(epoch, 9);
     }
 }

@@ -44,12 +44,22 @@ impl Line {
 
     fn into_entry(self) -> Result<TranscriptEntry, OperationError> {
         let (external_id, said) = if self.part.is_some() {
-            (None, Said::Bot { part: Box::new(read_json(&self.body, "a part")?) })
+            (
+                None,
+                Said::Bot {
+                    part: Box::new(read_json(&self.body, "a part")?),
+                },
+            )
         } else {
             let update: Update = read_json(&self.body, "a message")?;
             let text = update.text().unwrap_or_default().to_owned();
             (Some(self.external_id), Said::Patient { text })
         };
-        Ok(TranscriptEntry { id: self.id, seq: InboxSeq(self.seq), external_id, said })
+        Ok(TranscriptEntry {
+            id: self.id,
+            seq: InboxSeq(self.seq),
+            external_id,
+            said,
+        })
     }
 }

@@ -1,8 +1,8 @@
 //! T2, and what a conversation remembers.
 
 use bedside_contract::{
-    ConversationKey, ConversationSettings, ConversationState, FinishedTurn, InboxSeq, PlatformMessageId, StoreError,
-    Turn, TurnRole, TurnState,
+    ConversationKey, ConversationSettings, ConversationState, FinishedTurn, InboxSeq, PlatformMessageId,
+    StoreError, Turn, TurnRole, TurnState,
 };
 use rusqlite::{Connection, OptionalExtension, params};
 use uuid::Uuid;
@@ -18,13 +18,29 @@ pub(super) struct EncodedTurn {
 
 impl EncodedTurn {
     pub(super) fn new(mut turn: FinishedTurn) -> Result<Self, StoreError> {
-        let parts = turn.parts.drain(..).map(|part| write_json(&part, "a part")).collect::<Result<_, _>>()?;
-        let settings = turn.settings.take().map(|it| write_json(&it, "the settings")).transpose()?;
-        Ok(Self { turn, parts, settings })
+        let parts = turn
+            .parts
+            .drain(..)
+            .map(|part| write_json(&part, "a part"))
+            .collect::<Result<_, _>>()?;
+        let settings = turn
+            .settings
+            .take()
+            .map(|it| write_json(&it, "the settings"))
+            .transpose()?;
+        Ok(Self {
+            turn,
+            parts,
+            settings,
+        })
     }
 }
 
-pub(super) fn finish(connection: &Connection, owner: &str, finished: &EncodedTurn) -> Result<bool, OperationError> {
+pub(super) fn finish(
+    connection: &Connection,
+    owner: &str,
+    finished: &EncodedTurn,
+) -> Result<bool, OperationError> {
     let turn = &finished.turn;
     let conversation = turn.conversation.as_str();
     let state = match turn.state {
@@ -39,7 +55,9 @@ pub(super) fn finish(connection: &Connection, owner: &str, finished: &EncodedTur
              WHERE seq = ?2 AND chat_key = ?3 AND state = 'leased' AND lease_owner = ?4
              RETURNING forget",
         )?
-        .query_row(params![state, turn.seq.0, conversation, owner], |row| row.get::<_, bool>(0))
+        .query_row(params![state, turn.seq.0, conversation, owner], |row| {
+            row.get::<_, bool>(0)
+        })
         .optional()?;
     let Some(forget) = ended else { return Ok(false) };
 
@@ -93,14 +111,18 @@ fn remember(
     }
     for turn in turns {
         let n: i64 = connection
-            .prepare_cached("UPDATE chat SET next_turn = next_turn + 1 WHERE chat_key = ?1 RETURNING next_turn - 1")?
+            .prepare_cached(
+                "UPDATE chat SET next_turn = next_turn + 1 WHERE chat_key = ?1 RETURNING next_turn - 1",
+            )?
             .query_row([conversation], |row| row.get(0))?;
         let role = match turn.role {
             TurnRole::Patient => "patient",
             TurnRole::Bot => "bot",
         };
         connection
-            .prepare_cached("INSERT INTO turn (chat_key, n, role, body, inbox_seq) VALUES (?1, ?2, ?3, ?4, ?5)")?
+            .prepare_cached(
+                "INSERT INTO turn (chat_key, n, role, body, inbox_seq) VALUES (?1, ?2, ?3, ?4, ?5)",
+            )?
             .execute(params![conversation, n, role, turn.text, finished.seq.0])?;
     }
     Ok(())
@@ -128,12 +150,17 @@ pub(super) fn put_preview(
         )?
         .execute(params![seq.0, owner, message.0])?;
     if written == 0 {
-        return Err(failed(format!("message {seq} is not in work here, so it has no preview: stop its turn")));
+        return Err(failed(format!(
+            "message {seq} is not in work here, so it has no preview: stop its turn"
+        )));
     }
     Ok(())
 }
 
-pub(super) fn preview(connection: &Connection, seq: InboxSeq) -> Result<Option<PlatformMessageId>, OperationError> {
+pub(super) fn preview(
+    connection: &Connection,
+    seq: InboxSeq,
+) -> Result<Option<PlatformMessageId>, OperationError> {
     let preview = connection
         .prepare_cached("SELECT platform_msg_id FROM preview WHERE inbox_seq = ?1")?
         .query_row([seq.0], |row| row.get(0).map(PlatformMessageId))
@@ -148,21 +175,32 @@ pub(super) fn conversation(
 ) -> Result<ConversationState, OperationError> {
     let chat = connection
         .prepare_cached("SELECT settings, first_turn FROM chat WHERE chat_key = ?1")?
-        .query_row([conversation.as_str()], |row| Ok((row.get::<_, String>(0)?, row.get::<_, i64>(1)?)))
+        .query_row([conversation.as_str()], |row| {
+            Ok((row.get::<_, String>(0)?, row.get::<_, i64>(1)?))
+        })
         .optional()?;
-    let Some((settings, first_turn)) = chat else { return Ok(ConversationState::default()) };
+    let Some((settings, first_turn)) = chat else {
+        return Ok(ConversationState::default());
+    };
     let mut turns: Vec<Turn> = connection
         .prepare_cached(
             "SELECT role, body FROM turn WHERE chat_key = ?1 AND n >= ?2 ORDER BY n DESC LIMIT ?3",
         )?
         .query_map(
-            params![conversation.as_str(), first_turn, i64::try_from(max_turns).unwrap_or(i64::MAX)],
+            params![
+                conversation.as_str(),
+                first_turn,
+                i64::try_from(max_turns).unwrap_or(i64::MAX)
+            ],
             |row| {
                 let role = match row.get_ref(0)?.as_str()? {
                     "patient" => TurnRole::Patient,
                     _ => TurnRole::Bot,
                 };
-                Ok(Turn { role, text: row.get(1)? })
+                Ok(Turn {
+                    role,
+                    text: row.get(1)?,
+                })
             },
         )?
         .collect::<Result<_, _>>()?;

@@ -134,7 +134,12 @@ impl Health {
     }
 
     fn error(&self) -> StoreError {
-        StoreError::Broken(self.0.get().cloned().unwrap_or_else(|| "its writing thread has ended".to_owned()))
+        StoreError::Broken(
+            self.0
+                .get()
+                .cloned()
+                .unwrap_or_else(|| "its writing thread has ended".to_owned()),
+        )
     }
 }
 
@@ -156,7 +161,9 @@ impl WritingThread {
     fn run(mut self) {
         #[cfg(test)]
         if let Some(pages) = self.sabotage.max_pages {
-            self.connection.pragma_update_and_check(None, "max_page_count", pages, |_| Ok(())).unwrap();
+            self.connection
+                .pragma_update_and_check(None, "max_page_count", pages, |_| Ok(()))
+                .unwrap();
         }
         while let Some(message) = self.next_message() {
             match message {
@@ -248,7 +255,10 @@ impl WritingThread {
             OperationError::Sqlite(error) => format!("{doing}: {}", describe(error)),
             OperationError::Refused(error) => format!("{doing}: {error}"),
         };
-        tracing::error!(reason, "the store cannot write, nothing more is accepted: check the disk, then restart");
+        tracing::error!(
+            reason,
+            "the store cannot write, nothing more is accepted: check the disk, then restart"
+        );
         self.health.end(reason);
         // Where SQLite has rolled back itself this fails, which is as good.
         let _ = self.connection.execute_batch("ROLLBACK");
@@ -257,7 +267,9 @@ impl WritingThread {
     fn empty_log(&mut self) {
         // Readers are not waited for: while one is at work the log is emptied a second later.
         let emptied = self.connection.busy_timeout(Duration::ZERO).and_then(|()| {
-            let busy: i64 = self.connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0))?;
+            let busy: i64 = self
+                .connection
+                .query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0))?;
             self.connection.busy_timeout(BUSY_TIMEOUT)?;
             Ok(busy == 0)
         });

@@ -1,17 +1,9 @@
 //! Chinese cues.
 
-use std::{ops::Range, sync::LazyLock};
-
-use regex::Regex;
+use std::ops::Range;
 
 use super::{Layout, Placed, Polarity, reduced};
-use crate::data::FindingKind;
-
-macro_rules! pattern {
-    ($name:ident, $pattern:literal) => {
-        static $name: LazyLock<Regex> = LazyLock::new(|| Regex::new($pattern).expect("tested pattern"));
-    };
-}
+use crate::{data::FindingKind, pattern::pattern};
 
 // Words with a negative character that deny nothing.
 pattern!(

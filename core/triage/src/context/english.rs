@@ -1,17 +1,7 @@
 //! English cues.
 
-use std::sync::LazyLock;
-
-use regex::Regex;
-
 use super::{Layout, Placed, Polarity, reduced};
-use crate::data::FindingKind;
-
-macro_rules! pattern {
-    ($name:ident, $pattern:literal) => {
-        static $name: LazyLock<Regex> = LazyLock::new(|| Regex::new($pattern).expect("tested pattern"));
-    };
-}
+use crate::{data::FindingKind, pattern::pattern};
 
 // Words with a negative in them that deny nothing of what follows.
 pattern!(

@@ -5,6 +5,7 @@ use std::{ops::Range, sync::LazyLock};
 use regex::Regex;
 
 use super::Layout;
+use crate::pattern::{compile, pattern};
 
 /// Where a text changes the person that it speaks of.
 pub(crate) struct Subjects {
@@ -19,16 +20,12 @@ static MARKERS: LazyLock<Regex> = LazyLock::new(|| {
     let pattern = format!(
         r"(?<neutral>大姨妈|姨妈|(和|跟|与|陪|给|被|让)我?的?({CHINESE_KIN})|\b(with|by|and|for|from|to) my (\w+ )?({ENGLISH_KIN})s?\b|\bmy (partner|husband|wife|boyfriend|girlfriend|mother|mom|mum|dad) (and i|says|said|thinks|told|noticed|noticed that)\b)|(?<other>(我|他|她|患者|病人)的?(\S)?({CHINESE_KIN})|妈妈|母亲|爸爸|父亲|爷爷|奶奶|外公|外婆|姥姥|姥爷|公公|婆婆|老公|老婆|丈夫|妻子|家里老人|老人家|邻居|同事|室友|有人|有个人|家族史|家族|\b(my|his|her|our|their|the patients|a) (\w+ )?({ENGLISH_KIN})s?( in law)?\b|\bfamily history\b|\bruns in (the|my) family\b|\b(someone|somebody|a stranger|a man here|a guy)\b)|(?<own>我|本人|自己|患者|病人|孩子|宝宝|儿子|女儿|小孩|婴儿|娃|\b(i|im|ive|me|my|mine|myself|patient|baby|son|daughter|child|toddler|infant)\b)"
     );
-    Regex::new(&pattern).expect("tested pattern")
+    compile(&pattern)
 });
 
-static HISTORY: LazyLock<Regex> = LazyLock::new(|| {
-    Regex::new(r"\b(had|has had|died|passed away|suffered|history|was diagnosed|years? ago|runs in)\b|得过|患过|有过|病史|家族|去世|过世|死于|走的|多年|年前|以前|曾|遗传").expect("tested pattern")
-});
+pattern!(HISTORY, r"\b(had|has had|died|passed away|suffered|history|was diagnosed|years? ago|runs in)\b|得过|患过|有过|病史|家族|去世|过世|死于|走的|多年|年前|以前|曾|遗传");
 
-static NOW: LazyLock<Regex> = LazyLock::new(|| {
-    Regex::new(r"\b(just|now|today|tonight|right now|this morning|is having|currently|minutes? ago|hours? ago|suddenly|collapsed)\b|刚|现在|突然|今天|正在|马上|忽然").expect("tested pattern")
-});
+pattern!(NOW, r"\b(just|now|today|tonight|right now|this morning|is having|currently|minutes? ago|hours? ago|suddenly|collapsed)\b|刚|现在|突然|今天|正在|马上|忽然");
 
 impl Subjects {
     pub(crate) fn new(text: &str) -> Self {

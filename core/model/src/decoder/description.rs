@@ -1,0 +1,203 @@
+//! What kind of decoder a file holds.
+
+use super::DecoderError;
+use crate::gguf::{GgufError, GgufFile};
+
+/// Sizes and habits of one model.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Description {
+    pub architecture: String,
+    pub layers: usize,
+    /// Of the residual stream.
+    pub width: usize,
+    pub feed_width: usize,
+    pub heads: usize,
+    pub kv_heads: usize,
+    pub head_width: usize,
+    pub context_length: usize,
+    pub vocabulary: usize,
+    pub norm_epsilon: f32,
+    pub rotary: Rotary,
+    /// How many numbers of a head are rotated.
+    pub rotary_width: usize,
+    pub rotary_base: f32,
+    /// Positions are divided by it: linear context extension (Chen et al., 2023).
+    pub rotary_scale: f32,
+    pub local: Option<LocalAttention>,
+    pub activation: Activation,
+    /// Embeddings are multiplied by it.
+    pub embedding_scale: f32,
+    /// Scores are multiplied by it before the softmax.
+    pub score_scale: f32,
+    /// Queries and keys have norms of their own.
+    pub query_key_norm: bool,
+    /// There are norms behind attention and feed-forward, too.
+    pub norm_after: bool,
+}
+
+/// Which numbers of a head are rotated together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Rotary {
+    /// 0 and 1, 2 and 3 …
+    Neighbours,
+    /// The first of the one half with the first of the other …
+    Halves,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Activation {
+    Silu,
+    GeluTanh,
+}
+
+/// Most layers see only the last few tokens.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct LocalAttention {
+    /// How many tokens, its own among them.
+    pub window: usize,
+    /// Every so many layers one sees all.
+    pub every: usize,
+    pub rotary_base: f32,
+}
+
+/// What is the same for all models of a family.
+struct Family {
+    name: &'static str,
+    rotary: Rotary,
+    activation: Activation,
+    query_key_norm: bool,
+    norm_after: bool,
+    scaled_embedding: bool,
+    /// Every so many layers one sees all, where the file gives a window.
+    local_every: Option<usize>,
+}
+
+const LLAMA: Family = Family {
+    name: "llama",
+    rotary: Rotary::Neighbours,
+    activation: Activation::Silu,
+    query_key_norm: false,
+    norm_after: false,
+    scaled_embedding: false,
+    local_every: None,
+};
+
+const FAMILIES: [Family; 4] = [
+    LLAMA,
+    Family { name: "qwen2", rotary: Rotary::Halves, ..LLAMA },
+    Family { name: "qwen3", rotary: Rotary::Halves, query_key_norm: true, ..LLAMA },
+    Family {
+        name: "gemma3",
+        rotary: Rotary::Halves,
+        activation: Activation::GeluTanh,
+        query_key_norm: true,
+        norm_after: true,
+        scaled_embedding: true,
+        local_every: Some(6),
+    },
+];
+
+/// The architectures that can be read, as `general.architecture` names them.
+pub const SUPPORTED: [&str; 4] = [FAMILIES[0].name, FAMILIES[1].name, FAMILIES[2].name, FAMILIES[3].name];
+
+/// Beyond these a file is broken rather than large.
+const MAX_LAYERS: usize = 1024;
+const MAX_WIDTH: usize = 1 << 20;
+
+impl Description {
+    pub(super) fn read(gguf: &GgufFile) -> Result<Self, DecoderError> {
+        let path = || gguf.path().display().to_string();
+        let architecture = gguf.text("general.architecture")?.to_owned();
+        let Some(family) = FAMILIES.iter().find(|it| it.name == architecture) else {
+            return Err(DecoderError::Architecture { path: path(), architecture });
+        };
+        let key = |name: &str| format!("{architecture}.{name}");
+        let size = |name: &str, limit: usize| -> Result<usize, GgufError> {
+            let size = gguf.unsigned(&key(name))?;
+            let bad = || gguf.bad_value(&key(name), format!("{size} is not between 1 and {limit}"));
+            if (1..=limit).contains(&size) { Ok(size) } else { Err(bad()) }
+        };
+        if gguf.optional_unsigned(&key("expert_count"))?.unwrap_or(0) > 1 {
+            return Err(DecoderError::Feature { path: path(), feature: "a mixture of experts".to_owned() });
+        }
+        let layers = size("block_count", MAX_LAYERS)?;
+        let width = size("embedding_length", MAX_WIDTH)?;
+        let heads = size("attention.head_count", MAX_WIDTH)?;
+        let kv_heads = gguf.optional_unsigned(&key("attention.head_count_kv"))?.unwrap_or(heads);
+        if kv_heads == 0 || heads % kv_heads != 0 {
+            let problem = format!("{heads} heads cannot share {kv_heads}");
+            return Err(gguf.bad_value(&key("attention.head_count_kv"), problem).into());
+        }
+        let head_width = gguf.optional_unsigned(&key("attention.key_length"))?.unwrap_or(width / heads);
+        let value_width = gguf.optional_unsigned(&key("attention.value_length"))?.unwrap_or(head_width);
+        if head_width == 0 || head_width > MAX_WIDTH || value_width != head_width || heads * head_width > MAX_WIDTH {
+            let problem = format!("keys of {head_width} and values of {value_width} numbers do not go together");
+            return Err(gguf.bad_value(&key("attention.key_length"), problem).into());
+        }
+        let rotary_width = gguf.optional_unsigned(&key("rope.dimension_count"))?.unwrap_or(head_width);
+        if rotary_width % 2 != 0 || rotary_width > head_width {
+            let problem = format!("{rotary_width} of {head_width} numbers cannot be rotated in pairs");
+            return Err(gguf.bad_value(&key("rope.dimension_count"), problem).into());
+        }
+        let rotary_scale = match gguf.optional_text(&key("rope.scaling.type"))? {
+            None | Some("none") => 1.0,
+            Some("linear") => gguf.optional_float(&key("rope.scaling.factor"))?.unwrap_or(1.0),
+            Some(other) => {
+                let feature = format!("rotary scaling `{other}`");
+                return Err(DecoderError::Feature { path: path(), feature });
+            }
+        };
+        let window = gguf.optional_unsigned(&key("attention.sliding_window"))?.filter(|it| *it > 0);
+        let local = match (family.local_every, window) {
+            (Some(every), Some(window)) => {
+                let rotary_base = gguf.optional_float(&key("rope.local_freq_base"))?.unwrap_or(10_000.0);
+                Some(LocalAttention { window, every, rotary_base })
+            }
+            _ => None,
+        };
+        // Gemma 3 27B alone scales by another width; llama.cpp tells it by its 62 layers, too.
+        let score_width = if family.name == "gemma3" && layers == 62 { width / heads } else { head_width };
+        let embedding = gguf.tensors().get("token_embd.weight").map(|it| it.shape.as_slice());
+        let vocabulary = match embedding {
+            Some([rows, columns]) if *columns == width => *rows,
+            found => {
+                return Err(GgufError::Shape {
+                    path: gguf.path().to_owned(),
+                    tensor: "token_embd.weight".to_owned(),
+                    found: found.unwrap_or_default().to_vec(),
+                    wanted: vec![0, width],
+                }
+                .into());
+            }
+        };
+        Ok(Self {
+            layers,
+            width,
+            feed_width: size("feed_forward_length", MAX_WIDTH)?,
+            heads,
+            kv_heads,
+            head_width,
+            context_length: size("context_length", 1 << 24)?,
+            vocabulary,
+            norm_epsilon: gguf.optional_float(&key("attention.layer_norm_rms_epsilon"))?.unwrap_or(1e-5),
+            rotary: family.rotary,
+            rotary_width,
+            rotary_base: gguf
+                .optional_float(&key("rope.freq_base"))?
+                .unwrap_or(if local.is_some() { 1e6 } else { 1e4 }),
+            rotary_scale: if rotary_scale > 0.0 { rotary_scale } else { 1.0 },
+            local,
+            activation: family.activation,
+            embedding_scale: if family.scaled_embedding { (width as f32).sqrt() } else { 1.0 },
+            score_scale: 1.0 / (score_width as f32).sqrt(),
+            query_key_norm: family.query_key_norm,
+            norm_after: family.norm_after,
+            architecture,
+        })
+    }
+
+    /// How many tokens a layer sees, if not all.
+    pub(super) fn window(&self, layer: usize) -> Option<usize> {
+        self.local.filter(|local| (layer + 1) % local.every != 0).map(|local| local.window)
+    }
+}

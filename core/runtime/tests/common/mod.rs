@@ -1,0 +1,321 @@
+//! A bot with a scripted model, scripted plugins, a recording platform and the real embedded store.
+
+use std::{
+    collections::VecDeque,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use async_trait::async_trait;
+use bedside_contract::*;
+use bedside_runtime::{Bot, BotParts, RuntimeConfig};
+use bedside_store::SqliteStore;
+use bedside_triage::Rules;
+use tokio_util::sync::CancellationToken;
+
+/// What the scripted model does with the next request.
+#[derive(Debug, Clone)]
+pub enum Script {
+    Say(&'static str),
+    /// Says this word by word and then waits until it is cancelled.
+    SayAndHang(&'static str),
+    Busy,
+    Fail,
+    Panic,
+}
+
+pub struct ScriptedModel {
+    pub scripts: Mutex<VecDeque<Script>>,
+    pub languages: Vec<Language>,
+    pub prompts: Mutex<Vec<Vec<ChatMessage>>>,
+}
+
+struct ScriptedGeneration {
+    events: VecDeque<GenerationEvent>,
+    hang: bool,
+}
+
+#[async_trait]
+impl Generation for ScriptedGeneration {
+    async fn next(&mut self) -> Option<Result<GenerationEvent, GenerateError>> {
+        if self.events.is_empty() && self.hang {
+            std::future::pending::<()>().await;
+        }
+        self.events.pop_front().map(Ok)
+    }
+}
+
+#[async_trait]
+impl Generator for ScriptedModel {
+    fn model(&self) -> Option<ModelInfo> {
+        Some(ModelInfo {
+            name: "scripted".to_owned(),
+            architecture: "llama".to_owned(),
+            parameters: 1,
+            context_length: 2048,
+            sha256: None,
+            languages: self.languages.clone(),
+            answer_mode: AnswerMode::Grounded,
+        })
+    }
+
+    fn count_tokens(&self, messages: &[ChatMessage]) -> Result<usize, GenerateError> {
+        Ok(messages.iter().map(|it| it.content.split_whitespace().count()).sum())
+    }
+
+    async fn generate(&self, request: GenerateRequest) -> Result<Box<dyn Generation>, GenerateError> {
+        self.prompts.lock().unwrap().push(request.messages);
+        let script = self.scripts.lock().unwrap().pop_front().unwrap_or(Script::Fail);
+        let (text, hang) = match script {
+            Script::Say(text) => (text, false),
+            Script::SayAndHang(text) => (text, true),
+            Script::Busy => return Err(GenerateError::Busy { queued: 32 }),
+            Script::Fail => return Err(GenerateError::Failed("scripted".to_owned())),
+            Script::Panic => panic!("scripted panic"),
+        };
+        let mut events: VecDeque<_> = [GenerationEvent::Queued { position: 1 }, GenerationEvent::Started].into();
+        events.extend(text.split_inclusive(' ').map(|it| GenerationEvent::Text(it.to_owned())));
+        if !hang {
+            events.push_back(GenerationEvent::Finished {
+                reason: FinishReason::Stop,
+                prompt_tokens: 10,
+                generated_tokens: 10,
+                prompt_time: Duration::from_millis(1),
+                generate_time: Duration::from_millis(1),
+            });
+        }
+        Ok(Box::new(ScriptedGeneration { events, hang }))
+    }
+}
+
+/// Knows the common cold in both languages and nothing else.
+#[derive(Default)]
+pub struct ScriptedPlugins {
+    pub broken: bool,
+}
+
+pub const COLD: &str = "Rest and drink enough fluids. Honey eases a sore throat.";
+pub const COLD_ZH: &str = "多休息，多喝水。蜂蜜可以缓解嗓子疼。";
+
+#[async_trait]
+impl Plugins for ScriptedPlugins {
+    async fn on_message(&self, facts: &MessageFacts) -> (MessageVerdict, Vec<PluginNote>) {
+        if facts.text == "hello" {
+            let verdict = MessageVerdict::Reply { text: "Hello to you.".to_owned(), plugin: "hello".to_owned() };
+            return (verdict, Vec::new());
+        }
+        (MessageVerdict::Continue, Vec::new())
+    }
+
+    async fn augment_prompt(&self, facts: &MessageFacts, _: &Prompt) -> (Augmented, Vec<PluginNote>) {
+        let note = |hook: &str| PluginNote {
+            plugin: "evil".to_owned(),
+            hook: hook.to_owned(),
+            problem: "gone".to_owned(),
+        };
+        let notes = if self.broken { vec![note("augment_prompt")] } else { Vec::new() };
+        let (title, text) = match facts.language {
+            Language::En if facts.text.contains("cold") => ("Common cold – Treatment", COLD),
+            Language::Zh if facts.text.contains("感冒") => ("普通感冒 – 治疗", COLD_ZH),
+            _ => return (Augmented::default(), notes),
+        };
+        let passage = Passage {
+            id: "common-cold/treatment".to_owned(),
+            title: title.to_owned(),
+            text: text.to_owned(),
+            language: facts.language,
+            source: "test".to_owned(),
+            score: 1.0,
+            departments: Vec::new(),
+            disposition: Some(Disposition::SelfCare),
+        };
+        (Augmented { passages: vec![passage], ..Augmented::default() }, notes)
+    }
+
+    async fn choose_adapter(&self, _: &MessageFacts) -> (Option<String>, Vec<PluginNote>) {
+        (None, Vec::new())
+    }
+
+    async fn on_answer(&self, _: &MessageFacts, _: &str, _: &[Citation]) -> (AnswerVerdict, Vec<PluginNote>) {
+        (AnswerVerdict::Pass, Vec::new())
+    }
+
+    fn may_withhold(&self) -> bool {
+        false
+    }
+
+    fn commands(&self) -> Vec<CommandInfo> {
+        Vec::new()
+    }
+
+    async fn command(&self, _: &str, _: &str, _: &MessageFacts) -> Result<String, String> {
+        Err("none".to_owned())
+    }
+
+    fn status(&self) -> Vec<PluginStatus> {
+        Vec::new()
+    }
+}
+
+/// Records what was delivered; fails as told.
+#[derive(Default)]
+pub struct Recorder {
+    pub delivered: Mutex<Vec<OutboxItem>>,
+    pub previews: Mutex<Vec<String>>,
+    pub failures: Mutex<VecDeque<DeliverError>>,
+}
+
+#[async_trait]
+impl Connector for Recorder {
+    fn platform(&self) -> &str {
+        "test"
+    }
+
+    fn capabilities(&self) -> Capabilities {
+        Capabilities {
+            edits: true,
+            max_length: 4096,
+            length_unit: LengthUnit::Utf16,
+            buttons: true,
+            rich_parts: false,
+            preview_every: Duration::from_millis(1),
+            typing_every: Duration::from_secs(4),
+        }
+    }
+
+    async fn run(&self, _: Arc<dyn Intake>) -> Result<(), ConnectorError> {
+        std::future::pending().await
+    }
+
+    async fn typing(&self, _: &ConversationKey) {}
+
+    async fn preview(
+        &self,
+        _: &ConversationKey,
+        seq: InboxSeq,
+        shown: Option<&PlatformMessageId>,
+        text: &str,
+    ) -> Result<PlatformMessageId, DeliverError> {
+        self.previews.lock().unwrap().push(text.to_owned());
+        Ok(shown.cloned().unwrap_or_else(|| PlatformMessageId(format!("preview-{seq}"))))
+    }
+
+    async fn deliver(&self, item: &OutboxItem) -> Result<PlatformMessageId, DeliverError> {
+        if let Some(failure) = self.failures.lock().unwrap().pop_front() {
+            return Err(failure);
+        }
+        self.delivered.lock().unwrap().push(item.clone());
+        Ok(item.replaces.clone().unwrap_or_else(|| PlatformMessageId(item.id.0.clone())))
+    }
+}
+
+pub struct Stage {
+    pub bot: Bot,
+    pub store: Arc<SqliteStore>,
+    pub model: Arc<ScriptedModel>,
+    pub platform: Arc<Recorder>,
+    pub stop: CancellationToken,
+    pub running: tokio::task::JoinHandle<()>,
+    next: AtomicU64,
+}
+
+pub fn chat(name: &str) -> ConversationKey {
+    ConversationKey::new("test", "bot", name)
+}
+
+impl Stage {
+    pub fn new(languages: &[Language], scripts: &[Script], plugins: ScriptedPlugins) -> Self {
+        Self::with_store(SqliteStore::open_temporary().unwrap(), languages, scripts, plugins)
+    }
+
+    pub fn with_store(
+        store: Arc<SqliteStore>,
+        languages: &[Language],
+        scripts: &[Script],
+        plugins: ScriptedPlugins,
+    ) -> Self {
+        let model = Arc::new(ScriptedModel {
+            scripts: Mutex::new(scripts.iter().cloned().collect()),
+            languages: languages.to_vec(),
+            prompts: Mutex::new(Vec::new()),
+        });
+        let platform = Arc::new(Recorder::default());
+        let bot = Bot::new(BotParts {
+            config: RuntimeConfig { drain_seconds: 1, ..RuntimeConfig::default() },
+            store: Arc::clone(&store) as Arc<dyn Store>,
+            generator: Arc::clone(&model) as Arc<dyn Generator>,
+            plugins: Arc::new(plugins),
+            rules: Rules::builtin(),
+            sampling: Sampling::default(),
+            connectors: vec![Arc::clone(&platform) as Arc<dyn Connector>],
+        });
+        let stop = CancellationToken::new();
+        let (task_bot, token) = (bot.clone(), stop.clone());
+        let running = tokio::spawn(async move { task_bot.run(token).await.unwrap() });
+        Self { bot, store, model, platform, stop, running, next: AtomicU64::new(1) }
+    }
+
+    /// One who has consented already.
+    pub async fn patient(&self, name: &str) -> ConversationKey {
+        let key = chat(name);
+        self.says(&key, "consent:yes").await;
+        self.wait(|delivered| delivered.iter().any(|it| it.conversation == chat(name))).await;
+        self.platform.delivered.lock().unwrap().retain(|it| it.conversation != chat(name));
+        key
+    }
+
+    pub async fn says(&self, key: &ConversationKey, text: &str) -> Receipt {
+        let id = self.next.fetch_add(1, Ordering::SeqCst);
+        self.says_as(key, text, &id.to_string()).await
+    }
+
+    pub async fn says_as(&self, key: &ConversationKey, text: &str, id: &str) -> Receipt {
+        let update = Update {
+            platform: "test".to_owned(),
+            bot: "bot".to_owned(),
+            external_id: id.to_owned(),
+            conversation: key.clone(),
+            sender: "1".to_owned(),
+            language_hint: None,
+            kind: UpdateKind::Text { text: text.to_owned() },
+        };
+        self.bot.accept(vec![update], None).await.unwrap().remove(0)
+    }
+
+    /// Waits until `done` holds of what was delivered, ten seconds at most.
+    pub async fn wait(&self, done: impl Fn(&[OutboxItem]) -> bool) {
+        for _ in 0..1000 {
+            if done(&self.platform.delivered.lock().unwrap()) {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        panic!("never delivered; there is: {:?}", self.texts());
+    }
+
+    /// Waits for `count` parts and gives their texts.
+    pub async fn parts(&self, count: usize) -> Vec<String> {
+        self.wait(|delivered| delivered.len() >= count).await;
+        self.texts()
+    }
+
+    pub fn texts(&self) -> Vec<String> {
+        self.platform.delivered.lock().unwrap().iter().map(|it| it.part.plain_text()).collect()
+    }
+
+    /// Everything that was accepted is answered and delivered, and nothing more comes.
+    pub async fn settled(&self) {
+        for _ in 0..1000 {
+            let undelivered = self.store.undelivered_conversations().await.unwrap();
+            let unfinished = self.store.unfinished_conversations().await.unwrap();
+            if undelivered.is_empty() && unfinished.is_empty() {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        panic!("something never ended");
+    }
+}

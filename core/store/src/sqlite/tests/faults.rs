@@ -1,0 +1,145 @@
+//! What the writer does when the disk, an operation or another program fails it.
+
+use std::time::Duration;
+
+use bedside_contract::{Store, StoreError};
+
+use super::{Folder, ask, chat, update};
+use crate::sqlite::{SqliteStore, error::OperationError, writer::Sabotage};
+
+#[tokio::test]
+async fn a_full_disk_ends_writing_but_not_reading() {
+    let folder = Folder::new();
+    let full = Sabotage {
+        max_pages: Some(60),
+        ..Sabotage::default()
+    };
+    let store = SqliteStore::open_with(&folder.path(), None, full).unwrap();
+    let mut accepted = 0;
+    let error = loop {
+        match store
+            .accept(vec![update(&format!("{accepted}"), &"x".repeat(3000))], None)
+            .await
+        {
+            Ok(_) => accepted += 1,
+            Err(error) => break error,
+        }
+    };
+    assert!(
+        matches!(&error, StoreError::Broken(reason) if reason.contains("full")),
+        "{error}"
+    );
+    assert!(accepted > 5, "{accepted}");
+    assert!(!store.is_healthy());
+    let error = store.audit("a", "b", "c", "d").await.unwrap_err();
+    assert!(
+        matches!(error, StoreError::Broken(_)),
+        "even what would fit: {error}"
+    );
+    assert_eq!(store.transcript(&chat(), 0).await.unwrap().len(), accepted);
+    drop(store);
+
+    let store = folder.store();
+    assert_eq!(
+        store.transcript(&chat(), 0).await.unwrap().len(),
+        accepted,
+        "with room all is as acknowledged"
+    );
+    store.accept(vec![update("later", "x")], None).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_failed_operation_fails_alone() {
+    let folder = Folder::new();
+    let store = folder.store();
+    let insert = |name: &str, fails: bool| {
+        let name = name.to_owned();
+        store.writer.run(move |connection| {
+            // Long enough for the others to wait, so that they become one group.
+            std::thread::sleep(Duration::from_micros(200));
+            connection.execute("INSERT INTO meta VALUES (?1, 1)", [&name])?;
+            if fails {
+                connection.execute("INSERT INTO meta VALUES ('epoch', 1)", [])?;
+            }
+            Ok::<_, OperationError>(())
+        })
+    };
+    let (one, two, three, four) = tokio::join!(
+        insert("1", false),
+        insert("2", true),
+        insert("3", false),
+        insert("4", true)
+    );
+    assert!(one.is_ok() && three.is_ok());
+    for failed in [two, four] {
+        let error = failed.unwrap_err();
+        assert!(
+            matches!(&error, StoreError::Failed(reason) if reason.contains("UNIQUE constraint")),
+            "{error}"
+        );
+    }
+    assert!(store.is_healthy());
+    let names: String = folder
+        .sqlite()
+        .query_row(
+            "SELECT GROUP_CONCAT(name) FROM meta WHERE name BETWEEN '1' AND '9'",
+            [],
+            |row| row.get(0),
+        )
+        .unwrap();
+    assert_eq!(names, "1,3");
+}
+
+#[tokio::test]
+async fn a_panic_ends_writing() {
+    let folder = Folder::new();
+    let store = folder.store();
+    ask(&store, "1", "words").await;
+    let error = store
+        .writer
+        .run::<()>(|_| panic!("a test's panic"))
+        .await
+        .unwrap_err();
+    assert!(matches!(error, StoreError::Broken(_)), "{error}");
+    let error = store.accept(vec![update("2", "x")], None).await.unwrap_err();
+    assert!(matches!(error, StoreError::Broken(_)), "{error}");
+    assert!(!store.is_healthy());
+    assert_eq!(folder.store().transcript(&chat(), 0).await.unwrap().len(), 2);
+}
+
+#[tokio::test]
+async fn another_programs_write_is_waited_for() {
+    let folder = Folder::new();
+    let store = folder.store();
+    let other = folder.sqlite();
+    other.execute_batch("BEGIN IMMEDIATE").unwrap();
+    let mut accept = store.accept(vec![update("1", "x")], None);
+    let waits = tokio::time::timeout(Duration::from_millis(200), &mut accept)
+        .await
+        .is_err();
+    assert!(waits, "nothing is acknowledged meanwhile");
+    other.execute_batch("COMMIT").unwrap();
+    assert!(!accept.await.unwrap()[0].duplicate);
+    assert!(store.is_healthy());
+}
+
+#[tokio::test]
+async fn work_whose_caller_went_away_is_left_out() {
+    let folder = Folder::new();
+    let store = folder.store();
+    let other = folder.sqlite();
+    other.execute_batch("BEGIN IMMEDIATE").unwrap();
+    let mut first = store.accept(vec![update("1", "x")], None);
+    let mut second = store.accept(vec![update("2", "x")], None);
+    for accept in [&mut first, &mut second] {
+        assert!(
+            tokio::time::timeout(Duration::from_millis(50), accept)
+                .await
+                .is_err()
+        );
+    }
+    drop(second);
+    other.execute_batch("COMMIT").unwrap();
+    first.await.unwrap();
+    assert_eq!(store.transcript(&chat(), 0).await.unwrap().len(), 1);
+}

@@ -1,0 +1,395 @@
+//! Rule files, checked and joined into what an assessment needs.
+
+use std::collections::{BTreeMap, HashMap};
+
+use bedside_contract::Disposition;
+use toml::Spanned;
+
+use crate::{
+    condition::{self, Condition, ConditionError, Names},
+    data::{DepartmentData, FindingData, FindingKind, QuestionData, RedFlagData, RuleData, SourceFile, Words},
+    departments::{Department, Departments},
+    error::RulesError,
+    lexicon::{Lexicon, LexiconBuilder},
+};
+
+pub(crate) struct Bundle {
+    pub(crate) findings: Vec<Finding>,
+    pub(crate) lexicon: Lexicon,
+    /// Most urgent first.
+    pub(crate) red_flags: Vec<RedFlag>,
+    pub(crate) rules: Vec<Rule>,
+    pub(crate) departments: Departments,
+    pub(crate) questions: Vec<Question>,
+    pub(crate) notices: BTreeMap<String, Words>,
+    ids: HashMap<String, usize>,
+}
+
+pub(crate) struct Finding {
+    pub(crate) id: String,
+    pub(crate) kind: FindingKind,
+    pub(crate) name: Words,
+    pub(crate) implies: Vec<usize>,
+    pub(crate) base: Disposition,
+    pub(crate) departments: Vec<usize>,
+    pub(crate) ask: Vec<String>,
+    pub(crate) counts_when_over: bool,
+}
+
+pub(crate) struct RedFlag {
+    pub(crate) id: String,
+    pub(crate) title: Words,
+    pub(crate) level: u8,
+    pub(crate) condition: Condition,
+    pub(crate) departments: Vec<usize>,
+    pub(crate) advice: Option<String>,
+    pub(crate) self_harm: bool,
+    pub(crate) examples: Vec<String>,
+}
+
+pub(crate) struct Rule {
+    pub(crate) condition: Condition,
+    pub(crate) disposition: Disposition,
+    pub(crate) departments: Vec<usize>,
+}
+
+pub(crate) struct Question {
+    pub(crate) id: String,
+    pub(crate) words: Words,
+    pub(crate) answered_by: Vec<usize>,
+}
+
+impl Bundle {
+    /// Checks every name, form and condition.
+    pub(crate) fn build(files: &[SourceFile<'_>]) -> Result<Self, RulesError> {
+        let mut builder = Builder::default();
+        files.iter().try_for_each(|it| builder.take_departments(it))?;
+        files.iter().try_for_each(|it| builder.take_findings(it))?;
+        files.iter().try_for_each(|it| builder.take_department_terms(it))?;
+        files.iter().try_for_each(|it| builder.link_findings(it))?;
+        files.iter().try_for_each(|it| builder.take_conditions(it))?;
+        files.iter().try_for_each(|it| builder.take_questions(it))?;
+        files.iter().try_for_each(|it| builder.check_references(it))?;
+        let Builder { mut red_flags, findings, lexicon, rules, departments, questions, notices, ids, .. } = builder;
+        red_flags.sort_by_key(|it| it.level);
+        let file = files.first().map_or_else(String::new, |it| it.name.to_owned());
+        let lexicon = lexicon.build().map_err(|reason| RulesError::Syntax { file, line: 1, reason })?;
+        Ok(Self { findings, lexicon, red_flags, rules, departments, questions, notices, ids })
+    }
+
+    pub(crate) fn id(&self, finding: &str) -> Option<usize> {
+        self.ids.get(finding).copied()
+    }
+}
+
+#[derive(Default)]
+struct Builder {
+    findings: Vec<Finding>,
+    ids: HashMap<String, usize>,
+    groups: HashMap<String, Condition>,
+    lexicon: LexiconBuilder,
+    red_flags: Vec<RedFlag>,
+    rules: Vec<Rule>,
+    rule_ids: Vec<String>,
+    departments: Departments,
+    questions: Vec<Question>,
+    notices: BTreeMap<String, Words>,
+}
+
+/// Where an error is.
+struct Place<'a> {
+    file: &'a SourceFile<'a>,
+    kind: &'static str,
+    id: &'a Spanned<String>,
+}
+
+impl Place<'_> {
+    fn unknown(&self, name: &str, hint: &str) -> RulesError {
+        RulesError::UnknownName {
+            file: self.file.name.to_owned(),
+            line: self.file.line_of(self.id),
+            kind: self.kind,
+            id: self.id.get_ref().clone(),
+            name: name.to_owned(),
+            hint: hint.to_owned(),
+        }
+    }
+
+    fn duplicate(&self) -> RulesError {
+        RulesError::Duplicate {
+            file: self.file.name.to_owned(),
+            line: self.file.line_of(self.id),
+            kind: self.kind,
+            id: self.id.get_ref().clone(),
+        }
+    }
+
+    fn invalid(&self, reason: &str) -> RulesError {
+        RulesError::Invalid {
+            file: self.file.name.to_owned(),
+            line: self.file.line_of(self.id),
+            kind: self.kind,
+            id: self.id.get_ref().clone(),
+            reason: reason.to_owned(),
+        }
+    }
+}
+
+impl Builder {
+    fn take_departments(&mut self, file: &SourceFile<'_>) -> Result<(), RulesError> {
+        for data in &file.data.department {
+            let place = Place { file, kind: "department", id: &data.id };
+            let id = data.id.get_ref();
+            let index = match (self.departments.by_id.get(id).copied(), &data.name) {
+                (Some(known), _) => known,
+                (None, None) => return Err(place.invalid("a new department needs a name in `en` and `zh`")),
+                (None, Some(name)) => self.new_department(id, name),
+            };
+            for alias in data.aliases.iter().chain(data.name.iter().flat_map(|it| [&it.en, &it.zh])) {
+                self.departments.add_alias(alias, index);
+            }
+            self.departments.add_alias(id, index);
+        }
+        Ok(())
+    }
+
+    fn new_department(&mut self, id: &str, name: &Words) -> usize {
+        let index = self.departments.list.len();
+        self.departments.list.push(Department {
+            id: id.to_owned(),
+            name: name.clone(),
+            child: None,
+            instead: Vec::new(),
+        });
+        self.departments.by_id.insert(id.to_owned(), index);
+        index
+    }
+
+    fn take_findings(&mut self, file: &SourceFile<'_>) -> Result<(), RulesError> {
+        for data in &file.data.finding {
+            let place = Place { file, kind: "finding", id: &data.id };
+            let index = self.finding_entry(data, &place)?;
+            for form in data.zh.iter().chain(&data.en) {
+                self.lexicon.add(index, form).map_err(|reason| RulesError::Form {
+                    file: file.name.to_owned(),
+                    line: file.line_of(&data.id),
+                    id: data.id.get_ref().clone(),
+                    form: form.clone(),
+                    reason,
+                })?;
+            }
+        }
+        Ok(())
+    }
+
+    /// A known finding takes on more forms; a new one needs a name if people are to see it.
+    fn finding_entry(&mut self, data: &FindingData, place: &Place<'_>) -> Result<usize, RulesError> {
+        let id = data.id.get_ref();
+        if let Some(&known) = self.ids.get(id) {
+            return Ok(known);
+        }
+        let kind = data.kind.unwrap_or_default();
+        let shown = matches!(kind, FindingKind::Symptom | FindingKind::Event | FindingKind::Condition);
+        if shown && data.name.is_none() {
+            return Err(place.invalid("needs a name in `en` and `zh`"));
+        }
+        let base = data.base.unwrap_or(match kind {
+            FindingKind::Symptom | FindingKind::Event => Disposition::OutPatient,
+            _ => Disposition::SelfCare,
+        });
+        let index = self.findings.len();
+        self.findings.push(Finding {
+            id: id.clone(),
+            kind,
+            name: data.name.clone().unwrap_or_default(),
+            implies: Vec::new(),
+            base,
+            departments: Vec::new(),
+            ask: Vec::new(),
+            counts_when_over: data.counts_when_over,
+        });
+        self.ids.insert(id.clone(), index);
+        Ok(index)
+    }
+
+    /// The words of a department become a finding that nobody sees.
+    fn take_department_terms(&mut self, file: &SourceFile<'_>) -> Result<(), RulesError> {
+        for data in &file.data.department {
+            let Some(&department) = self.departments.by_id.get(data.id.get_ref()) else { continue };
+            if data.terms.is_empty() {
+                continue;
+            }
+            let index = self.findings.len();
+            self.findings.push(Finding {
+                id: format!("term-{}", data.id.get_ref()),
+                kind: FindingKind::Term,
+                name: Words::default(),
+                implies: Vec::new(),
+                base: Disposition::SelfCare,
+                departments: vec![department],
+                ask: Vec::new(),
+                counts_when_over: false,
+            });
+            for form in &data.terms {
+                self.lexicon.add(index, form).map_err(|reason| RulesError::Form {
+                    file: file.name.to_owned(),
+                    line: file.line_of(&data.id),
+                    id: data.id.get_ref().clone(),
+                    form: form.clone(),
+                    reason,
+                })?;
+            }
+        }
+        Ok(())
+    }
+
+    fn link_findings(&mut self, file: &SourceFile<'_>) -> Result<(), RulesError> {
+        for data in &file.data.finding {
+            let place = Place { file, kind: "finding", id: &data.id };
+            let implies = self.finding_ids(&data.implies, &place)?;
+            let departments = self.department_ids(&data.departments, &place)?;
+            let index = self.ids.get(data.id.get_ref()).copied();
+            if let Some(finding) = index.and_then(|it| self.findings.get_mut(it)) {
+                finding.implies.extend(implies);
+                finding.departments.extend(departments);
+                finding.ask.extend(data.ask.iter().cloned());
+                // An addition raises urgency, never lowers it.
+                finding.base = finding.base.raised_to(data.base);
+            }
+        }
+        for data in &file.data.department {
+            self.link_department(data, &Place { file, kind: "department", id: &data.id })?;
+        }
+        Ok(())
+    }
+
+    fn link_department(&mut self, data: &DepartmentData, place: &Place<'_>) -> Result<(), RulesError> {
+        let child = data.child.iter().cloned().collect::<Vec<_>>();
+        let child = self.department_ids(&child, place)?.first().copied();
+        let instead = self.department_ids(&data.instead, place)?;
+        let index = self.departments.by_id.get(data.id.get_ref()).copied();
+        if let Some(department) = index.and_then(|it| self.departments.list.get_mut(it)) {
+            department.child = child.or(department.child);
+            department.instead.extend(instead);
+        }
+        Ok(())
+    }
+
+    fn take_conditions(&mut self, file: &SourceFile<'_>) -> Result<(), RulesError> {
+        for data in &file.data.group {
+            let place = Place { file, kind: "group", id: &data.id };
+            if self.groups.contains_key(data.id.get_ref()) || self.ids.contains_key(data.id.get_ref()) {
+                return Err(place.duplicate());
+            }
+            let condition = self.condition(&data.when, &place)?;
+            self.groups.insert(data.id.get_ref().clone(), condition);
+        }
+        for data in &file.data.red_flag {
+            self.take_red_flag(data, &Place { file, kind: "red flag", id: &data.id })?;
+        }
+        for data in &file.data.rule {
+            self.take_rule(data, &Place { file, kind: "rule", id: &data.id })?;
+        }
+        Ok(())
+    }
+
+    fn take_red_flag(&mut self, data: &RedFlagData, place: &Place<'_>) -> Result<(), RulesError> {
+        if self.red_flags.iter().any(|it| it.id == *data.id.get_ref()) {
+            return Err(place.duplicate());
+        }
+        if !matches!(data.level, 1 | 2) {
+            return Err(place.invalid("`level` must be 1 or 2"));
+        }
+        self.red_flags.push(RedFlag {
+            id: data.id.get_ref().clone(),
+            title: data.title.clone(),
+            level: data.level,
+            condition: self.condition(&data.when, place)?,
+            departments: self.department_ids(&data.departments, place)?,
+            advice: data.advice.clone(),
+            self_harm: data.self_harm,
+            examples: data.examples.clone(),
+        });
+        Ok(())
+    }
+
+    fn take_rule(&mut self, data: &RuleData, place: &Place<'_>) -> Result<(), RulesError> {
+        if self.rule_ids.contains(data.id.get_ref()) {
+            return Err(place.duplicate());
+        }
+        if data.disposition == Disposition::Emergency {
+            return Err(place.invalid("an emergency is written as a red flag, which has a title"));
+        }
+        self.rule_ids.push(data.id.get_ref().clone());
+        self.rules.push(Rule {
+            condition: self.condition(&data.when, place)?,
+            disposition: data.disposition,
+            departments: self.department_ids(&data.departments, place)?,
+        });
+        Ok(())
+    }
+
+    fn take_questions(&mut self, file: &SourceFile<'_>) -> Result<(), RulesError> {
+        for data in &file.data.question {
+            let QuestionData { id, en, zh, answered_by } = data;
+            let place = Place { file, kind: "question", id };
+            if self.questions.iter().any(|it| it.id == *id.get_ref()) {
+                return Err(place.duplicate());
+            }
+            self.questions.push(Question {
+                id: id.get_ref().clone(),
+                words: Words { en: en.clone(), zh: zh.clone() },
+                answered_by: self.finding_ids(answered_by, &place)?,
+            });
+        }
+        self.notices.extend(file.data.notice.iter().map(|(key, words)| (key.clone(), words.clone())));
+        Ok(())
+    }
+
+    fn check_references(&self, file: &SourceFile<'_>) -> Result<(), RulesError> {
+        for data in &file.data.finding {
+            if let Some(name) = data.ask.iter().find(|name| !self.questions.iter().any(|it| it.id == **name)) {
+                let place = Place { file, kind: "finding", id: &data.id };
+                return Err(place.unknown(name, "add a [[question]] with this id"));
+            }
+        }
+        for data in &file.data.red_flag {
+            if let Some(name) = data.advice.as_ref().filter(|it| !self.notices.contains_key(*it)) {
+                let place = Place { file, kind: "red flag", id: &data.id };
+                return Err(place.unknown(name, "add it under [notice]"));
+            }
+        }
+        Ok(())
+    }
+
+    fn condition(&self, text: &str, place: &Place<'_>) -> Result<Condition, RulesError> {
+        let names = Names { findings: &self.ids, groups: &self.groups };
+        condition::parse(text, &names).map_err(|error| match error {
+            ConditionError::Unknown(name) => place.unknown(&name, "add a [[finding]] or a [[group]] with this id"),
+            ConditionError::Syntax { column, reason } => RulesError::Condition {
+                file: place.file.name.to_owned(),
+                line: place.file.line_of(place.id),
+                kind: place.kind,
+                id: place.id.get_ref().clone(),
+                condition: text.to_owned(),
+                column,
+                reason,
+            },
+        })
+    }
+
+    fn finding_ids(&self, names: &[String], place: &Place<'_>) -> Result<Vec<usize>, RulesError> {
+        let id = |name: &String| {
+            self.ids.get(name).copied().ok_or_else(|| place.unknown(name, "add a [[finding]] with this id"))
+        };
+        names.iter().map(id).collect()
+    }
+
+    fn department_ids(&self, names: &[String], place: &Place<'_>) -> Result<Vec<usize>, RulesError> {
+        let id = |name: &String| {
+            let known = self.departments.by_id.get(name).copied();
+            known.ok_or_else(|| place.unknown(name, "add a [[department]] with this id"))
+        };
+        names.iter().map(id).collect()
+    }
+}

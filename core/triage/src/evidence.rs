@@ -1,0 +1,316 @@
+//! All that is known of one case, in the form in which conditions ask for it.
+
+use std::{collections::HashMap, ops::Range};
+
+use crate::{
+    assessment::{FindingStatus, PatientFacts, Sex},
+    bundle::Bundle,
+    condition::{Fact, Value},
+    context::{self, Layout, Placed, Polarity, Subjects, is_family_history},
+    data::FindingKind,
+    facts::TextFacts,
+    lexicon::Mention,
+    measurements::Measurements,
+    normal_text::{NormalText, is_han},
+};
+
+pub(crate) struct Evidence {
+    pub(crate) mentions: Vec<Reading>,
+    pub(crate) facts: TextFacts,
+    pub(crate) measurements: Measurements,
+    active: Vec<bool>,
+    mentioned: Vec<bool>,
+    modified: Vec<(usize, usize)>,
+    lasting: HashMap<usize, f32>,
+    pub(crate) age_years: Option<f32>,
+    pub(crate) sex: Option<Sex>,
+    pub(crate) pregnant: Option<bool>,
+    child: bool,
+    infant: bool,
+    elderly: bool,
+}
+
+/// A mention as it is understood.
+pub(crate) struct Reading {
+    pub(crate) mention: Mention,
+    pub(crate) polarity: Polarity,
+    pub(crate) other_person: bool,
+    /// Counts for rules.
+    pub(crate) active: bool,
+}
+
+impl Reading {
+    pub(crate) fn status(&self) -> FindingStatus {
+        match self.polarity {
+            Polarity::Absent => FindingStatus::Absent,
+            Polarity::Possible | Polarity::Hypothetical => FindingStatus::Uncertain,
+            _ if self.other_person => FindingStatus::OtherPerson,
+            Polarity::Over => FindingStatus::Absent,
+            Polarity::Present => FindingStatus::Present,
+        }
+    }
+}
+
+impl Evidence {
+    pub(crate) fn gather(bundle: &Bundle, normal: &NormalText, patient: &PatientFacts) -> Self {
+        let text = normal.text.as_str();
+        let found = bundle.lexicon.mentions(text);
+        let layout = Layout::new(text);
+        let mentions = read_mentions(bundle, text, &layout, found);
+        let facts = TextFacts::read(text);
+        let mut evidence = Self {
+            active: vec![false; bundle.findings.len()],
+            mentioned: vec![false; bundle.findings.len()],
+            modified: Vec::new(),
+            lasting: HashMap::new(),
+            measurements: Measurements::read(text),
+            age_years: facts.age_years.or(patient.age_years),
+            sex: patient.sex.or(facts.sex),
+            pregnant: patient.pregnant,
+            child: false,
+            infant: false,
+            elderly: false,
+            facts,
+            mentions,
+        };
+        evidence.activate(bundle);
+        evidence.collect_modifiers(bundle, text, &layout);
+        evidence.collect_durations(&layout);
+        evidence.settle_facts(bundle);
+        evidence
+    }
+
+    pub(crate) fn is_active(&self, finding: usize) -> bool {
+        self.active.get(finding).copied().unwrap_or_default()
+    }
+
+    /// Spoken of at all, be it denied.
+    pub(crate) fn is_mentioned(&self, finding: usize) -> bool {
+        self.mentioned.get(finding).copied().unwrap_or_default()
+    }
+
+    pub(crate) fn active(&self) -> impl Iterator<Item = usize> {
+        self.active.iter().enumerate().filter(|(_, it)| **it).map(|(index, _)| index)
+    }
+
+    pub(crate) fn is_modified(&self, finding: usize, modifier: usize) -> bool {
+        self.modified.contains(&(finding, modifier))
+    }
+
+    pub(crate) fn has_modifier(&self, modifier: usize) -> bool {
+        self.modified.iter().any(|(_, it)| *it == modifier)
+    }
+
+    pub(crate) fn lasts_days(&self, finding: usize) -> Option<f32> {
+        self.lasting.get(&finding).copied()
+    }
+
+    pub(crate) fn value(&self, value: Value) -> Option<f32> {
+        match value {
+            Value::Age => self.age_years,
+            Value::Temperature => self.measurements.temperature,
+            Value::OxygenSaturation => self.measurements.oxygen_saturation,
+            Value::Systolic => self.measurements.systolic,
+            Value::Diastolic => self.measurements.diastolic,
+            Value::Glucose => self.measurements.glucose,
+            Value::HeartRate => self.measurements.heart_rate,
+            Value::BreathingRate => self.measurements.breathing_rate,
+            Value::PainScore => self.measurements.pain_score,
+            Value::Gestation => self.facts.gestation_weeks,
+        }
+    }
+
+    pub(crate) fn fact(&self, fact: Fact) -> bool {
+        match fact {
+            Fact::Female => self.sex == Some(Sex::Female),
+            Fact::Male => self.sex == Some(Sex::Male),
+            Fact::Pregnant => self.pregnant == Some(true),
+            Fact::Child => self.child,
+            Fact::Infant => self.infant,
+            Fact::Elderly => self.elderly,
+        }
+    }
+
+    fn activate(&mut self, bundle: &Bundle) {
+        let mut pending = Vec::new();
+        for reading in &self.mentions {
+            set(&mut self.mentioned, reading.mention.entry);
+            if reading.active {
+                pending.push(reading.mention.entry);
+            }
+        }
+        if self.measurements.temperature.is_some_and(|it| it >= 37.5)
+            && let Some(fever) = bundle.id("fever")
+        {
+            set(&mut self.mentioned, fever);
+            pending.push(fever);
+        }
+        if self.measurements.pain_score.is_some_and(|it| it >= 8.0)
+            && let Some(severe) = bundle.id("severe")
+        {
+            pending.push(severe);
+        }
+        while let Some(finding) = pending.pop() {
+            if !self.is_active(finding) {
+                set(&mut self.active, finding);
+                set(&mut self.mentioned, finding);
+                pending.extend(bundle.findings.get(finding).into_iter().flat_map(|it| it.implies.iter().copied()));
+            }
+        }
+    }
+
+    fn collect_modifiers(&mut self, bundle: &Bundle, text: &str, layout: &Layout) {
+        let is_modifier =
+            |it: &&Reading| bundle.findings.get(it.mention.entry).is_some_and(|it| it.kind == FindingKind::Modifier);
+        let mut found = Vec::new();
+        for modifier in self.mentions.iter().filter(|it| is_modifier(it) && it.active) {
+            for finding in self.mentions.iter().filter(|it| !is_modifier(it) && it.active) {
+                if beside(text, layout, &modifier.mention.span, &finding.mention.span) {
+                    found.push((finding.mention.entry, modifier.mention.entry));
+                }
+            }
+        }
+        if self.measurements.pain_score.is_some_and(|it| it >= 8.0)
+            && let Some(severe) = bundle.id("severe")
+        {
+            found.extend(self.active().map(|it| (it, severe)));
+        }
+        // 剧烈的 heart attack pain is a 剧烈 chest pain too.
+        let implied: Vec<_> = found
+            .iter()
+            .flat_map(|(finding, modifier)| {
+                let implies = bundle.findings.get(*finding).map(|it| it.implies.as_slice()).unwrap_or_default();
+                implies.iter().map(|it| (*it, *modifier))
+            })
+            .collect();
+        self.modified = found;
+        self.modified.extend(implied);
+    }
+
+    /// The duration in the finding's own clause, else in its sentence, else the longest of the text.
+    fn collect_durations(&mut self, layout: &Layout) {
+        let longest = self.facts.durations.iter().map(|it| it.days).reduce(f32::max);
+        let within = |range: &Range<usize>, at: usize| {
+            let inside = self.facts.durations.iter().filter(|it| range.start <= it.span.start && it.span.end <= range.end);
+            inside.min_by_key(|it| it.span.start.abs_diff(at)).map(|it| it.days)
+        };
+        let mut lasting: HashMap<usize, f32> = HashMap::new();
+        for reading in self.mentions.iter().filter(|it| it.active) {
+            let span = &reading.mention.span;
+            let days = within(&layout.clause_of(span), span.end)
+                .or_else(|| within(&layout.sentence_of(span), span.end))
+                .or(longest);
+            if let Some(days) = days {
+                lasting.entry(reading.mention.entry).and_modify(|it| *it = it.max(days)).or_insert(days);
+            }
+        }
+        for finding in self.active().collect::<Vec<_>>() {
+            if let Some(longest) = longest {
+                lasting.entry(finding).or_insert(longest);
+            }
+        }
+        self.lasting = lasting;
+    }
+
+    fn settle_facts(&mut self, bundle: &Bundle) {
+        let active = |name: &str| bundle.id(name).is_some_and(|it| self.is_active(it));
+        let says_child = active("child-words");
+        let says_infant = active("infant-words");
+        let says_old = active("elderly-words");
+        let denied = bundle.id("pregnancy").is_some_and(|id| {
+            self.mentions.iter().any(|it| it.mention.entry == id && it.polarity == Polarity::Absent)
+        });
+        let pregnant = if active("pregnancy") || self.facts.gestation_weeks.is_some() {
+            Some(true)
+        } else if denied {
+            Some(false)
+        } else {
+            self.pregnant
+        };
+        // A grown-up's profile says nothing of the child that he or she writes about.
+        if self.facts.age_years.is_none() && (says_child || says_infant) && self.age_years.is_some_and(|it| it >= 18.0) {
+            self.age_years = None;
+        }
+        self.child = self.age_years.map_or(says_child || says_infant, |it| it < 14.0);
+        self.infant = self.age_years.map_or(says_infant, |it| it < 1.0);
+        self.elderly = self.age_years.map_or(says_old, |it| it >= 75.0);
+        self.pregnant = if self.sex == Some(Sex::Male) && !active("pregnancy") { Some(false) } else { pregnant };
+        if self.pregnant == Some(true) && active("pregnancy") {
+            self.sex = Some(Sex::Female);
+        }
+    }
+}
+
+fn read_mentions(bundle: &Bundle, text: &str, layout: &Layout, found: Vec<Mention>) -> Vec<Reading> {
+    let kind = |mention: &Mention| bundle.findings.get(mention.entry).map_or(FindingKind::Term, |it| it.kind);
+    let masks: Vec<Range<usize>> =
+        found.iter().filter(|it| kind(it) == FindingKind::Mask).map(|it| it.span.clone()).collect();
+    let found: Vec<Mention> = found
+        .into_iter()
+        .filter(|it| kind(it) != FindingKind::Mask)
+        .filter(|it| !masks.iter().any(|mask| mask.start <= it.span.start && it.span.end <= mask.end))
+        .collect();
+    let placed: Vec<Placed<'_>> = found.iter().map(|mention| Placed { mention, kind: kind(mention) }).collect();
+    let subjects = Subjects::new(text);
+    let polarities: Vec<Polarity> =
+        (0..placed.len()).map(|index| context::polarity(text, layout, &placed, index)).collect();
+    let own_symptoms = subjects.has_own()
+        && placed.iter().zip(&polarities).any(|(it, polarity)| {
+            matches!(it.kind, FindingKind::Symptom | FindingKind::Event)
+                && *polarity == Polarity::Present
+                && !subjects.is_other(it.mention.span.start)
+        });
+    found
+        .iter()
+        .zip(&polarities)
+        .map(|(mention, &polarity)| {
+            let kind = kind(mention);
+            let other_person = kind != FindingKind::Context && subjects.is_other(mention.span.start);
+            let counts_when_over = bundle.findings.get(mention.entry).is_some_and(|it| it.counts_when_over);
+            let said = match polarity {
+                Polarity::Present => true,
+                // Possible poison is treated as poison; a suspected diagnosis is not yet one.
+                Polarity::Possible => kind != FindingKind::Condition,
+                Polarity::Over => counts_when_over && recent(text, layout, &mention.span),
+                Polarity::Absent | Polarity::Hypothetical => false,
+            };
+            let old_story = other_person
+                && (kind == FindingKind::Condition && own_symptoms
+                    || matches!(kind, FindingKind::Condition | FindingKind::Event)
+                        && is_family_history(text, layout, &mention.span));
+            Reading { mention: mention.clone(), polarity, other_person, active: said && !old_story }
+        })
+        .collect()
+}
+
+/// What is over counts only if it was lately.
+fn recent(text: &str, layout: &Layout, span: &Range<usize>) -> bool {
+    let sentence = text.get(layout.sentence_of(span)).unwrap_or_default();
+    let old = ["年前", "小时候", "去年", "前年", "以前", "曾", "year", "ago as", "child", "in 19", "in 20", "history", "past", "used to", "previously"];
+    !old.iter().any(|it| sentence.contains(it))
+}
+
+/// In one clause, or in one sentence with little between.
+fn beside(text: &str, layout: &Layout, modifier: &Range<usize>, finding: &Range<usize>) -> bool {
+    let between = if modifier.end <= finding.start {
+        modifier.end..finding.start
+    } else if finding.end <= modifier.start {
+        finding.end..modifier.start
+    } else {
+        return true;
+    };
+    let between = text.get(between).unwrap_or_default();
+    if layout.clause_of(modifier) == layout.clause_of(finding) {
+        return between.split_whitespace().count() <= 8;
+    }
+    if layout.sentence_of(modifier) != layout.sentence_of(finding) {
+        return false;
+    }
+    if between.chars().any(is_han) { between.chars().count() <= 4 } else { between.split_whitespace().count() <= 3 }
+}
+
+fn set(flags: &mut [bool], index: usize) {
+    if let Some(flag) = flags.get_mut(index) {
+        *flag = true;
+    }
+}

@@ -1,0 +1,17 @@
+//! Regular expressions that are part of the code.
+
+use regex::Regex;
+
+/// Compiles a pattern of ours. `\b` is made ASCII: Latin words border on Chinese characters without a blank,
+/// and the fast engine cannot look for Unicode word boundaries.
+pub(crate) fn compile(pattern: &str) -> Regex {
+    Regex::new(&pattern.replace(r"\b", r"(?-u:\b)")).expect("every pattern is compiled by a test")
+}
+
+macro_rules! pattern {
+    ($name:ident, $pattern:literal) => {
+        static $name: std::sync::LazyLock<regex::Regex> =
+            std::sync::LazyLock::new(|| $crate::pattern::compile($pattern));
+    };
+}
+pub(crate) use pattern;

@@ -1,0 +1,386 @@
+//! The rules, loaded and asked.
+
+use std::{collections::HashMap, sync::LazyLock};
+
+use bedside_contract::{Disposition, Language};
+
+use crate::{
+    assessment::{Assessment, EmergencyContacts, Finding, PatientFacts, RedFlag, Sex},
+    bundle::Bundle,
+    context::Polarity,
+    data::{FindingKind, SourceFile},
+    error::RulesError,
+    evidence::Evidence,
+    normal_text::NormalText,
+    notice,
+};
+
+/// Findings, red flags, rules, departments and questions, ready to read texts.
+pub struct Rules {
+    bundle: Bundle,
+}
+
+macro_rules! built_in {
+    ($($file:literal),* $(,)?) => { &[$(($file, include_str!(concat!("../data/", $file)))),*] };
+}
+
+const BUILT_IN: &[(&str, &str)] = built_in![
+    "departments.toml",
+    "findings/general.toml",
+    "findings/heart_and_lungs.toml",
+    "findings/nerves_and_mind.toml",
+    "findings/abdomen.toml",
+    "findings/women_and_men.toml",
+    "findings/children.toml",
+    "findings/skin_eyes_ears.toml",
+    "findings/bones_and_injuries.toml",
+    "findings/poisons_and_environment.toml",
+    "findings/conditions.toml",
+    "findings/context.toml",
+    "groups.toml",
+    "red_flags.toml",
+    "red_flags_more.toml",
+    "rules.toml",
+    "questions.toml",
+    "notices.toml",
+];
+
+static BUILTIN: LazyLock<Rules> =
+    LazyLock::new(|| Rules::load(None).expect("the built-in rule files are loaded by a test"));
+
+impl Rules {
+    /// The rules that Bedside brings; parsed at the first call, some tens of milliseconds.
+    #[must_use]
+    pub fn builtin() -> &'static Self {
+        &BUILTIN
+    }
+
+    /// The built-in rules and a hospital's own file of the same form on top: more forms for known findings,
+    /// new findings, red flags, rules, departments and questions, other notices. Nothing built in can be
+    /// taken away.
+    ///
+    /// # Errors
+    /// [`RulesError`] with the file's line and what to do.
+    pub fn with_additions(toml_text: &str, file_name: &str) -> Result<Self, RulesError> {
+        Self::load(Some((file_name, toml_text)))
+    }
+
+    fn load(addition: Option<(&str, &str)>) -> Result<Self, RulesError> {
+        let files = BUILT_IN.iter().copied().chain(addition);
+        let files = files.map(|(name, text)| SourceFile::parse(name, text)).collect::<Result<Vec<_>, _>>()?;
+        Ok(Self { bundle: Bundle::build(&files)? })
+    }
+
+    /// Reads a message. Never panics, whatever the text; takes well under a millisecond.
+    #[must_use]
+    pub fn assess(&self, text: &str, patient: &PatientFacts) -> Assessment {
+        let normal = NormalText::new(text);
+        let evidence = Evidence::gather(&self.bundle, &normal, patient);
+        let fired: Vec<_> = self.bundle.red_flags.iter().filter(|it| it.condition.holds(&evidence)).collect();
+        let matched: Vec<_> = self.bundle.rules.iter().filter(|it| it.condition.holds(&evidence)).collect();
+        let medical = !evidence.mentions.is_empty() && evidence.mentions.iter().any(|it| self.is_medical(it.mention.entry))
+            || !fired.is_empty();
+
+        let mut disposition = self.base_disposition(&evidence);
+        for rule in &matched {
+            disposition = disposition.max(rule.disposition);
+        }
+        if !fired.is_empty() {
+            disposition = Disposition::Emergency;
+        }
+        let level = match disposition {
+            Disposition::Emergency => fired.iter().map(|it| it.level).min().unwrap_or(2),
+            Disposition::SameDay => 3,
+            Disposition::OutPatient | Disposition::SelfCare => 4,
+        };
+
+        let mut scores: HashMap<usize, f32> = HashMap::new();
+        let mut score = |departments: &[usize], weight: f32| {
+            for (rank, department) in departments.iter().enumerate() {
+                *scores.entry(*department).or_default() += weight / f32::powi(2.0, i32::try_from(rank).unwrap_or(9));
+            }
+        };
+        fired.iter().for_each(|it| score(&it.departments, 4.0));
+        matched.iter().for_each(|it| score(&it.departments, 3.0));
+        self.score_findings(&evidence, &mut score);
+        let departments = self.departments(&evidence, &scores, disposition, medical);
+
+        Assessment {
+            disposition,
+            level,
+            red_flags: fired
+                .iter()
+                .map(|it| RedFlag { id: it.id.clone(), title_en: it.title.en.clone(), title_zh: it.title.zh.clone() })
+                .collect(),
+            findings: self.findings(&evidence, &normal),
+            departments,
+            missing: self.missing(&evidence),
+            medical,
+            self_harm: fired.iter().any(|it| it.self_harm),
+        }
+    }
+
+    /// The hospital's own names for the departments of an assessment, best first, at most two; empty if none
+    /// of those offered fits.
+    #[must_use]
+    pub fn choose_departments(&self, assessment: &Assessment, offered: &[String]) -> Vec<String> {
+        self.bundle.departments.choose(&assessment.departments, offered)
+    }
+
+    /// The notice shown at once: what was noticed, what to do now, which number to call.
+    #[must_use]
+    pub fn emergency_notice(&self, assessment: &Assessment, language: Language, contacts: &EmergencyContacts) -> String {
+        notice::emergency(&self.bundle, assessment, language, contacts)
+    }
+
+    /// "Be seen by a doctor today", 今天之内就诊 …
+    #[must_use]
+    pub fn disposition_text(&self, disposition: Disposition, language: Language) -> String {
+        notice::text(&self.bundle, &format!("disposition-{}", disposition.name()), language)
+    }
+
+    /// The name of a department by its id; the id itself if it is unknown.
+    #[must_use]
+    pub fn department_name(&self, department: &str, language: Language) -> String {
+        self.bundle.departments.name(department, language)
+    }
+
+    /// The name of a finding by its id, for people; the id itself if it is unknown.
+    #[must_use]
+    pub fn finding_name(&self, finding: &str, language: Language) -> String {
+        let known = self.bundle.id(finding).and_then(|it| self.bundle.findings.get(it));
+        known.map_or_else(|| finding.to_owned(), |it| it.name.get(language).to_owned())
+    }
+
+    /// How to ask for something in [`Assessment::missing`].
+    #[must_use]
+    pub fn question_for(&self, missing: &str, language: Language) -> Option<String> {
+        let question = self.bundle.questions.iter().find(|it| it.id == missing)?;
+        Some(question.words.get(language).to_owned())
+    }
+
+    /// One sentence that says when to seek care at once, suited to the findings. Empty for an emergency,
+    /// where the notice says it all.
+    #[must_use]
+    pub fn safety_net(&self, findings: &[String], language: Language) -> String {
+        notice::safety_net(&self.bundle, findings, language)
+    }
+
+    /// Each red flag's id with the texts in the data that must raise it.
+    pub fn red_flag_examples(&self) -> impl Iterator<Item = (&str, &[String])> {
+        self.bundle.red_flags.iter().map(|it| (it.id.as_str(), it.examples.as_slice()))
+    }
+
+    #[cfg(test)]
+    pub(crate) fn bundle(&self) -> &Bundle {
+        &self.bundle
+    }
+
+    fn kind(&self, entry: usize) -> FindingKind {
+        self.bundle.findings.get(entry).map_or(FindingKind::Mask, |it| it.kind)
+    }
+
+    fn is_medical(&self, entry: usize) -> bool {
+        !matches!(self.kind(entry), FindingKind::Modifier | FindingKind::Mask)
+            && self.bundle.findings.get(entry).is_some_and(|it| {
+                !matches!(it.id.as_str(), "child-words" | "infant-words" | "elderly-words")
+            })
+    }
+
+    /// The most urgent of what is there, each by itself. A known disease or a word of medicine without any
+    /// complaint is for the out-patient clinic; a question out of interest is not urgent at all.
+    fn base_disposition(&self, evidence: &Evidence) -> Disposition {
+        let complaint = evidence
+            .active()
+            .filter(|it| matches!(self.kind(*it), FindingKind::Symptom | FindingKind::Event))
+            .filter_map(|it| self.bundle.findings.get(it))
+            .map(|it| it.base)
+            .max();
+        let known = |it: usize| matches!(self.kind(it), FindingKind::Condition | FindingKind::Term);
+        complaint.unwrap_or(if evidence.active().any(known) {
+            Disposition::OutPatient
+        } else {
+            Disposition::SelfCare
+        })
+    }
+
+    fn score_findings(&self, evidence: &Evidence, score: &mut impl FnMut(&[usize], f32)) {
+        let mut seen = Vec::new();
+        for reading in &evidence.mentions {
+            let entry = reading.mention.entry;
+            if seen.contains(&entry) {
+                continue;
+            }
+            let (Some(finding), weight) = (
+                self.bundle.findings.get(entry),
+                match reading.polarity {
+                    Polarity::Present if reading.active => 1.0,
+                    Polarity::Present => 0.2,
+                    Polarity::Possible | Polarity::Hypothetical => 0.7,
+                    Polarity::Over => 0.3,
+                    Polarity::Absent => 0.0,
+                },
+            ) else {
+                continue;
+            };
+            if weight > 0.0 {
+                seen.push(entry);
+                let kind = match finding.kind {
+                    FindingKind::Term => 1.5,
+                    FindingKind::Condition => 1.2,
+                    FindingKind::Event => 1.3,
+                    _ => 1.0,
+                };
+                score(&finding.departments, weight * kind);
+            }
+        }
+    }
+
+    fn departments(
+        &self,
+        evidence: &Evidence,
+        scores: &HashMap<usize, f32>,
+        disposition: Disposition,
+        medical: bool,
+    ) -> Vec<String> {
+        if !medical {
+            return Vec::new();
+        }
+        let departments = &self.bundle.departments;
+        let child = evidence.fact(crate::condition::Fact::Child);
+        let mut ids: Vec<String> = departments
+            .rank(scores, child)
+            .into_iter()
+            .filter_map(|it| departments.id_of(it).map(str::to_owned))
+            .collect();
+        if disposition == Disposition::Emergency {
+            ids.retain(|it| it != "emergency");
+            ids.insert(0, "emergency".to_owned());
+            ids.truncate(3);
+        }
+        if ids.is_empty() {
+            ids.push(if child { "pediatrics" } else { "general-practice" }.to_owned());
+        }
+        ids
+    }
+
+    fn findings(&self, evidence: &Evidence, normal: &NormalText) -> Vec<Finding> {
+        let reported = evidence.mentions.iter().filter(|it| {
+            matches!(self.kind(it.mention.entry), FindingKind::Symptom | FindingKind::Event | FindingKind::Condition)
+        });
+        reported
+            .filter_map(|it| {
+                let name = self.bundle.findings.get(it.mention.entry)?.id.clone();
+                let span = normal.original_characters(&it.mention.span);
+                Some(Finding { name, status: it.status(), start: span.start, end: span.end })
+            })
+            .collect()
+    }
+
+    fn missing(&self, evidence: &Evidence) -> Vec<String> {
+        let active: Vec<_> = evidence
+            .active()
+            .filter(|it| matches!(self.kind(*it), FindingKind::Symptom | FindingKind::Event))
+            .filter_map(|it| self.bundle.findings.get(it))
+            .collect();
+        if active.is_empty() {
+            return Vec::new();
+        }
+        let mut missing: Vec<String> = Vec::new();
+        if evidence.age_years.is_none() {
+            missing.push("age".to_owned());
+        }
+        if evidence.facts.durations.is_empty() {
+            missing.push("duration".to_owned());
+        }
+        // What each complaint asks first comes before what any asks second.
+        let deepest = active.iter().map(|it| it.ask.len()).max().unwrap_or(0);
+        let asked = (0..deepest).flat_map(|rank| active.iter().filter_map(move |it| it.ask.get(rank)));
+        for question in asked {
+            if !missing.contains(question) && !self.is_answered(question, evidence) {
+                missing.push(question.clone());
+            }
+        }
+        missing.truncate(6);
+        missing
+    }
+
+    fn is_answered(&self, question: &str, evidence: &Evidence) -> bool {
+        match question {
+            "age" => evidence.age_years.is_some(),
+            "duration" => !evidence.facts.durations.is_empty(),
+            "sex" => evidence.sex.is_some(),
+            "pregnancy" => {
+                evidence.pregnant.is_some()
+                    || evidence.sex == Some(Sex::Male)
+                    || evidence.age_years.is_some_and(|it| !(12.0..=55.0).contains(&it))
+            }
+            "temperature" => evidence.measurements.temperature.is_some(),
+            "severity" => {
+                evidence.measurements.pain_score.is_some()
+                    || ["severe", "mild"].iter().filter_map(|it| self.bundle.id(it)).any(|it| evidence.has_modifier(it))
+            }
+            _ => self
+                .bundle
+                .questions
+                .iter()
+                .find(|it| it.id == question)
+                .is_none_or(|it| it.answered_by.iter().any(|it| evidence.is_mentioned(*it))),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Rules;
+    use crate::{assessment::PatientFacts, error::RulesError};
+
+    #[test]
+    fn built_in_files_load() {
+        let rules = Rules::load(None).unwrap();
+        assert!(rules.bundle.red_flags.len() >= 60, "{}", rules.bundle.red_flags.len());
+        assert!(rules.bundle.departments.list.len() >= 40, "{}", rules.bundle.departments.list.len());
+    }
+
+    #[test]
+    fn a_hospital_adds_its_own() {
+        let rules = Rules::with_additions(
+            r#"
+            [[finding]]
+            id = "cough"
+            zh = ["呛得慌"]
+            [[finding]]
+            id = "mine-dust"
+            name = { en = "Mine dust", zh = "矿尘" }
+            zh = ["矿尘吸入"]
+            [[red_flag]]
+            id = "mine-dust-cough"
+            title = { en = "Mine dust and cough", zh = "吸入矿尘后咳嗽" }
+            level = 2
+            when = "mine-dust & cough"
+            "#,
+            "hospital.toml",
+        )
+        .unwrap();
+        let assessment = rules.assess("矿尘吸入后呛得慌", &PatientFacts::default());
+        assert_eq!(assessment.red_flags[0].id, "mine-dust-cough");
+    }
+
+    #[test]
+    fn errors_name_the_place() {
+        let error = |text: &str| Rules::with_additions(text, "own.toml").err().map(|it| it.to_string()).unwrap();
+        let unknown = error("\n\n[[rule]]\nid = \"x\"\nwhen = \"fever & nonsense\"\ndisposition = \"same-day\"");
+        assert!(unknown.starts_with("own.toml:4: rule `x`: nothing is called `nonsense`"), "{unknown}");
+        let syntax = error("\n[[rule]\n");
+        assert!(syntax.starts_with("own.toml:2: "), "{syntax}");
+        let form = error("[[finding]]\nid = \"cough\"\nzh = [\"{a\"]");
+        assert!(form.contains("own.toml:2: finding `cough`: form `{a`"), "{form}");
+        let condition = error("[[rule]]\nid = \"x\"\nwhen = \"fever &\"\ndisposition = \"same-day\"");
+        assert!(condition.contains("at character 8"), "{condition}");
+        let duplicate = Rules::with_additions(
+            "[[red_flag]]\nid = \"stroke\"\ntitle = { en = \"\", zh = \"\" }\nlevel = 1\nwhen = \"fever\"",
+            "own.toml",
+        );
+        assert!(matches!(duplicate.err(), Some(RulesError::Duplicate { .. })));
+    }
+}

@@ -1,0 +1,242 @@
+//! From a question to the passages that answer it, or to none.
+
+use std::{
+    cmp::Reverse,
+    collections::{HashMap, HashSet},
+};
+
+use crate::{
+    bm25::Fit,
+    index::{Entry, Index, IndexedPassage},
+    linker::{Mentions, TermKind},
+    passage::StoredPassage,
+    article::Article,
+    section::Section,
+    units::UnitText,
+    vocabulary::Intent,
+};
+
+/// At most this many passages, from at most [`MOST_CONDITIONS`].
+pub const MOST_PASSAGES: usize = 3;
+pub const MOST_CONDITIONS: usize = 2;
+
+/// What a search found; no hits mean that nothing in the base answers the question.
+#[derive(Debug, Clone, Default)]
+pub struct Found<'a> {
+    /// Best first.
+    pub hits: Vec<Hit<'a>>,
+    /// The question tells of somebody's own trouble, or asks what to do; it does not only ask for facts.
+    pub reports: bool,
+}
+
+/// A passage found.
+#[derive(Debug, Clone)]
+pub struct Hit<'a> {
+    pub article: &'a Article,
+    pub passage: &'a StoredPassage,
+    /// Confidence that the passage's condition is what the question is about, 0 to 1.
+    pub score: f32,
+}
+
+/// How much each kind of evidence counts, and how much is enough. Set on `tests/questions`.
+mod weight {
+    pub(super) const NAME: f32 = 0.9;
+    pub(super) const COLLOQUIAL: f32 = 0.7;
+    pub(super) const SYMPTOM: f32 = 0.42;
+    /// A term whose words stand apart.
+    pub(super) const LOOSE: f32 = 0.85;
+    /// A sign of n conditions counts n^-this for each.
+    pub(super) const SHARED: f32 = 0.4;
+    /// What a perfect BM25 fit adds to what the terms leave open.
+    pub(super) const TEXT: f32 = 0.5;
+    /// Below this a condition is not answered with.
+    pub(super) const ENOUGH: f32 = 0.42;
+    /// Without a name, this share of the question must be found in the article.
+    pub(super) const COVERAGE: f32 = 0.4;
+    /// Without any term: coverage and number of words that are enough.
+    pub(super) const TEXT_ONLY_COVERAGE: f32 = 0.85;
+    pub(super) const TEXT_ONLY_WORDS: usize = 3;
+    /// The second condition must come this near to the first.
+    pub(super) const SECOND: f32 = 0.8;
+    /// What a named thing needs when the talk is of something else.
+    pub(super) const OFF_TOPIC: f32 = 0.85;
+}
+
+/// How much is known of one condition.
+#[derive(Debug, Clone, Copy)]
+struct Candidate {
+    place: usize,
+    score: f32,
+    named: bool,
+    /// Where in the question its first term stands.
+    first: usize,
+}
+
+impl Index {
+    /// Finds passages for `question`. `earlier` is what the same patient wrote before, newest first: a
+    /// question such as "how is it treated?" is then read as one about the condition named there.
+    #[must_use]
+    pub fn search(&self, question: &str, earlier: &[&str]) -> Found<'_> {
+        let text = self.vocabulary.units(question);
+        if text.is_empty() || !self.vocabulary.animals.find(&text).is_empty() {
+            return Found::default();
+        }
+        let intent = self.vocabulary.intent(&text);
+        let mentions = self.linker.link(&text);
+        let mut candidates = self.candidates(&text, &mentions, &intent);
+        if candidates.is_empty() && mentions.covered.is_empty() {
+            candidates = self.carried_over(&text, &intent, earlier);
+        }
+        let Some(top) = candidates.first().copied() else { return Found::default() };
+        let described = !top.named;
+        let reports = described || !self.vocabulary.reports.find(&text).is_empty();
+        let skip = &intent.cue_units;
+        let tokens: HashSet<String> = self.content_tokens(&text, skip).into_iter().collect();
+        Found { hits: self.hits(&candidates, intent.section, described, &tokens), reports }
+    }
+
+    /// The conditions that the question is about, best first.
+    fn candidates(&self, text: &UnitText, mentions: &Mentions, intent: &Intent) -> Vec<Candidate> {
+        let links = self.links(mentions);
+        let skip: HashSet<usize> = intent
+            .cue_units
+            .iter()
+            .copied()
+            .filter(|it| !mentions.covered.contains(it))
+            .chain((0..text.len()).filter(|it| mentions.denied.get(*it) == Some(&true)))
+            .collect();
+        let fits = self.bm25.fits(&self.content_tokens(text, &skip));
+        let best_fit = fits.iter().map(|it| it.score).fold(f32::MIN_POSITIVE, f32::max);
+        let mut candidates: Vec<Candidate> = fits
+            .iter()
+            .enumerate()
+            .filter_map(|(place, fit)| {
+                let link = links.get(&place).copied().unwrap_or_default();
+                let score = score(&link, fit, fit.score / best_fit)?;
+                Some(Candidate { place, score, named: link.named, first: link.first })
+            })
+            .collect();
+        candidates.sort_by(|a, b| b.score.total_cmp(&a.score).then(a.first.cmp(&b.first)));
+        let named = candidates.first().is_some_and(|it| it.named);
+        let strong = candidates.first().is_some_and(|it| it.score >= weight::OFF_TOPIC);
+        let unknown = !named && self.linker.names_unknown_disease(text, &mentions.covered);
+        let off_topic = !strong && !self.vocabulary.off_topic.find(text).is_empty();
+        if unknown || off_topic {
+            candidates.clear();
+        }
+        candidates
+    }
+
+    /// What the terms say of each condition.
+    fn links(&self, mentions: &Mentions) -> HashMap<usize, Link> {
+        let mut links: HashMap<usize, Link> = HashMap::new();
+        for mention in &mentions.found {
+            let Some(term) = self.linker.term(mention) else { continue };
+            let signs = term.owners.iter().filter(|it| it.1 >= TermKind::Colloquial).count().max(1);
+            let shared = (signs as f32).powf(-weight::SHARED);
+            for (place, kind) in &term.owners {
+                let weight = match kind {
+                    TermKind::Name | TermKind::Alias => weight::NAME,
+                    TermKind::Colloquial => weight::COLLOQUIAL * shared,
+                    TermKind::Symptom => weight::SYMPTOM * shared,
+                };
+                let weight = if mention.loose { weight * weight::LOOSE } else { weight };
+                let link = links.entry(*place).or_default();
+                link.evidence = 1.0 - (1.0 - link.evidence) * (1.0 - weight);
+                link.named |= *kind <= TermKind::Alias && !mention.loose;
+                link.first = link.first.min(mention.units.start);
+            }
+        }
+        links
+    }
+
+    /// The condition of an earlier message, if this one has nothing of its own that does not fit it.
+    fn carried_over(&self, text: &UnitText, intent: &Intent, earlier: &[&str]) -> Vec<Candidate> {
+        let short = text.units().filter(|it| !crate::units::is_mark(it)).count() <= FOLLOW_UP_UNITS;
+        if intent.section.is_none() || !short {
+            return Vec::new();
+        }
+        let own = self.content_tokens(text, &intent.cue_units);
+        for before in earlier.iter().take(FOLLOW_UP_TURNS) {
+            let before = self.vocabulary.units(before);
+            let mentions = self.linker.link(&before);
+            let candidates = self.candidates(&before, &mentions, &self.vocabulary.intent(&before));
+            let Some(top) = candidates.first() else { continue };
+            let known = |entry: &Entry, token: &String| entry.passages.iter().any(|it| it.tokens.contains(token));
+            let fits = self.entries.get(top.place).is_some_and(|entry| own.iter().all(|it| known(entry, it)));
+            return if fits { candidates } else { Vec::new() };
+        }
+        Vec::new()
+    }
+
+    /// The passages of the first conditions: what was asked for, then when to seek care.
+    fn hits(
+        &self,
+        candidates: &[Candidate],
+        section: Option<Section>,
+        described: bool,
+        question: &HashSet<String>,
+    ) -> Vec<Hit<'_>> {
+        let Some(top) = candidates.first() else { return Vec::new() };
+        let near = |it: &&Candidate| it.score >= top.score * weight::SECOND && (it.named || !top.named);
+        let chosen: Vec<&Candidate> = candidates.iter().filter(near).take(MOST_CONDITIONS).collect();
+        // Somebody who names a condition wants to know of it, somebody who tells signs wants to get rid of them.
+        let asked = section.unwrap_or(if described { Section::Treatment } else { Section::Definition });
+        let second = if asked == Section::WhenToSeekCare { Section::Treatment } else { Section::WhenToSeekCare };
+        let mut hits: Vec<Hit<'_>> = Vec::new();
+        let mut add = |candidate: &Candidate, section: Section, most: usize| {
+            let Some(entry) = self.entries.get(candidate.place) else { return };
+            for passage in best_first(entry, section, question).into_iter().take(most) {
+                let hit = Hit { article: &entry.article, passage: &passage.stored, score: candidate.score };
+                if hits.len() < MOST_PASSAGES && hits.iter().all(|it| it.passage.id != hit.passage.id) {
+                    hits.push(hit);
+                }
+            }
+        };
+        for candidate in &chosen {
+            add(candidate, asked, 1);
+        }
+        add(top, second, 1);
+        add(top, asked, MOST_PASSAGES);
+        hits
+    }
+}
+
+/// What a condition's terms in a question amount to.
+#[derive(Debug, Clone, Copy)]
+struct Link {
+    evidence: f32,
+    named: bool,
+    first: usize,
+}
+
+impl Default for Link {
+    fn default() -> Self {
+        Self { evidence: 0.0, named: false, first: usize::MAX }
+    }
+}
+
+/// Longer messages stand for themselves.
+const FOLLOW_UP_UNITS: usize = 14;
+const FOLLOW_UP_TURNS: usize = 2;
+
+/// The fused confidence, if it is enough to answer. `nearness` is the text's fit as a share of the best one.
+fn score(link: &Link, fit: &Fit, nearness: f32) -> Option<f32> {
+    let text = weight::TEXT * fit.coverage * nearness;
+    let score = 1.0 - (1.0 - link.evidence) * (1.0 - text);
+    let enough = if link.named {
+        true
+    } else if link.evidence > 0.0 {
+        score >= weight::ENOUGH && fit.coverage >= weight::COVERAGE
+    } else {
+        fit.coverage >= weight::TEXT_ONLY_COVERAGE && fit.tokens >= weight::TEXT_ONLY_WORDS && nearness >= 1.0
+    };
+    enough.then_some(score)
+}
+
+/// The pieces of a section, those that share most with the question first.
+fn best_first<'a>(entry: &'a Entry, section: Section, question: &HashSet<String>) -> Vec<&'a IndexedPassage> {
+    let mut pieces: Vec<&IndexedPassage> = entry.of_section(section).collect();
+    pieces.sort_by_key(|it| Reverse(it.tokens.intersection(question).count()));
+    pieces
+}
