@@ -36,13 +36,19 @@ PY
 }
 measure "bot without a model" "file:$data/none.gguf" none
 measure "bot with the default model" "file:$model" model
-for round in 1 2 3; do
-  BEDSIDE_MODEL__SOURCE=file:$model "$bin" ask --json "what helps against a common cold?" | python3 -c '
+
+figures=$(mktemp); cat >"$figures" <<'PY'
 import json, sys
 t = json.load(sys.stdin)["timings"]
-print(f"question: prompt {t["prompt_tokens\"]} tokens in {t["prompt_ms\"]:.0f} ms ({t["prompt_tokens\"]/t[\"prompt_ms\"]*1000:.0f} tokens/s), "
-      f"{t["generated_tokens\"]} generated at {t["generated_tokens\"]/max(t[\"generate_ms\"],1)*1000:.0f} tokens/s, {t["total_ms\"]:.0f} ms in all")'
+rate = lambda tokens, ms: f"{tokens / max(ms, 1) * 1000:.0f} tokens/s"
+if "prompt_tokens" in t:
+    print(f"question: {t['prompt_tokens']} prompt tokens in {t['prompt_ms']:.0f} ms ({rate(t['prompt_tokens'], t['prompt_ms'])}), "
+          f"{t['generated_tokens']} generated at {rate(t['generated_tokens'], t['generate_ms'])}, {t['total_ms']:.0f} ms in all with start and load")
+else:
+    print(f"emergency: {t['total_ms']:.1f} ms")
+PY
+for _ in 1 2 3; do
+  BEDSIDE_MODEL__SOURCE=file:$model "$bin" ask --json "what helps against a common cold?" | python3 "$figures"
 done
-"$bin" ask --json "My chest feels crushed and my left arm is numb" | python3 -c '
-import json, sys
-print(f"emergency: {json.load(sys.stdin)[\"timings\"][\"total_ms\"]:.1f} ms")'
+"$bin" ask --json "My chest feels crushed and my left arm is numb" | python3 "$figures"
+rm -f "$figures"

@@ -48,7 +48,12 @@ impl Bot {
     pub async fn start(options: BotOptions) -> Result<Self> {
         let directory = tempfile::Builder::new().prefix("bedside-test-").tempdir()?;
         let web_port = free_port()?;
-        let mut bot = Self { child: None, options, directory, web_port };
+        let mut bot = Self {
+            child: None,
+            options,
+            directory,
+            web_port,
+        };
         bot.restart().await?;
         Ok(bot)
     }
@@ -83,15 +88,30 @@ impl Bot {
     }
 
     async fn wait_until_ready(&mut self) -> Result<()> {
-        let path = if self.options.without_model { "healthz" } else { "readyz" };
+        let path = if self.options.without_model {
+            "healthz"
+        } else {
+            "readyz"
+        };
         let url = format!("{}/{path}", self.url());
-        let client = reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(2)).build()?;
+        let client = reqwest::Client::builder()
+            .no_proxy()
+            .timeout(Duration::from_secs(2))
+            .build()?;
         let deadline = tokio::time::Instant::now() + READY_WITHIN;
         loop {
             if let Some(status) = self.child.as_mut().and_then(|it| it.try_wait().ok().flatten()) {
-                bail!("the bot ended with {status} while starting; its log:\n{}", self.log());
+                bail!(
+                    "the bot ended with {status} while starting; its log:\n{}",
+                    self.log()
+                );
             }
-            if client.get(&url).send().await.is_ok_and(|it| it.status().is_success()) {
+            if client
+                .get(&url)
+                .send()
+                .await
+                .is_ok_and(|it| it.status().is_success())
+            {
                 return Ok(());
             }
             ensure!(
@@ -126,7 +146,9 @@ impl Bot {
 
     #[must_use]
     pub fn is_running(&mut self) -> bool {
-        self.child.as_mut().is_some_and(|it| matches!(it.try_wait(), Ok(None)))
+        self.child
+            .as_mut()
+            .is_some_and(|it| matches!(it.try_wait(), Ok(None)))
     }
 
     /// Process id, for tests that look at memory or children.
@@ -168,7 +190,9 @@ impl Bot {
     fn config(&self) -> Result<String> {
         let mut config = Table::new();
         let mut set = |section: &str, key: &str, value: Value| {
-            let table = config.entry(section).or_insert_with(|| Value::Table(Table::new()));
+            let table = config
+                .entry(section)
+                .or_insert_with(|| Value::Table(Table::new()));
             if let Value::Table(table) = table {
                 table.insert(key.to_owned(), value);
             }
@@ -187,7 +211,13 @@ impl Bot {
             // Short, so that a stopped bot leaves no poll behind.
             set("telegram", "poll_timeout", 2.into());
         }
-        merge(&mut config, self.options.config.parse().context("the test's own configuration")?);
+        merge(
+            &mut config,
+            self.options
+                .config
+                .parse()
+                .context("the test's own configuration")?,
+        );
         Ok(toml::to_string(&config)?)
     }
 }
@@ -210,7 +240,11 @@ fn merge(into: &mut Table, from: Table) {
 pub async fn run_bedside(data_directory: &Path, arguments: &[&str], input: &str) -> Result<Output> {
     use tokio::io::AsyncWriteExt;
     let mut command = command(data_directory)?;
-    command.args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command
+        .args(arguments)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
     let mut child = command.spawn()?;
     let mut stdin = child.stdin.take().context("standard input")?;
     let input = input.to_owned();

@@ -22,7 +22,7 @@ use tokio::{
 pub(crate) struct CuttableListener(pub(crate) TcpListener);
 
 /// Cuts its connection: what is written from then on goes nowhere and the peer gets a reset.
-#[derive(Clone, Default)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct Cut(Arc<AtomicBool>);
 
 impl Cut {
@@ -40,7 +40,13 @@ impl Listener for CuttableListener {
         // Without it the peer would see an orderly end instead of a reset.
         let _not_supported = stream.set_zero_linger();
         let cut = Cut::default();
-        (CuttableStream { stream, cut: cut.clone() }, cut)
+        (
+            CuttableStream {
+                stream,
+                cut: cut.clone(),
+            },
+            cut,
+        )
     }
 
     fn local_addr(&self) -> io::Result<Self::Addr> {
@@ -66,13 +72,21 @@ impl CuttableStream {
 }
 
 impl AsyncRead for CuttableStream {
-    fn poll_read(mut self: Pin<&mut Self>, context: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
         Pin::new(&mut self.stream).poll_read(context, buffer)
     }
 }
 
 impl AsyncWrite for CuttableStream {
-    fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
         if self.is_cut() {
             return Poll::Ready(Err(io::ErrorKind::ConnectionReset.into()));
         }

@@ -12,7 +12,10 @@ pub async fn eventually<T>(what: &str, within: Duration, mut look: impl AsyncFnM
         if let Some(found) = look().await {
             return found;
         }
-        assert!(start.elapsed() < within, "this did not come within {within:?}: {what}");
+        assert!(
+            start.elapsed() < within,
+            "this did not come within {within:?}: {what}"
+        );
         tokio::time::sleep(LOOK_EVERY).await;
     }
 }

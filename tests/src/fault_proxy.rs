@@ -102,9 +102,18 @@ impl FaultProxy {
     pub async fn start(upstream: String) -> Result<Self> {
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         let url = format!("http://{}", listener.local_addr()?);
-        let client = Client::builder().no_proxy().timeout(Duration::from_secs(10)).build()?;
-        let shared = Arc::new(Shared { upstream, client, state: Mutex::default() });
-        let router = Router::new().route("/{bot}/{method}", any(handle)).with_state(Arc::clone(&shared));
+        let client = Client::builder()
+            .no_proxy()
+            .timeout(Duration::from_secs(10))
+            .build()?;
+        let shared = Arc::new(Shared {
+            upstream,
+            client,
+            state: Mutex::default(),
+        });
+        let router = Router::new()
+            .route("/{bot}/{method}", any(handle))
+            .with_state(Arc::clone(&shared));
         let service = router.into_make_service_with_connect_info::<Cut>();
         let serving = tokio::spawn(async move {
             if let Err(error) = axum::serve(CuttableListener(listener), service).await {
@@ -126,13 +135,25 @@ impl FaultProxy {
 
     #[must_use]
     pub fn calls(&self, method: &str) -> Vec<Call> {
-        self.shared.state().calls.iter().filter(|it| it.method == method).cloned().collect()
+        self.shared
+            .state()
+            .calls
+            .iter()
+            .filter(|it| it.method == method)
+            .cloned()
+            .collect()
     }
 
     /// The bot's messages in a chat, oldest first, as they stand now.
     #[must_use]
     pub fn messages(&self, chat: i64) -> Vec<Message> {
-        self.shared.state().messages.iter().filter(|it| it.chat == chat).cloned().collect()
+        self.shared
+            .state()
+            .messages
+            .iter()
+            .filter(|it| it.chat == chat)
+            .cloned()
+            .collect()
     }
 
     /// The offset up to which the bot has confirmed updates.
@@ -168,7 +189,10 @@ async fn handle(
     match answer {
         Ok(result) => Json(json!({"ok": true, "result": result})).into_response(),
         Err(error) => {
-            let code = error["error_code"].as_u64().and_then(|it| u16::try_from(it).ok()).unwrap_or(500);
+            let code = error["error_code"]
+                .as_u64()
+                .and_then(|it| u16::try_from(it).ok())
+                .unwrap_or(500);
             (StatusCode::from_u16(code).unwrap_or_default(), Json(error)).into_response()
         }
     }
@@ -195,7 +219,12 @@ impl Shared {
             chat: body["chat_id"].as_i64().unwrap_or_default(),
             text: words_of(body).unwrap_or_default(),
             fault,
-            refused: refused.map(|it| it["description"].as_str().unwrap_or("connection reset").to_owned()),
+            refused: refused.map(|it| {
+                it["description"]
+                    .as_str()
+                    .unwrap_or("connection reset")
+                    .to_owned()
+            }),
         });
     }
 
@@ -223,9 +252,18 @@ impl Shared {
             let fresh = self.upstream(bot, "getUpdates", &json!({})).await?;
             {
                 let mut state = self.state();
-                state.updates.extend(fresh.as_array().cloned().unwrap_or_default().into_iter().map(completed));
+                state.updates.extend(
+                    fresh
+                        .as_array()
+                        .cloned()
+                        .unwrap_or_default()
+                        .into_iter()
+                        .map(completed),
+                );
                 state.confirmed_up_to = state.confirmed_up_to.max(offset);
-                state.updates.retain(|it| it["update_id"].as_i64().is_some_and(|id| id >= offset));
+                state
+                    .updates
+                    .retain(|it| it["update_id"].as_i64().is_some_and(|id| id >= offset));
                 if !state.updates.is_empty() || start.elapsed() >= patience {
                     return Ok(state.updates.clone().into());
                 }
@@ -236,10 +274,21 @@ impl Shared {
 
     async fn send(&self, bot: &str, body: &Value) -> Result<Value, Value> {
         let text = words_of(body).map_err(|complaint| refusal(400, &complaint))?;
-        let chat = body["chat_id"].as_i64().ok_or_else(|| refusal(400, "Bad Request: chat not found"))?;
+        let chat = body["chat_id"]
+            .as_i64()
+            .ok_or_else(|| refusal(400, "Bad Request: chat not found"))?;
         let made = self.upstream(bot, "sendMessage", body).await?;
-        let id = made["message_id"].as_i64().ok_or_else(|| refusal(500, "Internal Server Error"))?;
-        let message = Message { id, chat, text, buttons: buttons_of(body), sent: Instant::now(), edits: Vec::new() };
+        let id = made["message_id"]
+            .as_i64()
+            .ok_or_else(|| refusal(500, "Internal Server Error"))?;
+        let message = Message {
+            id,
+            chat,
+            text,
+            buttons: buttons_of(body),
+            sent: Instant::now(),
+            edits: Vec::new(),
+        };
         let answer = answer_for(&message);
         self.state().messages.push(message);
         Ok(answer)
@@ -247,14 +296,24 @@ impl Shared {
 
     async fn edit(&self, bot: &str, body: &Value) -> Result<Value, Value> {
         let text = words_of(body).map_err(|complaint| refusal(400, &complaint))?;
-        let (chat, id, buttons) = (body["chat_id"].as_i64(), body["message_id"].as_i64(), buttons_of(body));
+        let (chat, id, buttons) = (
+            body["chat_id"].as_i64(),
+            body["message_id"].as_i64(),
+            buttons_of(body),
+        );
         let answer = {
             let mut state = self.state();
-            let found = state.messages.iter_mut().find(|it| Some(it.id) == id && Some(it.chat) == chat);
+            let found = state
+                .messages
+                .iter_mut()
+                .find(|it| Some(it.id) == id && Some(it.chat) == chat);
             let message = found.ok_or_else(|| refusal(400, "Bad Request: message to edit not found"))?;
             if message.text == text && message.buttons == buttons {
-                return Err(refusal(400, "Bad Request: message is not modified: specified new message content and \
-                     reply markup are exactly the same as a current content and reply markup of the message"));
+                return Err(refusal(
+                    400,
+                    "Bad Request: message is not modified: specified new message content and \
+                     reply markup are exactly the same as a current content and reply markup of the message",
+                ));
             }
             message.text = text;
             message.buttons = buttons;
@@ -269,9 +328,13 @@ impl Shared {
         let send = async {
             let url = format!("{}/{bot}/{method}", self.upstream);
             let mut answer: Value = self.client.post(url).json(body).send().await?.json().await?;
-            answer.get_mut("result").map(Value::take).context("the fake answers with a result")
+            answer
+                .get_mut("result")
+                .map(Value::take)
+                .context("the fake answers with a result")
         };
-        send.await.map_err(|error: anyhow::Error| refusal(502, &format!("Bad Gateway: {error}")))
+        send.await
+            .map_err(|error: anyhow::Error| refusal(502, &format!("Bad Gateway: {error}")))
     }
 }
 
@@ -294,11 +357,16 @@ fn completed(mut update: Value) -> Value {
 }
 
 fn words_of(body: &Value) -> Result<String, String> {
-    shown(body["text"].as_str().unwrap_or_default(), body["parse_mode"].as_str())
+    shown(
+        body["text"].as_str().unwrap_or_default(),
+        body["parse_mode"].as_str(),
+    )
 }
 
 fn buttons_of(body: &Value) -> Vec<String> {
-    let rows = body.pointer("/reply_markup/inline_keyboard").and_then(Value::as_array);
+    let rows = body
+        .pointer("/reply_markup/inline_keyboard")
+        .and_then(Value::as_array);
     rows.into_iter()
         .flatten()
         .filter_map(Value::as_array)
@@ -320,5 +388,8 @@ fn refusal(code: u16, description: &str) -> Value {
 }
 
 fn now() -> u64 {
-    SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs()
+    SystemTime::now()
+        .duration_since(SystemTime::UNIX_EPOCH)
+        .unwrap_or_default()
+        .as_secs()
 }

@@ -7,7 +7,9 @@ use anyhow::{Context, Result, ensure};
 /// The repository.
 #[must_use]
 pub fn repository() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).parent().map_or_else(PathBuf::new, Path::to_path_buf)
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .parent()
+        .map_or_else(PathBuf::new, Path::to_path_buf)
 }
 
 /// The directory that `make build` filled: found from the test's own executable, `…/release/deps/test-hash`.
@@ -17,7 +19,11 @@ pub fn repository() -> PathBuf {
 pub fn build_directory() -> Result<PathBuf> {
     let own = std::env::current_exe().context("the test's own executable")?;
     let deps = own.parent().context("it lies in a directory")?;
-    let release = if deps.ends_with("deps") { deps.parent() } else { Some(deps) };
+    let release = if deps.ends_with("deps") {
+        deps.parent()
+    } else {
+        Some(deps)
+    };
     release.map(Path::to_path_buf).context("…/release")
 }
 
@@ -27,7 +33,11 @@ pub fn build_directory() -> Result<PathBuf> {
 /// When it has not been built.
 pub fn bedside() -> Result<PathBuf> {
     let path = build_directory()?.join("bedside");
-    ensure!(path.exists(), "{} is missing: run `make build` first", path.display());
+    ensure!(
+        path.exists(),
+        "{} is missing: run `make build` first",
+        path.display()
+    );
     Ok(path)
 }
 
@@ -49,7 +59,9 @@ pub fn model() -> Result<PathBuf> {
 }
 
 fn data_home() -> Result<PathBuf> {
-    let set = std::env::var_os("XDG_DATA_HOME").map(PathBuf::from).filter(|it| it.is_absolute());
+    let set = std::env::var_os("XDG_DATA_HOME")
+        .map(PathBuf::from)
+        .filter(|it| it.is_absolute());
     set.or_else(|| std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".local/share")))
         .context("neither XDG_DATA_HOME nor HOME is set")
 }
@@ -61,7 +73,8 @@ fn data_home() -> Result<PathBuf> {
 pub fn node() -> Result<PathBuf> {
     let path = repository().join("tests/node");
     ensure!(
-        path.join("node_modules/telegram-test-api").exists() && path.join("node_modules/playwright-core").exists(),
+        path.join("node_modules/telegram-test-api").exists()
+            && path.join("node_modules/playwright-core").exists(),
         "{} has no node_modules: run `make test`, or `npm ci` there",
         path.display()
     );

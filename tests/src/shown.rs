@@ -23,8 +23,20 @@ pub fn shown(text: &str, parse_mode: Option<&str>) -> Result<String, String> {
 }
 
 fn read_html(text: &str) -> Result<String, String> {
-    const TAGS: [&str; 12] =
-        ["b", "strong", "i", "em", "u", "s", "code", "pre", "a", "blockquote", "tg-spoiler", "span"];
+    const TAGS: [&str; 12] = [
+        "b",
+        "strong",
+        "i",
+        "em",
+        "u",
+        "s",
+        "code",
+        "pre",
+        "a",
+        "blockquote",
+        "tg-spoiler",
+        "span",
+    ];
     let complain = |what: String| Err(format!("Bad Request: can't parse entities: {what}"));
     let mut words = String::with_capacity(text.len());
     let mut open: Vec<&str> = Vec::new();
@@ -41,7 +53,9 @@ fn read_html(text: &str) -> Result<String, String> {
                 match open.pop() {
                     Some(opened) if opened == name => {}
                     Some(opened) => {
-                        return complain(format!("Unmatched end tag, expected \"</{opened}>\", found \"</{name}>\""));
+                        return complain(format!(
+                            "Unmatched end tag, expected \"</{opened}>\", found \"</{name}>\""
+                        ));
                     }
                     None => return complain(format!("Unexpected end tag {name}")),
                 }
@@ -54,7 +68,9 @@ fn read_html(text: &str) -> Result<String, String> {
             }
         } else {
             let entities = [("&lt;", '<'), ("&gt;", '>'), ("&amp;", '&'), ("&quot;", '"')];
-            let found = entities.iter().find_map(|(name, c)| Some((from_mark.strip_prefix(name)?, *c)));
+            let found = entities
+                .iter()
+                .find_map(|(name, c)| Some((from_mark.strip_prefix(name)?, *c)));
             let (after, c) = found.unwrap_or((from_mark.strip_prefix('&').unwrap_or_default(), '&'));
             words.push(c);
             rest = after;
@@ -63,7 +79,9 @@ fn read_html(text: &str) -> Result<String, String> {
     words.push_str(rest);
     match open.pop() {
         None => Ok(words),
-        Some(name) => complain(format!("Can't find end tag corresponding to start tag \"{name}\"")),
+        Some(name) => complain(format!(
+            "Can't find end tag corresponding to start tag \"{name}\""
+        )),
     }
 }
 

@@ -10,11 +10,7 @@ use tokio::{
     process::{Child, Command},
 };
 
-use crate::{
-    FaultProxy, bot::free_port, eventually,
-    fault_proxy::Message,
-    places,
-};
+use crate::{FaultProxy, bot::free_port, eventually, fault_proxy::Message, places};
 
 /// Has the form of a real token and opens nothing.
 pub const TOKEN: &str = "666:AAF7-test_token_that_opens_nothing_at_all";
@@ -51,11 +47,21 @@ impl TelegramFake {
             .spawn()
             .context("node cannot be started: install Node 20 or newer")?;
         let stdout = node.stdout.take().context("standard output")?;
-        let line = tokio::time::timeout(Duration::from_secs(30), BufReader::new(stdout).lines().next_line()).await;
-        let line = line.context("the fake Telegram did not start")??.unwrap_or_default();
+        let line = tokio::time::timeout(
+            Duration::from_secs(30),
+            BufReader::new(stdout).lines().next_line(),
+        )
+        .await;
+        let line = line
+            .context("the fake Telegram did not start")??
+            .unwrap_or_default();
         ensure!(line == "ready", "the fake Telegram did not start: {line:?}");
         let url = format!("http://127.0.0.1:{port}");
-        Ok(Self { proxy: FaultProxy::start(url.clone()).await?, url, _node: node })
+        Ok(Self {
+            proxy: FaultProxy::start(url.clone()).await?,
+            url,
+            _node: node,
+        })
     }
 
     /// What [`crate::BotOptions::telegram`] wants.
@@ -91,7 +97,11 @@ impl TelegramUser<'_> {
     /// When the fake is gone.
     pub async fn press(&self, data: &str) -> Result<()> {
         let message = self.about(json!({}));
-        self.post("sendCallback", self.about(json!({"data": data, "message": message}))).await
+        self.post(
+            "sendCallback",
+            self.about(json!({"data": data, "message": message})),
+        )
+        .await
     }
 
     /// Opens the chat and agrees to the consent question.
@@ -100,10 +110,16 @@ impl TelegramUser<'_> {
     /// When the fake is gone.
     pub async fn consent(&self) -> Result<()> {
         self.say("/start").await?;
-        self.message("the consent question", |it| it.buttons.contains(&"consent:yes".to_owned())).await;
+        self.message("the consent question", |it| {
+            it.buttons.contains(&"consent:yes".to_owned())
+        })
+        .await;
         let before = self.messages().len();
         self.press("consent:yes").await?;
-        eventually("the thanks", Duration::from_secs(20), async || (self.messages().len() > before).then_some(())).await;
+        eventually("the thanks", Duration::from_secs(20), async || {
+            (self.messages().len() > before).then_some(())
+        })
+        .await;
         Ok(())
     }
 
@@ -115,7 +131,10 @@ impl TelegramUser<'_> {
 
     /// Waits for a message of the bot.
     pub async fn message(&self, what: &str, is_it: impl Fn(&Message) -> bool) -> Message {
-        eventually(what, Duration::from_secs(120), async || self.messages().into_iter().find(&is_it)).await
+        eventually(what, Duration::from_secs(120), async || {
+            self.messages().into_iter().find(&is_it)
+        })
+        .await
     }
 
     fn about(&self, more: Value) -> Value {
@@ -133,8 +152,16 @@ impl TelegramUser<'_> {
     }
 
     async fn post(&self, path: &str, body: Value) -> Result<()> {
-        let client = Client::builder().no_proxy().timeout(Duration::from_secs(10)).build()?;
-        client.post(format!("{}/{path}", self.fake.url)).json(&body).send().await?.error_for_status()?;
+        let client = Client::builder()
+            .no_proxy()
+            .timeout(Duration::from_secs(10))
+            .build()?;
+        client
+            .post(format!("{}/{path}", self.fake.url))
+            .json(&body)
+            .send()
+            .await?
+            .error_for_status()?;
         Ok(())
     }
 }

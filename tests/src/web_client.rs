@@ -93,16 +93,41 @@ impl WebClient {
     /// # Errors
     /// When the bot cannot be reached.
     pub async fn open(url: &str) -> Result<Self> {
-        let client = Client::builder().no_proxy().connect_timeout(Duration::from_secs(5)).build()?;
+        let client = Client::builder()
+            .no_proxy()
+            .connect_timeout(Duration::from_secs(5))
+            .build()?;
         let response = client.get(format!("{url}/api/events?after=0")).send().await?;
-        ensure!(response.status().is_success(), "the event stream was refused: {}", response.status());
-        let cookie = response.headers().get(header::SET_COOKIE).context("a new page gets a cookie")?.to_str()?;
+        ensure!(
+            response.status().is_success(),
+            "the event stream was refused: {}",
+            response.status()
+        );
+        let cookie = response
+            .headers()
+            .get(header::SET_COOKIE)
+            .context("a new page gets a cookie")?
+            .to_str()?;
         let cookie = cookie.split(';').next().unwrap_or_default().to_owned();
         drop(response);
         let heard = Arc::new(Mutex::new(Heard::default()));
-        let listening = tokio::spawn(listen(client.clone(), url.to_owned(), cookie.clone(), Arc::clone(&heard)));
-        let page = Self { url: url.to_owned(), client, cookie, heard, listening };
-        eventually("the welcome", Duration::from_secs(20), async || page.entries().first().cloned()).await;
+        let listening = tokio::spawn(listen(
+            client.clone(),
+            url.to_owned(),
+            cookie.clone(),
+            Arc::clone(&heard),
+        ));
+        let page = Self {
+            url: url.to_owned(),
+            client,
+            cookie,
+            heard,
+            listening,
+        };
+        eventually("the welcome", Duration::from_secs(20), async || {
+            page.entries().first().cloned()
+        })
+        .await;
         Ok(page)
     }
 
@@ -113,7 +138,9 @@ impl WebClient {
     pub async fn open_with_consent(url: &str) -> Result<Self> {
         let page = Self::open(url).await?;
         let asked = page.entries().into_iter().any(|entry| {
-            entry.part.is_some_and(|part| part.quick_replies.iter().any(|it| it.data == "consent:yes"))
+            entry
+                .part
+                .is_some_and(|part| part.quick_replies.iter().any(|it| it.data == "consent:yes"))
         });
         ensure!(asked, "the welcome should ask for consent: {:?}", page.entries());
         let taken = page.choose("consent:yes").await?;
@@ -126,7 +153,8 @@ impl WebClient {
     /// # Errors
     /// When it is not taken.
     pub async fn say(&self, text: &str) -> Result<Taken> {
-        self.post(json!({"id": Uuid::new_v4(), "text": text})).await
+        self.post(json!({"id": Uuid::new_v4().to_string(), "text": text}))
+            .await
     }
 
     /// Sends a text under this id: the same again is the same message.
@@ -134,7 +162,7 @@ impl WebClient {
     /// # Errors
     /// When it is not taken.
     pub async fn say_as(&self, id: Uuid, text: &str) -> Result<Taken> {
-        self.post(json!({"id": id, "text": text})).await
+        self.post(json!({"id": id.to_string(), "text": text})).await
     }
 
     /// Presses a quick reply.
@@ -142,14 +170,25 @@ impl WebClient {
     /// # Errors
     /// When it is not taken.
     pub async fn choose(&self, data: &str) -> Result<Taken> {
-        self.post(json!({"id": Uuid::new_v4(), "choice": data})).await
+        self.post(json!({"id": Uuid::new_v4().to_string(), "choice": data}))
+            .await
     }
 
     async fn post(&self, body: Value) -> Result<Taken> {
-        let request = self.client.post(format!("{}/api/messages", self.url)).header(header::COOKIE, &self.cookie);
-        let response = request.json(&body).timeout(Duration::from_secs(20)).send().await?;
+        let request = self
+            .client
+            .post(format!("{}/api/messages", self.url))
+            .header(header::COOKIE, &self.cookie);
+        let response = request
+            .json(&body)
+            .timeout(Duration::from_secs(20))
+            .send()
+            .await?;
         let (status, text) = (response.status(), response.text().await?);
-        ensure!(status == StatusCode::ACCEPTED, "the message was not taken: {status} {text}");
+        ensure!(
+            status == StatusCode::ACCEPTED,
+            "the message was not taken: {status} {text}"
+        );
         Ok(serde_json::from_str(&text)?)
     }
 
@@ -175,7 +214,10 @@ impl WebClient {
     /// What the bot said to a message so far.
     #[must_use]
     pub fn said_to(&self, seq: i64) -> Vec<Entry> {
-        self.entries().into_iter().filter(|it| it.seq == seq && it.from == "bot").collect()
+        self.entries()
+            .into_iter()
+            .filter(|it| it.seq == seq && it.from == "bot")
+            .collect()
     }
 
     #[must_use]
@@ -202,12 +244,22 @@ impl WebClient {
     pub async fn reload(&self) -> Result<Vec<Entry>> {
         let known = self.entries().len();
         let heard = Arc::new(Mutex::new(Heard::default()));
-        let task = listen(self.client.clone(), self.url.clone(), self.cookie.clone(), Arc::clone(&heard));
+        let task = listen(
+            self.client.clone(),
+            self.url.clone(),
+            self.cookie.clone(),
+            Arc::clone(&heard),
+        );
         let task = tokio::spawn(task);
         let start = Instant::now();
-        eventually("the conversation after a reload", Duration::from_secs(20), async || {
-            (lock(&heard).entries.len() >= known || start.elapsed() > Duration::from_secs(10)).then_some(())
-        })
+        eventually(
+            "the conversation after a reload",
+            Duration::from_secs(20),
+            async || {
+                (lock(&heard).entries.len() >= known || start.elapsed() > Duration::from_secs(10))
+                    .then_some(())
+            },
+        )
         .await;
         task.abort();
         Ok(lock(&heard).entries.clone())
@@ -222,7 +274,9 @@ fn lock(heard: &Mutex<Heard>) -> MutexGuard<'_, Heard> {
 async fn listen(client: Client, url: String, cookie: String, heard: Arc<Mutex<Heard>>) {
     loop {
         let after = lock(&heard).entries.last().map_or(0, |it| it.id);
-        let request = client.get(format!("{url}/api/events?after={after}")).header(header::COOKIE, &cookie);
+        let request = client
+            .get(format!("{url}/api/events?after={after}"))
+            .header(header::COOKIE, &cookie);
         if let Ok(response) = request.send().await {
             let mut stream = response.bytes_stream();
             let mut text = Vec::new();
@@ -239,8 +293,15 @@ async fn listen(client: Client, url: String, cookie: String, heard: Arc<Mutex<He
 }
 
 fn note(event: &str, heard: &Mutex<Heard>) {
-    let field = |name: &str| event.lines().find_map(|line| line.strip_prefix(name)).map(str::trim);
-    let data: Value = field("data:").and_then(|it| serde_json::from_str(it).ok()).unwrap_or_default();
+    let field = |name: &str| {
+        event
+            .lines()
+            .find_map(|line| line.strip_prefix(name))
+            .map(str::trim)
+    };
+    let data: Value = field("data:")
+        .and_then(|it| serde_json::from_str(it).ok())
+        .unwrap_or_default();
     let mut heard = lock(heard);
     match field("event:") {
         Some("entry") => match Entry::deserialize(&data) {
@@ -253,7 +314,9 @@ fn note(event: &str, heard: &Mutex<Heard>) {
         },
         Some("preview") => {
             let seq = data["seq"].as_i64().unwrap_or_default();
-            heard.previews.push((seq, data["text"].as_str().unwrap_or_default().to_owned()));
+            heard
+                .previews
+                .push((seq, data["text"].as_str().unwrap_or_default().to_owned()));
         }
         Some("typing") => heard.typing += 1,
         _ => {}

@@ -2,7 +2,7 @@
 //! run time; the portable code beside them is what they are tested against.
 #![expect(unsafe_code, reason = "calls of functions that need a processor feature, after checking for it")]
 
-pub(crate) mod q4;
+pub(crate) mod packed;
 
 /// Whether the fast paths may be taken.
 #[cfg(target_arch = "x86_64")]

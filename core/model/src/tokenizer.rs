@@ -14,6 +14,8 @@ use aho_corasick::{AhoCorasick, MatchKind};
 
 use crate::gguf::{GgufError, GgufFile};
 
+#[cfg(any(test, feature = "testing"))]
+pub(crate) use bytes::character_of;
 pub use stream::TextStream;
 
 /// The vocabulary of one model.

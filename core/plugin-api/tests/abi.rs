@@ -1,5 +1,6 @@
 //! A plugin over its C ABI, in one process and without loading a file.
 #![expect(unsafe_code, reason = "this test is the host's side of the ABI")]
+#![expect(clippy::unwrap_used, reason = "a test")]
 
 use std::{
     ffi::c_void,

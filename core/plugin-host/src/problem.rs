@@ -11,6 +11,8 @@ use bedside_plugin_runner::Outcome;
 pub(crate) enum Problem {
     #[error("could not start: {0}")]
     Start(String),
+    #[error("not ready within {seconds} s; raise limits.start_seconds in its plugin.toml if it needs longer")]
+    StartDeadline { seconds: u64 },
     #[error("{}: no answer within {limit:?}", hook.name())]
     Deadline { hook: Hook, limit: Duration },
     #[error("its process {0}")]
@@ -48,6 +50,7 @@ impl Problem {
     pub(crate) fn ends_the_session(&self) -> bool {
         match self {
             Self::Start(_)
+            | Self::StartDeadline { .. }
             | Self::Deadline { .. }
             | Self::Ended(_)
             | Self::Protocol(_)

@@ -18,6 +18,7 @@ use crate::{
     delivery::{self, Delivery},
     lanes::{Interrupt, InterruptReason, Lanes},
     live::Live,
+    split::pieces_of,
     turn,
     urgent::{self, Urgent},
 };
@@ -199,8 +200,12 @@ impl Shared {
     }
 
     /// Writes the end of a turn and starts its delivery.
-    pub(crate) async fn finish(self: &Arc<Self>, finished: FinishedTurn) {
+    pub(crate) async fn finish(self: &Arc<Self>, mut finished: FinishedTurn) {
         let conversation = finished.conversation.clone();
+        if let Some(connector) = self.connectors.get(conversation.platform()) {
+            let can = connector.capabilities();
+            finished.parts = finished.parts.into_iter().flat_map(|it| pieces_of(it, &can)).collect();
+        }
         let seq = finished.seq;
         match self.store.finish(finished).await {
             Ok(true) => delivery::wake(self, &conversation),

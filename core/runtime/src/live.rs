@@ -25,7 +25,7 @@ struct Target {
     shown: Option<PlatformMessageId>,
 }
 
-const SLOWEST: Duration = Duration::from_secs(5);
+const SLOWEST: Duration = Duration::from_secs(10);
 
 impl Live {
     /// Shows nothing: `bedside ask`, tests.
@@ -79,6 +79,12 @@ impl Live {
                 }
             }
             Ok(Err(DeliverError::RetryAfter(wait))) => self.next_preview = now + wait,
+            // The first preview may stand in the chat without our knowing its id: a second one would stay
+            // there as a double for ever.
+            Ok(Err(DeliverError::Unknown(_))) | Err(_) if target.shown.is_none() => {
+                tracing::debug!(seq = %target.seq, "Whether a preview arrived is unknown: none is shown any more.");
+                target.capabilities.edits = false;
+            }
             Ok(Err(error)) => {
                 tracing::debug!(seq = %target.seq, %error, "A preview failed.");
                 self.next_preview = now + SLOWEST;

@@ -1,6 +1,6 @@
 //! Cuts text into pieces that a platform takes, in the platform's own unit.
 
-use bedside_contract::LengthUnit;
+use bedside_contract::{Capabilities, LengthUnit, Part};
 use unicode_segmentation::UnicodeSegmentation;
 
 /// Cuts `text` into pieces of at most `limit` units: at paragraphs, else lines, else sentences, else words,
@@ -36,6 +36,27 @@ pub fn split_text(text: &str, limit: usize, unit: LengthUnit) -> Vec<String> {
             pieces.push(head);
         }
     }
+}
+
+/// One part as the messages that its platform takes; what stands under an answer stays under the last.
+pub(crate) fn pieces_of(part: Part, can: &Capabilities) -> Vec<Part> {
+    let length = |text: &str| can.length_unit.length(text);
+    let fits = if can.rich_parts { length(&part.text) } else { length(&part.plain_text()) } <= can.max_length;
+    if fits {
+        return vec![part];
+    }
+    let footer = if can.rich_parts { 0 } else { length(&part.footer()) + 2 };
+    // Some room for what a platform's markup adds.
+    let room = can.max_length.saturating_sub(footer.min(can.max_length / 2)) * 9 / 10;
+    let texts = split_text(&part.text, room.max(32), can.length_unit);
+    let last = texts.len().saturating_sub(1);
+    let piece = |(index, text): (usize, String)| {
+        if index == last {
+            return Part { text, ..part.clone() };
+        }
+        Part { kind: part.kind, label: part.label.clone(), ..Part::notice(part.language, text) }
+    };
+    texts.into_iter().enumerate().map(piece).collect()
 }
 
 const FENCE_END: &str = "\n```";

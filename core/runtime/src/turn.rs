@@ -15,7 +15,6 @@ use crate::{
     consent::{consent_part, typed_consent},
     lanes::{Interrupt, InterruptReason},
     live::Live,
-    split::split_text,
     urgent::{emergency_turn, human_text},
     words::{Variable, say, say_with},
 };
@@ -332,15 +331,10 @@ impl TurnInWork<'_> {
     }
 
     fn finished(&self, parts: Vec<Part>) -> FinishedTurn {
-        let Self { shared, item, .. } = *self;
-        let conversation = item.update.conversation.clone();
-        let parts = match shared.connectors.get(conversation.platform()).map(|it| it.capabilities()) {
-            Some(can) => parts.into_iter().flat_map(|it| pieces_of(it, &can)).collect(),
-            None => parts,
-        };
+        let item = self.item;
         FinishedTurn {
             seq: item.seq,
-            conversation,
+            conversation: item.update.conversation.clone(),
             state: TurnState::Done,
             turns: Vec::new(),
             parts,
@@ -349,27 +343,6 @@ impl TurnInWork<'_> {
             reset: false,
         }
     }
-}
-
-/// One part as the messages that its platform takes; what stands under an answer stays under the last.
-pub(crate) fn pieces_of(part: Part, can: &bedside_contract::Capabilities) -> Vec<Part> {
-    let length = |text: &str| can.length_unit.length(text);
-    let fits = if can.rich_parts { length(&part.text) } else { length(&part.plain_text()) } <= can.max_length;
-    if fits {
-        return vec![part];
-    }
-    let footer = if can.rich_parts { 0 } else { length(&part.footer()) + 2 };
-    // Some room for what a platform's markup adds.
-    let room = can.max_length.saturating_sub(footer.min(can.max_length / 2)) * 9 / 10;
-    let texts = split_text(&part.text, room.max(32), can.length_unit);
-    let last = texts.len().saturating_sub(1);
-    let piece = |(index, text): (usize, String)| {
-        if index == last {
-            return Part { text, ..part.clone() };
-        }
-        Part { kind: part.kind, label: part.label.clone(), ..Part::notice(part.language, text) }
-    };
-    texts.into_iter().enumerate().map(piece).collect()
 }
 
 fn now_ms() -> i64 {

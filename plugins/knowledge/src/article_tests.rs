@@ -48,7 +48,7 @@ fn errors_name_line_and_key() {
         assert!(error.to_string().starts_with("hiccups.en.md, line "), "{error}");
     };
     check("+++\nid", "id", 1, "front matter", "begin the file with a line +++");
-    check("review = \"needs review by a clinician\"\n+++", "review = \"r\"", 16, "front matter", "does not end");
+    check("review = \"needs review by a clinician\"\n+++", "review = \"r\"", 17, "front matter", "does not end");
     check("icd10 = [\"R06.6\"]", "icd10 = [\"hiccup\"]", 4, "icd10", "no ICD-10 code");
     check("icd10 = [\"R06.6\"]", "icd10 = 6", 4, "icd10", "correct the TOML");
     check("name = \"Hiccups\"", "name = \"  \"", 5, "name", "fill it in");

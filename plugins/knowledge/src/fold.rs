@@ -9,7 +9,7 @@ use crate::section::{Language, is_han};
 
 /// Half width, lower case, simplified Chinese, without invisible characters.
 #[must_use]
-pub fn fold(text: &str, language: Language) -> String {
+pub(crate) fn fold(text: &str, language: Language) -> String {
     let folded: String =
         text.nfkc().filter(|it| !is_invisible(*it)).flat_map(char::to_lowercase).map(straight_quote).collect();
     match (&*SIMPLIFIER, language) {
@@ -21,7 +21,7 @@ pub fn fold(text: &str, language: Language) -> String {
 /// Characters that nobody sees and that can hide words from a reader: zero-width ones, direction marks,
 /// tag characters, the soft hyphen.
 #[must_use]
-pub fn is_invisible(c: char) -> bool {
+pub(crate) fn is_invisible(c: char) -> bool {
     matches!(c,
         '\u{ad}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}'
         | '\u{180e}' | '\u{e0000}'..='\u{e007f}')

@@ -74,7 +74,7 @@ impl FileRead {
 /// A folder cannot be read.
 #[derive(Debug, thiserror::Error)]
 pub enum LibraryError {
-    #[error("{}: {source}: give a folder with files named <id>.<en or zh>.md", path.display())]
+    #[error("{}: {source}: give a folder that the plugin may read, with files <id>.<en or zh>.md", path.display())]
     Unreadable { path: PathBuf, source: std::io::Error },
     #[error("{}: there is no file named <id>.<en or zh>.md in it", path.display())]
     NoArticles { path: PathBuf },
@@ -84,16 +84,25 @@ pub enum LibraryError {
 
 impl Library {
     /// Reads the folders; an article of a later one replaces one of the same id and language of an earlier
-    /// one. Articles with errors are left out and told in [`Library::findings`].
+    /// one. Articles with errors, and folders of the hospital that cannot be read, are left out and told in
+    /// [`Library::findings`]: the rest must go on answering.
     ///
     /// # Errors
-    /// [`LibraryError`] if a folder cannot be read.
+    /// [`LibraryError`] if the starter knowledge cannot be read.
     pub fn load(folders: &[Folder]) -> Result<Self, LibraryError> {
         let started = Instant::now();
         let mut findings = Vec::new();
         let mut articles: BTreeMap<(Language, String), Article> = BTreeMap::new();
         for folder in folders {
-            for file in read_folder(&folder.path)? {
+            let files = match read_folder(&folder.path) {
+                Ok(files) => files,
+                Err(error) if folder.origin == Origin::Hospital => {
+                    findings.push(Finding::of_folder(&folder.path, &error));
+                    continue;
+                }
+                Err(error) => return Err(error),
+            };
+            for file in files {
                 let usable = file.is_usable();
                 findings.extend(file.findings);
                 if let Some(mut article) = file.article.filter(|_| usable) {

@@ -12,7 +12,7 @@ use crate::{
     negation::denied_units,
     phrases::{PhraseMatch, Phrases, longest},
     section::Language,
-    units::{COMMA, LIST_COMMA, STOP, UnitText},
+    units::{STOP, UnitText, is_mark},
     vocabulary::{Vocabulary, vocabulary},
 };
 
@@ -26,12 +26,13 @@ pub(crate) enum TermKind {
 }
 
 /// A term found in a question.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Mention {
     pub(crate) term: usize,
     pub(crate) units: Range<usize>,
-    /// The words stand apart or in another order.
-    pub(crate) loose: bool,
+    /// The share of the term's words that are there, less if they stand apart or in another order; 1 if
+    /// the term stands there as it is.
+    pub(crate) closeness: f32,
 }
 
 /// What was found in a question.
@@ -50,8 +51,8 @@ pub(crate) struct Linker {
     terms: Vec<Term>,
     /// The terms in their order, then the phrases that block.
     phrases: Phrases,
-    /// From a content word to the terms that have it and another one; English only.
-    loose: HashMap<String, Vec<usize>>,
+    /// From a word (in Chinese a pair of characters) to the terms of several words that have it.
+    by_word: HashMap<String, Vec<usize>>,
     /// Words of names and aliases: a disease of such a word is not an unknown one.
     name_words: HashSet<String>,
     language: Language,
@@ -60,6 +61,8 @@ pub(crate) struct Linker {
 pub(crate) struct Term {
     units: UnitText,
     content: Vec<String>,
+    /// It has a negation of its own, such as 疼得不能碰.
+    negative: bool,
     /// Places of articles, with the strongest thing that the term is to each.
     pub(crate) owners: Vec<(usize, TermKind)>,
 }
@@ -80,21 +83,33 @@ impl Linker {
         }
         let terms: Vec<Term> = owners
             .into_values()
-            .map(|(units, owners)| {
-                let content = content_words(&units, vocabulary);
-                Term { units, content, owners: owners.into_iter().collect() }
+            .map(|(units, owners)| Term {
+                content: content_words(&units, vocabulary),
+                negative: denied_units(&units, &vocabulary.negation).contains(&true),
+                owners: owners.into_iter().collect(),
+                units,
             })
             .collect();
-        let mut loose: HashMap<String, Vec<usize>> = HashMap::new();
-        if language == Language::En {
-            for (index, term) in terms.iter().enumerate().filter(|it| it.1.content.len() >= 2) {
-                loose.entry(term.content.first().cloned().unwrap_or_default()).or_default().push(index);
+        let mut by_word: HashMap<String, Vec<usize>> = HashMap::new();
+        for (index, term) in terms.iter().enumerate() {
+            let words = match language {
+                Language::En if term.content.len() >= 2 => term.content.clone(),
+                Language::Zh if term.units.len() >= CHINESE_PARTIAL => pairs(&term.units),
+                _ => continue,
+            };
+            for word in words {
+                by_word.entry(word).or_default().push(index);
             }
         }
         let names = terms.iter().filter(|it| it.owners.iter().any(|it| it.1 <= TermKind::Alias));
-        let name_words = names.flat_map(|it| words(&it.units, language)).collect();
+        let name_words = names
+            .flat_map(|it| match language {
+                Language::En => it.units.units().map(str::to_owned).collect(),
+                Language::Zh => pairs(&it.units),
+            })
+            .collect();
         let phrases = Phrases::new(terms.iter().map(|it| &it.units).chain(&vocabulary.blocked))?;
-        Ok(Self { vocabulary, terms, phrases, loose, name_words, language })
+        Ok(Self { vocabulary, terms, phrases, by_word, name_words, language })
     }
 
     pub(crate) fn term(&self, mention: &Mention) -> Option<&Term> {
@@ -114,12 +129,13 @@ impl Linker {
         let mut found: Vec<Mention> = exact
             .into_iter()
             .filter(|it| it.phrase < self.terms.len())
-            .map(|it| Mention { term: it.phrase, units: it.units, loose: false })
+            .map(|it| Mention { term: it.phrase, units: it.units, closeness: 1.0 })
             .collect();
-        let again = match self.language {
-            Language::En => self.loose_words(text),
+        let mut again = match self.language {
+            Language::En => Vec::new(),
             Language::Zh => self.without_fillers(text),
         };
+        again.extend(self.partial(text));
         for mention in again {
             let new = mention.units.clone().any(|it| !covered.contains(&it));
             if new && found.iter().all(|it| it.term != mention.term) {
@@ -127,9 +143,11 @@ impl Linker {
             }
         }
         covered.extend(found.iter().flat_map(|it| it.units.clone()));
-        found.retain(|it| match it.loose {
-            true => !is_denied(&it.units),
-            false => !is_denied(&(it.units.start..it.units.start + 1)),
+        found.retain(|it| {
+            let negative = self.terms.get(it.term).is_some_and(|it| it.negative);
+            // Within a term whose words stand apart there may be a "not" as well.
+            let telling = if it.closeness < 1.0 { it.units.clone() } else { it.units.start..it.units.start + 1 };
+            negative || !is_denied(&telling)
         });
         Mentions { found, covered, denied }
     }
@@ -159,25 +177,33 @@ impl Linker {
                     return false;
                 };
                 let pair = format!("{}{}", text.unit(before), text.unit(before + 1));
-                !crate::units::is_mark(text.unit(before)) && !self.name_words.contains(&pair)
+                !is_mark(text.unit(before)) && !self.name_words.contains(&pair)
             }
         }
     }
 
-    /// Terms whose words all stand near each other in one sentence, in any order: "my nose is all runny".
-    fn loose_words(&self, text: &UnitText) -> Vec<Mention> {
-        let mut found = Vec::new();
-        let mut seen = HashSet::new();
-        for (index, unit) in text.units().enumerate() {
-            for term in self.loose.get(unit).into_iter().flatten().copied() {
-                if let Some(term_units) = self.terms.get(term).and_then(|it| near(text, index, &it.content))
-                    && seen.insert(term)
-                {
-                    found.push(Mention { term, units: term_units, loose: true });
+    /// Terms most of whose words stand near each other in one sentence: "my nose is all runny".
+    fn partial(&self, text: &UnitText) -> Vec<Mention> {
+        let words: Vec<String> = match self.language {
+            Language::En => text.units().map(str::to_owned).collect(),
+            Language::Zh => (1..text.len()).map(|it| format!("{}{}", text.unit(it - 1), text.unit(it))).collect(),
+        };
+        let mut best: BTreeMap<usize, Mention> = BTreeMap::new();
+        for (index, word) in words.iter().enumerate() {
+            for term in self.by_word.get(word).into_iter().flatten().copied() {
+                let Some(content) = self.terms.get(term) else { continue };
+                let close = match self.language {
+                    Language::En => words_near(text, index, &content.content),
+                    Language::Zh => characters_near(text, index, &content.units),
+                };
+                let Some((units, share)) = close else { continue };
+                let mention = Mention { term, units, closeness: share * APART };
+                if best.get(&term).is_none_or(|it| it.closeness < mention.closeness) {
+                    best.insert(term, mention);
                 }
             }
         }
-        found
+        best.into_values().collect()
     }
 
     /// Terms that are found once the fillers are left out: 头有点痛.
@@ -189,27 +215,75 @@ impl Linker {
         let back = |found: PhraseMatch| {
             let first = *kept.get(found.units.start)?;
             let last = *kept.get(found.units.end - 1)?;
-            Some(Mention { term: found.phrase, units: first..last + 1, loose: true })
+            Some(Mention { term: found.phrase, units: first..last + 1, closeness: APART })
         };
         let found = longest(self.phrases.find(&squeezed));
         found.into_iter().filter(|it| it.phrase < self.terms.len()).filter_map(back).collect()
     }
 }
 
-/// The span that holds all `content`, at most this many other units apart, around `index`.
-fn near(text: &UnitText, index: usize, content: &[String]) -> Option<Range<usize>> {
-    const APART: usize = 4;
-    let reach = content.len() + APART;
+/// What a term counts whose words stand apart.
+const APART: f32 = 0.85;
+/// Shorter Chinese terms must be there as they are, but for fillers.
+const CHINESE_PARTIAL: usize = 4;
+/// The share of a term that must be there.
+const MOST: f32 = 0.75;
+
+/// The span around `index` with the words of `content`, and the share of them that it has: all, or all
+/// but one of four and more.
+fn words_near(text: &UnitText, index: usize, content: &[String]) -> Option<(Range<usize>, f32)> {
+    const BETWEEN: usize = 4;
+    let reach = content.len() + BETWEEN;
     let stops = |it: &usize| text.unit(*it) == STOP;
     let first = (index.saturating_sub(reach)..index).rev().take_while(|it| !stops(it)).last().unwrap_or(index);
     let last = (index..(index + reach + 1).min(text.len())).take_while(|it| !stops(it)).last().unwrap_or(index);
-    let places: Option<Vec<usize>> = content
+    let places: Vec<usize> = content
         .iter()
-        .map(|word| (first..=last).filter(|it| text.unit(*it) == word).min_by_key(|it| it.abs_diff(index)))
+        .filter_map(|word| (first..=last).filter(|it| text.unit(*it) == word).min_by_key(|it| it.abs_diff(index)))
         .collect();
-    let places = places?;
     let (start, end) = (*places.iter().min()?, *places.iter().max()? + 1);
-    (end - start <= reach).then_some(start..end)
+    let missing = content.len() - places.len();
+    let enough = missing == 0 || (missing == 1 && content.len() >= 4);
+    (enough && end - start <= reach).then(|| (start..end, places.len() as f32 / content.len() as f32))
+}
+
+/// The span around `index` in which most characters of a term stand in its order, and the share of them.
+/// The first and the last must be there: 尿里有血 is not 尿里有糖.
+fn characters_near(text: &UnitText, index: usize, term: &UnitText) -> Option<(Range<usize>, f32)> {
+    const BETWEEN: usize = 3;
+    let reach = term.len() + BETWEEN;
+    let first = (index.saturating_sub(reach)..index).rev().take_while(|it| text.unit(*it) != STOP).last();
+    let first = first.unwrap_or(index.saturating_sub(1));
+    let mut best: Option<(Range<usize>, f32)> = None;
+    for start in first..index {
+        let window: Vec<&str> =
+            (start..(start + reach).min(text.len())).map(|it| text.unit(it)).take_while(|it| *it != STOP).collect();
+        let wanted: Vec<&str> = term.units().collect();
+        let ends = [wanted.first(), wanted.last()];
+        let share = longest_common_subsequence(&window, &wanted) as f32 / term.len() as f32;
+        let enough = share >= MOST && ends.iter().flatten().all(|it| window.contains(it));
+        if enough && best.as_ref().is_none_or(|it| it.1 < share) {
+            best = Some((start..start + window.len(), share));
+        }
+    }
+    best
+}
+
+fn longest_common_subsequence(a: &[&str], b: &[&str]) -> usize {
+    let mut row = vec![0; b.len() + 1];
+    for x in a {
+        let mut diagonal = 0;
+        for (column, y) in (1..).zip(b) {
+            let above = row.get(column).copied().unwrap_or_default();
+            let left = row.get(column - 1).copied().unwrap_or_default();
+            let value = if x == y { diagonal + 1 } else { above.max(left) };
+            if let Some(cell) = row.get_mut(column) {
+                *cell = value;
+            }
+            diagonal = above;
+        }
+    }
+    row.last().copied().unwrap_or_default()
 }
 
 fn terms_of(article: &Article) -> Vec<(TermKind, String)> {
@@ -245,14 +319,8 @@ fn content_words(units: &UnitText, vocabulary: &Vocabulary) -> Vec<String> {
     content.map(str::to_owned).collect()
 }
 
-/// Single words, in Chinese pairs of characters.
-fn words(units: &UnitText, language: Language) -> Vec<String> {
-    match language {
-        Language::En => units.units().map(str::to_owned).collect(),
-        Language::Zh => {
-            let marks = |it: &str| [STOP, COMMA, LIST_COMMA].contains(&it);
-            let pairs = (1..units.len()).map(|it| (units.unit(it - 1), units.unit(it)));
-            pairs.filter(|it| !marks(it.0) && !marks(it.1)).map(|it| format!("{}{}", it.0, it.1)).collect()
-        }
-    }
+/// Pairs of neighbouring characters.
+fn pairs(units: &UnitText) -> Vec<String> {
+    let pairs = (1..units.len()).map(|it| (units.unit(it - 1), units.unit(it)));
+    pairs.filter(|it| !is_mark(it.0) && !is_mark(it.1)).map(|it| format!("{}{}", it.0, it.1)).collect()
 }

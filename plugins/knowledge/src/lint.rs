@@ -1,6 +1,6 @@
 //! Checks articles before they may speak: what they must hold, what they must not.
 
-use std::fmt;
+use std::{fmt, path::Path};
 
 use serde::Serialize;
 
@@ -32,13 +32,22 @@ pub enum Severity {
     Error,
 }
 
+impl Finding {
+    /// A whole folder that cannot be used. The error names it.
+    pub(crate) fn of_folder(path: &Path, error: &impl fmt::Display) -> Self {
+        let file = path.display().to_string();
+        let problem = error.to_string();
+        let problem = problem.strip_prefix(&format!("{file}: ")).unwrap_or(&problem).to_owned();
+        Self { file, line: 0, severity: Severity::Error, problem }
+    }
+}
+
 impl fmt::Display for Finding {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let severity = match self.severity {
             Severity::Warning => "warning",
             Severity::Error => "error",
         };
-        // A parse error names its place itself.
         match self.line {
             0 => write!(f, "{severity}: {}: {}", self.file, self.problem),
             line => write!(f, "{severity}: {}, line {line}: {}", self.file, self.problem),

@@ -43,8 +43,6 @@ mod weight {
     pub(super) const NAME: f32 = 0.9;
     pub(super) const COLLOQUIAL: f32 = 0.7;
     pub(super) const SYMPTOM: f32 = 0.42;
-    /// A term whose words stand apart.
-    pub(super) const LOOSE: f32 = 0.85;
     /// A sign of n conditions counts n^-this for each.
     pub(super) const SHARED: f32 = 0.4;
     /// What a perfect BM25 fit adds to what the terms leave open.
@@ -132,18 +130,19 @@ impl Index {
         let mut links: HashMap<usize, Link> = HashMap::new();
         for mention in &mentions.found {
             let Some(term) = self.linker.term(mention) else { continue };
-            let signs = term.owners.iter().filter(|it| it.1 >= TermKind::Colloquial).count().max(1);
-            let shared = (signs as f32).powf(-weight::SHARED);
+            let owners = |kind| term.owners.iter().filter(|it| it.1 == kind).count();
+            let (phrases, signs) = (owners(TermKind::Colloquial), owners(TermKind::Symptom));
+            let shared = |count: usize| (count.max(1) as f32).powf(-weight::SHARED);
             for (place, kind) in &term.owners {
-                let weight = match kind {
-                    TermKind::Name | TermKind::Alias => weight::NAME,
-                    TermKind::Colloquial => weight::COLLOQUIAL * shared,
-                    TermKind::Symptom => weight::SYMPTOM * shared,
-                };
-                let weight = if mention.loose { weight * weight::LOOSE } else { weight };
+                let weight = mention.closeness
+                    * match kind {
+                        TermKind::Name | TermKind::Alias => weight::NAME,
+                        TermKind::Colloquial => weight::COLLOQUIAL * shared(phrases),
+                        TermKind::Symptom => weight::SYMPTOM * shared(phrases + signs),
+                    };
                 let link = links.entry(*place).or_default();
                 link.evidence = 1.0 - (1.0 - link.evidence) * (1.0 - weight);
-                link.named |= *kind <= TermKind::Alias && !mention.loose;
+                link.named |= *kind <= TermKind::Alias && mention.closeness >= 1.0;
                 link.first = link.first.min(mention.units.start);
             }
         }

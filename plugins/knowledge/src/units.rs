@@ -207,9 +207,9 @@ mod tests {
         let check = |text: &str, language, expect: &[&str]| {
             assert_eq!(UnitText::read(text, language).units().collect::<Vec<_>>(), expect, "{text}");
         };
-        check("I've a Runny nose; it's 38.5!", Language::En, &["iv", "a", "run", "nos", ".", "it", "38.5", "."]);
+        check("I've a Runny nose; it's 38.5!", Language::En, &["ive", "a", "run", "nos", ".", "it", "38.5", "."]);
         check("COVID-19", Language::En, &["covid", "19"]);
-        check("我发烧，CT正常。", Language::Zh, &["我", "发", "烧", ",", "ct", "正", "常", "。"].map(|it| if it == "。" { "." } else { it }));
+        check("我发烧，CT正常。", Language::Zh, &["我", "发", "烧", ",", "ct", "正", "常", "."]);
         check("", Language::Zh, &[]);
     }
 

@@ -170,7 +170,7 @@ function showTyping(milliseconds) {
   clearTimeout(typingTimer);
   typingTimer = setTimeout(hideTyping, milliseconds);
   change(() => ($("typing").hidden = previews.size > 0));
-  $("stop").hidden = false;
+  showBusy();
 }
 
 function hideTyping() {
@@ -181,7 +181,11 @@ function hideTyping() {
 }
 
 function showBusy() {
-  $("stop").hidden = previews.size === 0 && $("typing").hidden;
+  change(() => {
+    $("stop").hidden = previews.size === 0 && $("typing").hidden;
+    // Room for the button, so that it does not stand on the words.
+    scroll.classList.toggle("busy", !$("stop").hidden);
+  });
 }
 
 /* What the patient sends: one after the other, each until it is accepted, always under the same id. */
@@ -266,6 +270,10 @@ async function attempt(message) {
 }
 
 function showState(message) {
+  change(() => fillState(message));
+}
+
+function fillState(message) {
   const { element } = message;
   element.classList.toggle("waiting", !message.accepted && !message.refused);
   element.classList.toggle("refused", message.refused);

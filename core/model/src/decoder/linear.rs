@@ -8,7 +8,10 @@ use candle_core::{
 };
 
 use super::DecoderError;
-use crate::kernels::q4::PackedQ4;
+use crate::kernels::{
+    self,
+    packed::{Format, Packed},
+};
 
 pub(super) struct Linear {
     name: String,
@@ -20,22 +23,25 @@ pub(super) struct Linear {
 
 enum Storage {
     /// Own kernels.
-    Packed(PackedQ4),
+    Packed(Packed),
+    /// All other weight types and processors.
     Candle { matmul: QMatMul, bytes: u64 },
 }
 
 impl Linear {
     /// `tensor` is rows × columns.
     pub(super) fn new(name: String, tensor: QTensor, bias: Option<Vec<f32>>) -> Result<Self, DecoderError> {
-        let problem = |error: candle_core::Error| DecoderError::Compute { what: name.clone(), problem: error.to_string() };
+        let problem = |error: candle_core::Error| compute(&name, &error);
         let (rows, columns) = tensor.shape().dims2().map_err(problem)?;
-        // The embedding is looked up by rows, too, so it stays as it is.
-        let packed = match tensor.dtype() {
-            GgmlDType::Q4_0 | GgmlDType::Q4_1 if name != "token_embd.weight" => {
-                let data = tensor.data().map_err(problem)?;
-                PackedQ4::pack(&data, rows, columns, tensor.dtype() == GgmlDType::Q4_1)
-            }
+        let format = match tensor.dtype() {
+            GgmlDType::Q4_0 => Some(Format::Q4_0),
+            GgmlDType::Q4_1 => Some(Format::Q4_1),
+            GgmlDType::Q8_0 => Some(Format::Q8_0),
             _ => None,
+        };
+        let packed = match format {
+            Some(format) => Packed::pack(format, &tensor.data().map_err(problem)?, rows, columns),
+            None => None,
         };
         let storage = match packed {
             Some(packed) => Storage::Packed(packed),
@@ -62,26 +68,30 @@ impl Linear {
                 let tokens = input.len() / self.columns;
                 Tensor::from_slice(input, (tokens, self.columns), &Device::Cpu)
                     .and_then(|it| matmul.forward(&it)?.flatten_all()?.to_vec1())
-                    .map_err(|error| self.problem(&error))?
+                    .map_err(|error| compute(&self.name, &error))?
             }
         };
         if let Some(bias) = &self.bias {
-            output.chunks_exact_mut(self.rows).for_each(|row| crate::kernels::add(row, bias));
+            output.chunks_exact_mut(self.rows).for_each(|row| kernels::add(row, bias));
         }
         Ok(output)
     }
 
     /// The rows of these numbers: an embedding.
     pub(super) fn rows(&self, numbers: &[u32]) -> Result<Vec<f32>, DecoderError> {
-        let Storage::Candle { matmul, .. } = &self.storage else {
-            return Err(DecoderError::Compute { what: self.name.clone(), problem: "it is packed".to_owned() });
-        };
-        Tensor::new(numbers, &Device::Cpu)
-            .and_then(|it| matmul.embedding(&it)?.flatten_all()?.to_vec1())
-            .map_err(|error| self.problem(&error))
+        match &self.storage {
+            Storage::Packed(packed) => {
+                let mut output = Vec::with_capacity(numbers.len() * self.columns);
+                numbers.iter().for_each(|number| packed.row(*number as usize, &mut output));
+                Ok(output)
+            }
+            Storage::Candle { matmul, .. } => Tensor::new(numbers, &Device::Cpu)
+                .and_then(|it| matmul.embedding(&it)?.flatten_all()?.to_vec1())
+                .map_err(|error| compute(&self.name, &error)),
+        }
     }
+}
 
-    fn problem(&self, error: &candle_core::Error) -> DecoderError {
-        DecoderError::Compute { what: self.name.clone(), problem: error.to_string() }
-    }
+fn compute(what: &str, error: &candle_core::Error) -> DecoderError {
+    DecoderError::Compute { what: what.to_owned(), problem: error.to_string() }
 }

@@ -87,7 +87,7 @@ fn fetch_once(agent: &ureq::Agent, url: &str, part: &Path, progress: &dyn Progre
             _ => return start_over(part, "the server sent another range than asked for"),
         },
         // The server has no bytes after ours: either ours is whole, or it is of another file.
-        416 => match header("content-range").and_then(|it| it.strip_prefix("bytes */")).and_then(|it| it.parse().ok()) {
+        416 => match header("content-range").and_then(|it| it.strip_prefix("bytes */")).and_then(|it| it.parse::<u64>().ok()) {
             Some(total) if have == total => return Ok(()),
             _ => return start_over(part, "the file on the server has changed"),
         },

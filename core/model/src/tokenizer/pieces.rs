@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use tokenizers::{
-    AddedToken, DecoderWrapper, NormalizerWrapper, PreTokenizerWrapper,
+    NormalizerWrapper, PreTokenizerWrapper,
     models::bpe::{BPE, Vocab},
     normalizers::{Prepend, Replace, Sequence as NormalizerSequence, unicode::NFC},
 };

@@ -74,11 +74,19 @@ impl Writer {
         let (answer, answered) = oneshot::channel();
         let operation: Operation = Box::new(move |connection| {
             if answer.is_closed() {
-                return Ok(None);
+                return Ran::default();
             }
-            let result = in_savepoint(connection, work)?;
-            // The answer is lost only if the caller went away.
-            Ok(Some(Box::new(move || drop(answer.send(result)))))
+            match in_savepoint(connection, work) {
+                // The answer is lost only if the caller went away.
+                Ok(result) => Ran {
+                    answer: Some(Box::new(move || drop(answer.send(result)))),
+                    fatal: None,
+                },
+                Err(error) => Ran {
+                    answer: Some(Box::new(move || drop(answer))),
+                    fatal: Some(error),
+                },
+            }
         });
         // Dropped unanswered, here or by the thread, means that the store is broken.
         let sent = self.health.is_good() && self.messages.send(Message::Run(operation)).is_ok();
@@ -117,7 +125,15 @@ enum Message {
 
 /// Answers its caller when called, after the commit.
 type Answer = Box<dyn FnOnce() + Send>;
-type Operation = Box<dyn FnOnce(&Connection) -> Result<Option<Answer>, OperationError> + Send>;
+type Operation = Box<dyn FnOnce(&Connection) -> Ran + Send>;
+
+/// What came of one operation.
+#[derive(Default)]
+struct Ran {
+    /// Kept until it is known what to tell: dropped, it tells that the store is broken.
+    answer: Option<Answer>,
+    fatal: Option<OperationError>,
+}
 
 /// Why the store writes no more, once it does not.
 #[derive(Default)]
@@ -133,12 +149,12 @@ impl Health {
         let _ = self.0.set(reason.into());
     }
 
+    /// Whoever is told that the store is broken finds it so.
     fn error(&self) -> StoreError {
         StoreError::Broken(
             self.0
-                .get()
-                .cloned()
-                .unwrap_or_else(|| "its writing thread has ended".to_owned()),
+                .get_or_init(|| "its writing thread has ended".to_owned())
+                .clone(),
         )
     }
 }
@@ -202,9 +218,10 @@ impl WritingThread {
         let mut answers = Vec::with_capacity(MAX_GROUP);
         let mut next = Some(first);
         while let Some(operation) = next {
-            match operation(&self.connection) {
-                Ok(answer) => answers.extend(answer),
-                Err(error) => return self.give_up("write", &error),
+            let ran = operation(&self.connection);
+            answers.extend(ran.answer);
+            if let Some(error) = ran.fatal {
+                return self.give_up("write", &error);
             }
             let is_full = answers.len() >= MAX_GROUP || started.elapsed() >= MAX_GROUP_TIME;
             next = if is_full { None } else { self.next_waiting() };
@@ -266,13 +283,14 @@ impl WritingThread {
 
     fn empty_log(&mut self) {
         // Readers are not waited for: while one is at work the log is emptied a second later.
-        let emptied = self.connection.busy_timeout(Duration::ZERO).and_then(|()| {
-            let busy: i64 = self
-                .connection
-                .query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0))?;
-            self.connection.busy_timeout(BUSY_TIMEOUT)?;
-            Ok(busy == 0)
+        let waiting = self.connection.busy_timeout(Duration::ZERO);
+        let emptied = waiting.and_then(|()| {
+            self.connection
+                .query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| {
+                    Ok(row.get::<_, i64>(0)? == 0)
+                })
         });
+        let emptied = self.connection.busy_timeout(BUSY_TIMEOUT).and(emptied);
         match emptied.map_err(OperationError::from) {
             Ok(emptied) => self.log_is_empty = emptied,
             Err(error) if error.is_fatal() => self.give_up("checkpoint", &error),

@@ -91,6 +91,39 @@ async fn a_failed_operation_fails_alone() {
 }
 
 #[tokio::test]
+async fn a_failed_commit_acknowledges_nothing() {
+    let folder = Folder::new();
+    let store = folder.store();
+    let good = store.writer.run(|connection| {
+        connection.execute("INSERT INTO meta VALUES ('good', 1)", [])?;
+        Ok::<_, OperationError>(())
+    });
+    // Breaks a foreign key that is checked at the commit only.
+    let bad = store.writer.run(|connection| {
+        connection.execute_batch(
+            "PRAGMA defer_foreign_keys = ON; INSERT INTO said (chat_key, inbox_seq) VALUES ('a', 99)",
+        )?;
+        Ok::<_, OperationError>(())
+    });
+    let (good, bad) = tokio::join!(good, bad);
+    let error = bad.unwrap_err();
+    assert!(
+        matches!(&error, StoreError::Broken(reason) if reason.starts_with("commit: ")),
+        "{error}"
+    );
+    assert!(!store.is_healthy());
+    let good_is_there: bool = folder
+        .sqlite()
+        .query_row(
+            "SELECT EXISTS (SELECT 1 FROM meta WHERE name = 'good')",
+            [],
+            |row| row.get(0),
+        )
+        .unwrap();
+    assert_eq!(good.is_ok(), good_is_there, "the whole group shares its commit");
+}
+
+#[tokio::test]
 async fn a_panic_ends_writing() {
     let folder = Folder::new();
     let store = folder.store();

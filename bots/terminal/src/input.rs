@@ -1,0 +1,178 @@
+use std::{
+    fs::{self, OpenOptions},
+    io::{self, BufRead},
+    path::{Path, PathBuf},
+    sync::mpsc,
+    thread,
+};
+
+use rustyline::{Config, DefaultEditor, error::ReadlineError};
+use tokio::sync::oneshot;
+
+/// What the person at the prompt did.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Input {
+    Line(String),
+    /// Ctrl-C.
+    Interrupted,
+    /// Ctrl-D, or the end of the pipe.
+    End,
+}
+
+/// Gives one line after the other; may block.
+pub trait LineSource: Send {
+    fn next_line(&mut self, prompt: &str) -> Input;
+}
+
+/// Lines from a pipe or a file, without a prompt.
+pub(crate) struct PipedLines<R> {
+    reader: R,
+}
+
+impl<R: BufRead> PipedLines<R> {
+    pub(crate) fn new(reader: R) -> Self {
+        Self { reader }
+    }
+}
+
+impl<R: BufRead + Send> LineSource for PipedLines<R> {
+    fn next_line(&mut self, _prompt: &str) -> Input {
+        let mut bytes = Vec::new();
+        match self.reader.read_until(b'\n', &mut bytes) {
+            Ok(0) => Input::End,
+            Ok(_) => Input::Line(String::from_utf8_lossy(&bytes).trim_end_matches(['\r', '\n']).to_owned()),
+            Err(error) => {
+                tracing::error!(%error, "standard input cannot be read");
+                Input::End
+            }
+        }
+    }
+}
+
+/// A prompt that can be edited, with the lines typed before.
+pub(crate) struct PromptedLines {
+    editor: DefaultEditor,
+    history: Option<PathBuf>,
+}
+
+impl PromptedLines {
+    pub(crate) fn new(history: Option<PathBuf>) -> Result<Self, ReadlineError> {
+        let config = Config::builder().history_ignore_space(true).auto_add_history(true).build();
+        let mut editor = DefaultEditor::with_config(config)?;
+        let history = history.filter(|path| match open_history(path, &mut editor) {
+            Ok(()) => true,
+            Err(error) => {
+                tracing::warn!(path = %path.display(), %error, "the history cannot be kept, going on without");
+                false
+            }
+        });
+        Ok(Self { editor, history })
+    }
+}
+
+impl LineSource for PromptedLines {
+    fn next_line(&mut self, prompt: &str) -> Input {
+        loop {
+            match self.editor.readline(prompt) {
+                Ok(line) => {
+                    if let Some(path) = &self.history
+                        && let Err(error) = self.editor.append_history(path)
+                    {
+                        tracing::warn!(path = %path.display(), %error, "the history was not written");
+                    }
+                    return Input::Line(line);
+                }
+                Err(ReadlineError::Interrupted) => return Input::Interrupted,
+                Err(ReadlineError::Eof) => return Input::End,
+                Err(ReadlineError::Signal(_)) => {}
+                Err(error) => {
+                    tracing::error!(%error, "the terminal cannot be read");
+                    return Input::End;
+                }
+            }
+        }
+    }
+}
+
+fn open_history(path: &Path, editor: &mut DefaultEditor) -> Result<(), ReadlineError> {
+    create_private(path)?;
+    editor.load_history(path)
+}
+
+/// Patients' words may stand in it: nobody but the owner reads it, whatever the umask and whoever made it.
+fn create_private(path: &Path) -> io::Result<()> {
+    if let Some(folder) = path.parent().filter(|it| !it.as_os_str().is_empty()) {
+        fs::create_dir_all(folder)?;
+    }
+    let mut options = OpenOptions::new();
+    options.create(true).append(true);
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+        let file = options.mode(0o600).open(path)?;
+        file.set_permissions(fs::Permissions::from_mode(0o600))
+    }
+    #[cfg(not(unix))]
+    options.open(path).map(drop)
+}
+
+/// Reads lines on a thread of its own, one at a time and only when asked: between the prompts the terminal
+/// belongs to the answers.
+pub(crate) struct LineReader {
+    ask: mpsc::Sender<(String, oneshot::Sender<Input>)>,
+}
+
+impl LineReader {
+    pub(crate) fn start(mut source: Box<dyn LineSource>) -> io::Result<Self> {
+        let (ask, asked) = mpsc::channel::<(String, oneshot::Sender<Input>)>();
+        thread::Builder::new().name("terminal-input".to_owned()).spawn(move || {
+            for (prompt, reply) in asked {
+                if reply.send(source.next_line(&prompt)).is_err() {
+                    break;
+                }
+            }
+        })?;
+        Ok(Self { ask })
+    }
+
+    pub(crate) async fn next(&self, prompt: &str) -> Input {
+        let (reply, answer) = oneshot::channel();
+        if self.ask.send((prompt.to_owned(), reply)).is_err() {
+            return Input::End;
+        }
+        answer.await.unwrap_or(Input::End)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Input, LineSource, PipedLines, create_private};
+
+    #[test]
+    fn a_pipe_is_read_line_by_line_to_its_end() {
+        let mut lines = PipedLines::new("我头疼\r\n\nlast \u{fffd}".as_bytes());
+        for expect in ["我头疼", "", "last \u{fffd}"] {
+            assert_eq!(lines.next_line("> "), Input::Line(expect.to_owned()));
+        }
+        assert_eq!(lines.next_line("> "), Input::End);
+
+        let mut broken = PipedLines::new(&b"caf\xe9\n"[..]);
+        assert_eq!(broken.next_line("> "), Input::Line("caf\u{fffd}".to_owned()), "no line is lost to its bytes");
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn the_history_is_private_even_if_it_was_not() {
+        use std::{fs, os::unix::fs::PermissionsExt};
+
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("deeper/history");
+        create_private(&path).unwrap();
+        let mode = || fs::metadata(&path).unwrap().permissions().mode() & 0o777;
+        assert_eq!(mode(), 0o600);
+        fs::write(&path, "kept").unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).unwrap();
+        create_private(&path).unwrap();
+        assert_eq!((mode(), fs::read_to_string(&path).unwrap().as_str()), (0o600, "kept"));
+    }
+}

@@ -1,0 +1,193 @@
+//! Tiny models with random weights, for tests that must run without a real one.
+
+use std::{fs::File, io::BufWriter, path::Path};
+
+use candle_core::{
+    Device, Tensor,
+    quantized::{
+        GgmlDType, QTensor,
+        gguf_file::{self, Value},
+    },
+};
+
+use crate::tokenizer::character_of;
+
+/// A model of a few thousand weights whose answers are nonsense but always the same nonsense.
+#[derive(Debug, Clone)]
+pub struct TinyModel {
+    pub architecture: &'static str,
+    pub seed: u64,
+    pub layers: usize,
+    pub context_length: usize,
+    pub weights: GgmlDType,
+    /// ChatML by default; `None` writes none.
+    pub chat_template: Option<&'static str>,
+    /// The head has weights of its own instead of the embedding's.
+    pub own_head: bool,
+}
+
+impl Default for TinyModel {
+    fn default() -> Self {
+        Self {
+            architecture: "llama",
+            seed: 1,
+            layers: 2,
+            context_length: 512,
+            weights: GgmlDType::F32,
+            chat_template: Some(TEMPLATE),
+            own_head: false,
+        }
+    }
+}
+
+const TEMPLATE: &str = "{% for message in messages %}{{ '<|im_start|>' + message['role'] + '\n' \
+    + message['content'] + '<|im_end|>' + '\n' }}{% endfor %}\
+    {% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}";
+const SPECIAL: [&str; 3] = ["<|endoftext|>", "<|im_start|>", "<|im_end|>"];
+/// Pairs that are joined, first the first.
+const MERGES: [(&str, &str); 5] = [("Ġ", "t"), ("h", "e"), ("Ġt", "he"), ("i", "n"), ("in", "g")];
+pub const WIDTH: usize = 64;
+pub const HEADS: usize = 4;
+pub const KV_HEADS: usize = 2;
+pub const HEAD_WIDTH: usize = 16;
+const FEED_WIDTH: usize = 96;
+
+impl TinyModel {
+    /// Writes the model as a GGUF file.
+    ///
+    /// # Panics
+    /// If the file cannot be written.
+    pub fn write(&self, path: &Path) {
+        let mut file = BufWriter::new(File::create(path).expect("the test's folder can be written to"));
+        let metadata = self.metadata();
+        let tensors = self.tensors();
+        let metadata: Vec<(&str, &Value)> = metadata.iter().map(|(name, value)| (name.as_str(), value)).collect();
+        let tensors: Vec<(&str, &QTensor)> = tensors.iter().map(|(name, tensor)| (name.as_str(), tensor)).collect();
+        gguf_file::write(&mut file, &metadata, &tensors).expect("the model is well formed");
+    }
+
+    /// Spelling of each token: special ones first, then the bytes, then what merges give; filled up to a
+    /// multiple of eight.
+    #[must_use]
+    pub fn vocabulary() -> Vec<String> {
+        let special = SPECIAL.iter().map(|it| (*it).to_owned());
+        let bytes = (0..=255).map(|it| character_of(it).to_string());
+        let merged = MERGES.iter().map(|(left, right)| format!("{left}{right}"));
+        let mut all: Vec<String> = special.chain(bytes).chain(merged).collect();
+        while all.len() % 8 != 0 {
+            all.push(format!("<unused{}>", all.len()));
+        }
+        all
+    }
+
+    fn metadata(&self) -> Vec<(String, Value)> {
+        let vocabulary = Self::vocabulary();
+        let types = (0..vocabulary.len()).map(|it| match it {
+            _ if it < SPECIAL.len() => Value::I32(3),
+            _ if it < SPECIAL.len() + 256 + MERGES.len() => Value::I32(1),
+            _ => Value::I32(5),
+        });
+        let types = types.collect();
+        let size = |it: usize| Value::U32(u32::try_from(it).expect("sizes are small"));
+        let text = |it: &str| Value::String(it.to_owned());
+        let own = |name: &str| format!("{}.{name}", self.architecture);
+        let mut metadata = vec![
+            ("general.architecture".to_owned(), text(self.architecture)),
+            (own("block_count"), size(self.layers)),
+            (own("context_length"), size(self.context_length)),
+            (own("embedding_length"), size(WIDTH)),
+            (own("feed_forward_length"), size(FEED_WIDTH)),
+            (own("attention.head_count"), size(HEADS)),
+            (own("attention.head_count_kv"), size(KV_HEADS)),
+            (own("attention.key_length"), size(HEAD_WIDTH)),
+            (own("attention.value_length"), size(HEAD_WIDTH)),
+            (own("attention.layer_norm_rms_epsilon"), Value::F32(1e-5)),
+            (own("rope.dimension_count"), size(HEAD_WIDTH)),
+            (own("rope.freq_base"), Value::F32(10_000.0)),
+            ("tokenizer.ggml.model".to_owned(), text("gpt2")),
+            ("tokenizer.ggml.pre".to_owned(), text("smollm")),
+            ("tokenizer.ggml.tokens".to_owned(), Value::Array(vocabulary.iter().map(|it| text(it)).collect())),
+            ("tokenizer.ggml.token_type".to_owned(), Value::Array(types)),
+            (
+                "tokenizer.ggml.merges".to_owned(),
+                Value::Array(MERGES.iter().map(|(left, right)| text(&format!("{left} {right}"))).collect()),
+            ),
+            ("tokenizer.ggml.bos_token_id".to_owned(), Value::U32(1)),
+            ("tokenizer.ggml.eos_token_id".to_owned(), Value::U32(2)),
+            ("tokenizer.ggml.add_bos_token".to_owned(), Value::Bool(false)),
+        ];
+        if self.architecture == "gemma3" {
+            metadata.push((own("attention.sliding_window"), size(8)));
+        }
+        if let Some(template) = self.chat_template {
+            metadata.push(("tokenizer.chat_template".to_owned(), text(template)));
+        }
+        metadata
+    }
+
+    fn tensors(&self) -> Vec<(String, QTensor)> {
+        let mut random = Random(self.seed);
+        let rows = Self::vocabulary().len();
+        let mut embedding = random.numbers(rows * WIDTH, 1.0);
+        // Special tokens have no likelihood to speak of, so answers go on until they are cut.
+        embedding.iter_mut().take(SPECIAL.len() * WIDTH).for_each(|it| *it = 0.0);
+        let matrix = |numbers: Vec<f32>, rows: usize, columns: usize| {
+            let tensor = Tensor::from_vec(numbers, (rows, columns), &Device::Cpu).expect("the sizes fit");
+            QTensor::quantize(&tensor, self.weights).expect("columns are whole blocks")
+        };
+        let vector = |numbers: Vec<f32>| {
+            let tensor = Tensor::from_vec(numbers.clone(), numbers.len(), &Device::Cpu).expect("the size fits");
+            QTensor::quantize(&tensor, GgmlDType::F32).expect("f32 takes any length")
+        };
+        let mut tensors = vec![("token_embd.weight".to_owned(), matrix(embedding.clone(), rows, WIDTH))];
+        if self.own_head {
+            let mut head = random.numbers(rows * WIDTH, 1.0);
+            head.iter_mut().take(SPECIAL.len() * WIDTH).for_each(|it| *it = 0.0);
+            tensors.push(("output.weight".to_owned(), matrix(head, rows, WIDTH)));
+        }
+        for layer in 0..self.layers {
+            let name = |part: &str| format!("blk.{layer}.{part}");
+            let (query, kv) = (HEADS * HEAD_WIDTH, KV_HEADS * HEAD_WIDTH);
+            for (part, rows, columns) in [
+                ("attn_q", query, WIDTH),
+                ("attn_k", kv, WIDTH),
+                ("attn_v", kv, WIDTH),
+                ("attn_output", WIDTH, query),
+                ("ffn_gate", FEED_WIDTH, WIDTH),
+                ("ffn_up", FEED_WIDTH, WIDTH),
+                ("ffn_down", WIDTH, FEED_WIDTH),
+            ] {
+                let numbers = random.numbers(rows * columns, 0.25);
+                tensors.push((name(&format!("{part}.weight")), matrix(numbers, rows, columns)));
+                if self.architecture == "qwen2" && ["attn_q", "attn_k", "attn_v"].contains(&part) {
+                    tensors.push((name(&format!("{part}.bias")), vector(random.numbers(rows, 0.5))));
+                }
+            }
+            let mut norms = vec![("attn_norm", WIDTH), ("ffn_norm", WIDTH)];
+            if ["qwen3", "gemma3"].contains(&self.architecture) {
+                norms.extend([("attn_q_norm", HEAD_WIDTH), ("attn_k_norm", HEAD_WIDTH)]);
+            }
+            if self.architecture == "gemma3" {
+                norms.extend([("post_attention_norm", WIDTH), ("post_ffw_norm", WIDTH)]);
+            }
+            for (part, length) in norms {
+                let numbers = random.numbers(length, 0.2).into_iter().map(|it| it + 1.0).collect();
+                tensors.push((name(&format!("{part}.weight")), vector(numbers)));
+            }
+        }
+        tensors.push(("output_norm.weight".to_owned(), vector(vec![1.0; WIDTH])));
+        tensors
+    }
+}
+
+struct Random(u64);
+
+impl Random {
+    fn numbers(&mut self, count: usize, size: f32) -> Vec<f32> {
+        let mut next = || {
+            self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            ((self.0 >> 40) as f32 / (1_u64 << 24) as f32 * 2.0 - 1.0) * size
+        };
+        (0..count).map(|_| next()).collect()
+    }
+}

@@ -1,0 +1,275 @@
+//! The command line: what programs and operators rely on.
+#![expect(clippy::unwrap_used, reason = "a test may stop at what it did not expect")]
+
+use std::{
+    net::TcpListener,
+    path::Path,
+    process::Output,
+    time::{Duration, Instant},
+};
+
+use bedside_tests::{places, run_bedside};
+use serde_json::Value;
+
+fn directory() -> tempfile::TempDir {
+    tempfile::tempdir().unwrap()
+}
+
+async fn run(directory: &Path, arguments: &[&str]) -> Output {
+    run_bedside(&directory.join("data"), arguments, "").await.unwrap()
+}
+
+fn stdout(output: &Output) -> String {
+    String::from_utf8(output.stdout.clone()).unwrap()
+}
+
+fn stderr(output: &Output) -> String {
+    String::from_utf8(output.stderr.clone()).unwrap()
+}
+
+fn json(output: &Output) -> Value {
+    serde_json::from_str(&stdout(output))
+        .unwrap_or_else(|error| panic!("{error}: {}{}", stdout(output), stderr(output)))
+}
+
+async fn fastest(directory: &Path, arguments: &[&str]) -> Duration {
+    let mut best = Duration::MAX;
+    for _ in 0..7 {
+        let start = Instant::now();
+        assert!(run(directory, arguments).await.status.success());
+        best = best.min(start.elapsed());
+    }
+    best
+}
+
+#[tokio::test]
+async fn an_emergency_needs_neither_model_nor_time() {
+    let directory = directory();
+    let arguments = ["ask", "--json", "I have crushing chest pain and cannot breathe"];
+    let answer = json(&run(directory.path(), &arguments).await);
+    assert_eq!(answer["disposition"], "emergency");
+    assert!(answer["answer"].as_str().unwrap().contains("120"), "{answer}");
+    assert!(!answer["red_flags"].as_array().unwrap().is_empty(), "{answer}");
+    assert_eq!(answer["model"], Value::Null);
+    let start = fastest(directory.path(), &["--version"]).await;
+    let asked = fastest(directory.path(), &arguments).await;
+    assert!(
+        asked < start + Duration::from_millis(50),
+        "{asked:?}, of which {start:?} are the start of a process"
+    );
+}
+
+#[tokio::test]
+async fn a_question_is_answered_with_its_passages() {
+    let directory = directory();
+    let config = directory.path().join("bedside.toml");
+    std::fs::write(
+        &config,
+        format!(
+            "[model]\nsource = \"file:{}\"",
+            places::model().unwrap().display()
+        ),
+    )
+    .unwrap();
+    let config = config.to_str().unwrap();
+    let output = run(
+        directory.path(),
+        &["--config", config, "ask", "--json", "How is gout treated?"],
+    )
+    .await;
+    let answer = json(&output);
+    for key in [
+        "answer",
+        "disposition",
+        "departments",
+        "red_flags",
+        "passages",
+        "adapter",
+        "model",
+        "timings",
+    ] {
+        assert!(answer.get(key).is_some(), "{key} is missing: {answer}");
+    }
+    assert!(
+        answer["passages"].to_string().to_lowercase().contains("gout"),
+        "{answer}"
+    );
+    assert_ne!(answer["disposition"], "emergency");
+}
+
+#[tokio::test]
+async fn a_wrong_key_is_named_with_file_line_and_neighbour() {
+    let directory = directory();
+    let config = directory.path().join("bedside.toml");
+    std::fs::write(&config, "[web]\nlisen = \"127.0.0.1:9\"\n").unwrap();
+    let config = config.to_str().unwrap();
+    let output = run(directory.path(), &["--config", config, "check-config"]).await;
+    assert_eq!(output.status.code(), Some(64));
+    let said = stderr(&output);
+    for word in [&format!("{config}:2"), "web.lisen", "\"listen\""] {
+        assert!(said.contains(word), "{word} is not in: {said}");
+    }
+    let output = run(directory.path(), &["--config", config]).await;
+    assert_eq!(output.status.code(), Some(64), "a start refuses it as well");
+}
+
+#[tokio::test]
+async fn the_example_configuration_is_good() {
+    let example = places::repository().join("configs/bedside.toml");
+    let output = run(
+        directory().path(),
+        &["--config", example.to_str().unwrap(), "check-config"],
+    )
+    .await;
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+}
+
+#[tokio::test]
+async fn a_wrong_word_is_wrong_use() {
+    assert_eq!(
+        run(directory().path(), &["frobnicate"]).await.status.code(),
+        Some(2)
+    );
+}
+
+#[tokio::test]
+async fn telegram_without_a_token_names_the_key() {
+    let directory = directory();
+    let config = directory.path().join("bedside.toml");
+    std::fs::write(&config, "[telegram]\nenabled = true\n").unwrap();
+    let output = run(
+        directory.path(),
+        &["--config", config.to_str().unwrap(), "check-config"],
+    )
+    .await;
+    assert_eq!(output.status.code(), Some(64));
+    assert!(stderr(&output).contains("telegram.token"), "{}", stderr(&output));
+}
+
+#[tokio::test]
+async fn triage_reads_and_writes_json_lines() {
+    let directory = directory();
+    let input = concat!(
+        r#"{"id":"a","text":"I have crushing chest pain and cannot breathe","age":61,"sex":"male"}"#,
+        "\n",
+        r#"{"id":"b","text":"我流鼻涕两天了，没有发烧"}"#,
+        "\n",
+    );
+    let output = run_bedside(&directory.path().join("data"), &["triage", "--jsonl"], input)
+        .await
+        .unwrap();
+    assert!(output.status.success(), "{}", stderr(&output));
+    let lines: Vec<Value> = stdout(&output)
+        .lines()
+        .map(|it| serde_json::from_str(it).unwrap())
+        .collect();
+    assert_eq!(
+        (&lines[0]["id"], &lines[1]["id"], lines.len()),
+        (&"a".into(), &"b".into(), 2)
+    );
+    assert_eq!(lines[0]["disposition"], "emergency");
+    assert_ne!(lines[1]["disposition"], "emergency");
+    for line in &lines {
+        for key in [
+            "disposition",
+            "level",
+            "red_flags",
+            "departments",
+            "findings",
+            "missing",
+        ] {
+            assert!(line.get(key).is_some(), "{key} is missing: {line}");
+        }
+    }
+    let length = "我流鼻涕两天了，没有发烧".chars().count() as u64;
+    for finding in lines[1]["findings"].as_array().unwrap() {
+        let (start, end) = (
+            finding["start"].as_u64().unwrap(),
+            finding["end"].as_u64().unwrap(),
+        );
+        assert!(
+            start < end && end <= length,
+            "positions count characters: {finding}"
+        );
+        assert!(
+            ["present", "absent", "uncertain", "other-person"].contains(&finding["status"].as_str().unwrap())
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_taken_port_is_named_with_key_and_a_free_one() {
+    let directory = directory();
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    let config = directory.path().join("bedside.toml");
+    let model = places::model().unwrap();
+    std::fs::write(
+        &config,
+        format!(
+            "[web]\nlisten = \"{address}\"\n[model]\nsource = \"file:{}\"",
+            model.display()
+        ),
+    )
+    .unwrap();
+    let output = run(directory.path(), &["--config", config.to_str().unwrap()]).await;
+    assert_eq!(output.status.code(), Some(1), "{}", stderr(&output));
+    let said = stderr(&output);
+    assert!(said.contains("web.listen") && said.contains(&address), "{said}");
+    let free = said
+        .rsplit("127.0.0.1:")
+        .next()
+        .and_then(|it| it.split(|c: char| !c.is_ascii_digit()).next());
+    let free: u16 = free.unwrap().parse().unwrap();
+    assert!(
+        TcpListener::bind(("127.0.0.1", free)).is_ok(),
+        "port {free} is not free: {said}"
+    );
+}
+
+#[tokio::test]
+async fn a_broken_model_file_is_refused_by_name() {
+    let directory = directory();
+    let broken = directory.path().join("broken.gguf");
+    std::fs::write(&broken, b"GGUF but no more than that").unwrap();
+    let source = format!("file:{}", broken.display());
+    let output = run(directory.path(), &["model", "pull", &source]).await;
+    assert_eq!(
+        output.status.code(),
+        Some(1),
+        "{}{}",
+        stdout(&output),
+        stderr(&output)
+    );
+    assert!(stderr(&output).contains("broken.gguf"), "{}", stderr(&output));
+
+    let missing = format!("file:{}", directory.path().join("missing.gguf").display());
+    let output = run(directory.path(), &["model", "pull", &missing]).await;
+    assert_eq!(output.status.code(), Some(1));
+    assert!(stderr(&output).contains("missing.gguf"), "{}", stderr(&output));
+}
+
+#[tokio::test]
+async fn a_data_directory_belongs_to_one_bot() {
+    use bedside_tests::{Bot, BotOptions};
+    let options = BotOptions {
+        without_model: true,
+        ..BotOptions::default()
+    };
+    let bot = Bot::start(options).await.unwrap();
+    let directory = directory();
+    let config = directory.path().join("bedside.toml");
+    std::fs::write(
+        &config,
+        "[web]\nlisten = \"127.0.0.1:0\"\n[model]\nsource = \"file:/nowhere.gguf\"",
+    )
+    .unwrap();
+    let arguments = ["--config", config.to_str().unwrap()];
+    let output = run_bedside(&bot.data_directory(), &arguments, "").await.unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    assert!(
+        stderr(&output).contains(bot.data_directory().to_str().unwrap()),
+        "{}",
+        stderr(&output)
+    );
+}

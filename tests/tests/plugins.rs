@@ -1,0 +1,181 @@
+//! Plugins that fail, lie and hang: the bot goes on answering.
+#![expect(clippy::unwrap_used, reason = "a test may stop at what it did not expect")]
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use bedside_tests::{Bot, BotOptions, WebClient, places, run_bedside};
+use serde_json::Value;
+
+const QUESTION: &str = "How is gout treated?";
+
+/// The plugins that `make build` staged, copied, so that a test may spoil them.
+fn staged() -> tempfile::TempDir {
+    let directory = tempfile::tempdir().unwrap();
+    let built = places::build_directory().unwrap().join("plugins");
+    assert!(
+        built.exists(),
+        "{} is missing: run `make build` first",
+        built.display()
+    );
+    copy(&built, directory.path());
+    directory
+}
+
+fn copy(from: &Path, to: &Path) {
+    fs::create_dir_all(to).unwrap();
+    for entry in fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        let target = to.join(entry.file_name());
+        if entry.path().is_dir() {
+            copy(&entry.path(), &target);
+        } else {
+            fs::copy(entry.path(), target).unwrap();
+        }
+    }
+}
+
+/// Puts the test plugin beside the others, as `make build` does with those.
+fn add_evil(plugins: &Path) -> PathBuf {
+    let library = places::build_directory()
+        .unwrap()
+        .join("libbedside_plugin_evil.so");
+    assert!(
+        library.exists(),
+        "{} is missing: `make test` builds it",
+        library.display()
+    );
+    let source = places::repository().join("tests/plugins/evil");
+    let manifest: toml::Table = fs::read_to_string(source.join("plugin.toml"))
+        .unwrap()
+        .parse()
+        .unwrap();
+    let field = |key: &str| manifest["plugin"][key].as_str().unwrap().to_owned();
+    let folder = plugins.join(field("id")).join(field("version"));
+    fs::create_dir_all(&folder).unwrap();
+    fs::copy(source.join("plugin.toml"), folder.join("plugin.toml")).unwrap();
+    fs::copy(library, folder.join(field("library"))).unwrap();
+    folder
+}
+
+async fn start(plugins: &Path) -> Bot {
+    let config = format!("[plugins]\ndir = {:?}\n", plugins.display().to_string());
+    Bot::start(BotOptions {
+        config,
+        ..BotOptions::default()
+    })
+    .await
+    .unwrap()
+}
+
+/// Asks a question and checks that it is answered from the knowledge base.
+async fn is_answered(page: &WebClient, question: &str) {
+    let said = page.ask(question).await.unwrap();
+    let part = said[0].part.as_ref().unwrap();
+    assert_eq!(part.kind, "answer", "{question}: {part:?}");
+    assert!(!part.citations.is_empty(), "{question}: {part:?}");
+}
+
+async fn list(bot: &Bot) -> Vec<Value> {
+    let config = bot.config_file();
+    let arguments = ["--config", config.to_str().unwrap(), "plugin", "list", "--json"];
+    let output = run_bedside(&bot.data_directory(), &arguments, "").await.unwrap();
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    serde_json::from_slice(&output.stdout).unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_staged_plugins_are_ready() {
+    let plugins = staged();
+    let bot = start(plugins.path()).await;
+    let found = list(&bot).await;
+    for id in ["bedside.triage", "bedside.knowledge"] {
+        let plugin = found
+            .iter()
+            .find(|it| it["id"] == id)
+            .unwrap_or_else(|| panic!("{id} is not in {found:?}"));
+        assert_eq!(plugin["state"], "ready", "{plugin}");
+        assert_eq!(plugin["place"], "child process", "{plugin}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_evil_plugin_does_not_silence_the_bot() {
+    let plugins = staged();
+    add_evil(plugins.path());
+    let mut bot = start(plugins.path()).await;
+    let page = WebClient::open_with_consent(&bot.url()).await.unwrap();
+    for word in [
+        "", "panic", "segfault", "abort", "hang", "allocate", "exit", "flood",
+    ] {
+        is_answered(&page, &format!("{QUESTION} {word}")).await;
+    }
+    let emergency = page
+        .ask("I have crushing chest pain and cannot breathe, segfault")
+        .await
+        .unwrap();
+    assert_eq!(emergency[0].part.as_ref().unwrap().kind, "emergency");
+    assert!(bot.is_running(), "{}", bot.log());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_broken_library_and_a_broken_manifest_are_shown_and_left_out() {
+    let plugins = staged();
+    let spoil = |id: &str, file: &str, text: &str| {
+        let folder = plugins.path().join(id).join("0.1.0");
+        fs::create_dir_all(&folder).unwrap();
+        fs::write(folder.join(file), text).unwrap();
+    };
+    let manifest = |id: &str| {
+        format!(
+            "[plugin]\nid = \"{id}\"\nversion = \"0.1.0\"\nname = {{ en = \"x\", zh = \"x\" }}\nkind = \"native\"\n\
+             abi = \"0.1\"\nlibrary = \"lib.so\"\nbot = \">=0.1, <1\"\n[hooks]\non_message = {{ priority = 1 }}\n"
+        )
+    };
+    spoil(
+        "org.example.no-elf",
+        "plugin.toml",
+        &manifest("org.example.no-elf"),
+    );
+    spoil("org.example.no-elf", "lib.so", "this is no library");
+    spoil(
+        "org.example.no-file",
+        "plugin.toml",
+        &manifest("org.example.no-file"),
+    );
+    spoil("org.example.no-toml", "plugin.toml", "[plugin");
+    let bot = start(plugins.path()).await;
+    let page = WebClient::open_with_consent(&bot.url()).await.unwrap();
+    is_answered(&page, QUESTION).await;
+    let found = list(&bot).await;
+    for id in ["org.example.no-elf", "org.example.no-file", "org.example.no-toml"] {
+        let plugin = found
+            .iter()
+            .find(|it| it["id"] == id)
+            .unwrap_or_else(|| panic!("{id} is not in {found:?}"));
+        assert_ne!(plugin["state"], "ready", "{plugin}");
+        assert!(
+            plugin["last_problem"].as_str().is_some_and(|it| !it.is_empty()),
+            "{plugin}"
+        );
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_any_plugin_emergencies_are_still_seen() {
+    let empty = tempfile::tempdir().unwrap();
+    let bot = start(empty.path()).await;
+    let page = WebClient::open_with_consent(&bot.url()).await.unwrap();
+    let said = page.ask("我胸口剧痛，喘不上气").await.unwrap();
+    assert_eq!(said[0].part.as_ref().unwrap().kind, "emergency");
+    let taken = page.say(QUESTION).await.unwrap();
+    let said = page.answer_to(taken.seq, Duration::from_secs(60)).await;
+    assert!(!said[0].part.as_ref().unwrap().text.is_empty());
+}

@@ -1,0 +1,97 @@
+//! `bedside chat`, typed into a real terminal.
+#![expect(clippy::unwrap_used, reason = "a test may stop at what it did not expect")]
+
+use std::{process::Command, time::Duration};
+
+use bedside_tests::{eventually, places};
+
+/// A tmux server of its own, ended when dropped.
+struct Terminal {
+    socket: String,
+}
+
+impl Terminal {
+    fn open(command: &str) -> Self {
+        let terminal = Self {
+            socket: format!("bedside-test-{}", std::process::id()),
+        };
+        terminal.tmux(&["new-session", "-d", "-x", "100", "-y", "50", command]);
+        terminal
+    }
+
+    fn tmux(&self, arguments: &[&str]) -> String {
+        let output = Command::new("tmux")
+            .args(["-L", &self.socket, "-f", "/dev/null", "-u"])
+            .args(arguments)
+            .env_remove("TMUX")
+            .env("LC_ALL", "C.UTF-8")
+            .output()
+            .expect("tmux is installed");
+        assert!(
+            output.status.success(),
+            "tmux {arguments:?}: {}",
+            String::from_utf8_lossy(&output.stderr)
+        );
+        String::from_utf8(output.stdout).unwrap()
+    }
+
+    fn type_line(&self, line: &str) {
+        self.tmux(&["send-keys", "-l", line]);
+        self.tmux(&["send-keys", "Enter"]);
+    }
+
+    /// What was ever on the screen, wrapped lines joined.
+    fn screen(&self) -> String {
+        self.tmux(&["capture-pane", "-p", "-J", "-S", "-500"])
+    }
+
+    async fn shows(&self, what: &str) {
+        eventually(
+            &format!("{what:?} in the terminal"),
+            Duration::from_secs(120),
+            async || self.screen().contains(what).then_some(()),
+        )
+        .await;
+    }
+}
+
+impl Drop for Terminal {
+    fn drop(&mut self) {
+        let _ended_already = Command::new("tmux")
+            .args(["-L", &self.socket, "kill-server"])
+            .output();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_conversation_in_the_terminal() {
+    let directory = tempfile::tempdir().unwrap();
+    let config = directory.path().join("bedside.toml");
+    std::fs::write(
+        &config,
+        format!(
+            "[model]\nsource = \"file:{}\"",
+            places::model().unwrap().display()
+        ),
+    )
+    .unwrap();
+    let command = format!(
+        "env BEDSIDE_DATA_DIR='{}' '{}' --config '{}' chat; echo ended with $?; sleep 100",
+        directory.path().join("data").display(),
+        places::bedside().unwrap().display(),
+        config.display(),
+    );
+    let terminal = Terminal::open(&command);
+    terminal.shows("Do you agree?").await;
+    terminal.type_line("yes");
+    terminal.shows("What would you like to know?").await;
+    terminal.type_line("How is gout treated?");
+    terminal.shows("Written by AI").await;
+    assert!(terminal.screen().contains("Sources"), "{}", terminal.screen());
+    terminal.type_line("我胸口剧痛，喘不上气");
+    terminal.shows("120").await;
+    terminal.type_line("/help");
+    terminal.shows("/privacy").await;
+    terminal.tmux(&["send-keys", "C-d"]);
+    terminal.shows("ended with 0").await;
+}
