@@ -9,6 +9,8 @@ fn main() {
 
     let compiler = env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
     let version = Command::new(compiler).arg("--version").output().ok();
-    let version = version.and_then(|it| String::from_utf8(it.stdout).ok()).unwrap_or_default();
+    let version = version
+        .and_then(|it| String::from_utf8(it.stdout).ok())
+        .unwrap_or_default();
     println!("cargo:rustc-env=BEDSIDE_PLUGIN_RUSTC={}", version.trim());
 }

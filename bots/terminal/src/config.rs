@@ -70,15 +70,19 @@ impl TerminalConfig {
         } else {
             Box::new(PipedLines::new(BufReader::new(io::stdin())))
         };
-        Ok(self.build_on(Terminal { input, output: Box::new(io::stdout()), look: Look { color, live } }))
+        Ok(self.build_on(Terminal {
+            input,
+            output: Box::new(io::stdout()),
+            look: Look { color, live },
+        }))
     }
 
     /// On any lines and any writer.
     #[must_use]
     pub fn build_on(self, terminal: Terminal) -> TerminalConnector {
-        let language = self.language.unwrap_or_else(|| {
-            language_of_locale(|name| env::var(name).ok().filter(|it| !it.is_empty()))
-        });
+        let language = self
+            .language
+            .unwrap_or_else(|| language_of_locale(|name| env::var(name).ok().filter(|it| !it.is_empty())));
         TerminalConnector::new(&self, language, terminal)
     }
 }
@@ -101,13 +105,15 @@ mod tests {
     #[test]
     fn the_locale_decides_the_language() {
         let check = |variables: &[(&str, &str)], expect: Language| {
-            let found = language_of_locale(|name| {
-                variables.iter().find(|it| it.0 == name).map(|it| it.1.to_owned())
-            });
+            let found =
+                language_of_locale(|name| variables.iter().find(|it| it.0 == name).map(|it| it.1.to_owned()));
             assert_eq!(found, expect, "{variables:?}");
         };
         check(&[("LANG", "zh_CN.UTF-8")], Language::Zh);
-        check(&[("LANG", "zh_CN.UTF-8"), ("LC_ALL", "en_US.UTF-8")], Language::En);
+        check(
+            &[("LANG", "zh_CN.UTF-8"), ("LC_ALL", "en_US.UTF-8")],
+            Language::En,
+        );
         check(&[("LC_MESSAGES", "zh_TW"), ("LANG", "C")], Language::Zh);
         check(&[("LANG", "C.UTF-8")], Language::En);
         check(&[], Language::En);

@@ -6,8 +6,8 @@ use std::{
 
 use async_trait::async_trait;
 use bedside_contract::{
-    Capabilities, Connector, ConnectorError, ConversationKey, DeliverError, InboxSeq, Intake, Language, LengthUnit,
-    OutboxItem, PlatformMessageId, Receipt, StoreError, Update, UpdateKind,
+    Capabilities, Connector, ConnectorError, ConversationKey, DeliverError, InboxSeq, Intake, Language,
+    LengthUnit, OutboxItem, PlatformMessageId, Receipt, StoreError, Update, UpdateKind,
 };
 use tokio::{
     sync::Notify,
@@ -61,9 +61,16 @@ impl TerminalConnector {
 
     async fn chat(&self, intake: &dyn Intake, lines: &LineReader) -> Result<(), ConnectorError> {
         self.hint(self.words().hint);
-        let joined = self.accept(intake, format!("{}:joined", self.conversation.chat()), UpdateKind::Joined).await?;
+        let joined = self
+            .accept(
+                intake,
+                format!("{}:joined", self.conversation.chat()),
+                UpdateKind::Joined,
+            )
+            .await?;
         self.ledger.expect(joined);
-        self.wait_for_answers(intake, self.patience.min(WELCOME_PATIENCE)).await?;
+        self.wait_for_answers(intake, self.patience.min(WELCOME_PATIENCE))
+            .await?;
         let mut leaving = false;
         loop {
             let line = match lines.next(self.words().prompt).await {
@@ -151,7 +158,10 @@ impl TerminalConnector {
             kind,
         };
         let receipts = intake.accept(vec![update], None).await?;
-        receipts.first().copied().ok_or_else(|| StoreError::Failed("no receipt for a message".to_owned()))
+        receipts
+            .first()
+            .copied()
+            .ok_or_else(|| StoreError::Failed("no receipt for a message".to_owned()))
     }
 
     fn hint(&self, text: &str) {
@@ -191,7 +201,8 @@ impl Connector for TerminalConnector {
     async fn run(&self, intake: Arc<dyn Intake>) -> Result<(), ConnectorError> {
         let source = self.input.lock().unwrap_or_else(PoisonError::into_inner).take();
         let source = source.ok_or_else(|| failed("this chat was ended before; start a new one"))?;
-        let lines = LineReader::start(source).map_err(|error| failed(&format!("no thread for the input: {error}")))?;
+        let lines = LineReader::start(source)
+            .map_err(|error| failed(&format!("no thread for the input: {error}")))?;
         self.chat(&*intake, &lines).await
     }
 
@@ -223,7 +234,10 @@ impl Connector for TerminalConnector {
 }
 
 fn failed(reason: &str) -> ConnectorError {
-    ConnectorError::Config { key: "terminal".to_owned(), reason: reason.to_owned() }
+    ConnectorError::Config {
+        key: "terminal".to_owned(),
+        reason: reason.to_owned(),
+    }
 }
 
 /// Nobody reads any more, and trying again cannot help.

@@ -40,7 +40,11 @@ impl<R: BufRead + Send> LineSource for PipedLines<R> {
         let mut bytes = Vec::new();
         match self.reader.read_until(b'\n', &mut bytes) {
             Ok(0) => Input::End,
-            Ok(_) => Input::Line(String::from_utf8_lossy(&bytes).trim_end_matches(['\r', '\n']).to_owned()),
+            Ok(_) => Input::Line(
+                String::from_utf8_lossy(&bytes)
+                    .trim_end_matches(['\r', '\n'])
+                    .to_owned(),
+            ),
             Err(error) => {
                 tracing::error!(%error, "standard input cannot be read");
                 Input::End
@@ -57,7 +61,10 @@ pub(crate) struct PromptedLines {
 
 impl PromptedLines {
     pub(crate) fn new(history: Option<PathBuf>) -> Result<Self, ReadlineError> {
-        let config = Config::builder().history_ignore_space(true).auto_add_history(true).build();
+        let config = Config::builder()
+            .history_ignore_space(true)
+            .auto_add_history(true)
+            .build();
         let mut editor = DefaultEditor::with_config(config)?;
         let history = history.filter(|path| match open_history(path, &mut editor) {
             Ok(()) => true,
@@ -125,13 +132,15 @@ pub(crate) struct LineReader {
 impl LineReader {
     pub(crate) fn start(mut source: Box<dyn LineSource>) -> io::Result<Self> {
         let (ask, asked) = mpsc::channel::<(String, oneshot::Sender<Input>)>();
-        thread::Builder::new().name("terminal-input".to_owned()).spawn(move || {
-            for (prompt, reply) in asked {
-                if reply.send(source.next_line(&prompt)).is_err() {
-                    break;
+        thread::Builder::new()
+            .name("terminal-input".to_owned())
+            .spawn(move || {
+                for (prompt, reply) in asked {
+                    if reply.send(source.next_line(&prompt)).is_err() {
+                        break;
+                    }
                 }
-            }
-        })?;
+            })?;
         Ok(Self { ask })
     }
 
@@ -157,7 +166,11 @@ mod tests {
         assert_eq!(lines.next_line("> "), Input::End);
 
         let mut broken = PipedLines::new(&b"caf\xe9\n"[..]);
-        assert_eq!(broken.next_line("> "), Input::Line("caf\u{fffd}".to_owned()), "no line is lost to its bytes");
+        assert_eq!(
+            broken.next_line("> "),
+            Input::Line("caf\u{fffd}".to_owned()),
+            "no line is lost to its bytes"
+        );
     }
 
     #[cfg(unix)]
@@ -173,6 +186,9 @@ mod tests {
         fs::write(&path, "kept").unwrap();
         fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).unwrap();
         create_private(&path).unwrap();
-        assert_eq!((mode(), fs::read_to_string(&path).unwrap().as_str()), (0o600, "kept"));
+        assert_eq!(
+            (mode(), fs::read_to_string(&path).unwrap().as_str()),
+            (0o600, "kept")
+        );
     }
 }

@@ -23,7 +23,10 @@ struct State {
 
 impl Ledger {
     pub(crate) fn new() -> Self {
-        Self { state: Mutex::default(), changes: watch::Sender::new(0) }
+        Self {
+            state: Mutex::default(),
+            changes: watch::Sender::new(0),
+        }
     }
 
     /// A duplicate was answered before and is not waited for.
@@ -80,7 +83,10 @@ mod tests {
     use super::Ledger;
 
     fn receipt(seq: i64) -> Receipt {
-        Receipt { seq: InboxSeq(seq), duplicate: false }
+        Receipt {
+            seq: InboxSeq(seq),
+            duplicate: false,
+        }
     }
 
     #[test]
@@ -99,7 +105,10 @@ mod tests {
         let ledger = Ledger::new();
         ledger.answered(InboxSeq(1));
         ledger.expect(receipt(1));
-        ledger.expect(Receipt { seq: InboxSeq(2), duplicate: true });
+        ledger.expect(Receipt {
+            seq: InboxSeq(2),
+            duplicate: true,
+        });
         assert!(ledger.is_settled());
     }
 

@@ -27,14 +27,27 @@ pub(crate) struct Screen {
 /// How much of an answer that is being written stands on the screen.
 enum Shown {
     Nothing,
-    Beginning { seq: InboxSeq, printed: String },
+    Beginning {
+        seq: InboxSeq,
+        printed: String,
+    },
     /// What stands there is not the beginning of the answer any more: the whole comes at the end.
-    Outdated { seq: InboxSeq },
+    Outdated {
+        seq: InboxSeq,
+    },
 }
 
 impl Screen {
     pub(crate) fn new(out: Box<dyn Write + Send>, look: Look, language: Language) -> Self {
-        Self { out, look, language, shown: Shown::Nothing, at_line_start: true, waiting_mark: false, replies: Vec::new() }
+        Self {
+            out,
+            look,
+            language,
+            shown: Shown::Nothing,
+            at_line_start: true,
+            waiting_mark: false,
+            replies: Vec::new(),
+        }
     }
 
     /// Words of the terminal itself, for who sits there.
@@ -75,7 +88,10 @@ impl Screen {
         match text.strip_prefix(printed).map(str::to_owned) {
             Some(more) => {
                 self.write(&more)?;
-                self.shown = Shown::Beginning { seq, printed: text.to_owned() };
+                self.shown = Shown::Beginning {
+                    seq,
+                    printed: text.to_owned(),
+                };
             }
             None => self.shown = Shown::Outdated { seq },
         }
@@ -104,12 +120,18 @@ impl Screen {
     pub(crate) fn read(&mut self, line: &str) -> UpdateKind {
         let replies = std::mem::take(&mut self.replies);
         let number = line.parse::<usize>().ok().and_then(|it| it.checked_sub(1));
-        let chosen = number
-            .and_then(|it| replies.get(it))
-            .or_else(|| replies.iter().find(|it| it.label.to_lowercase() == line.to_lowercase()));
+        let chosen = number.and_then(|it| replies.get(it)).or_else(|| {
+            replies
+                .iter()
+                .find(|it| it.label.to_lowercase() == line.to_lowercase())
+        });
         match chosen {
-            Some(reply) => UpdateKind::Choice { data: reply.data.clone() },
-            None => UpdateKind::Text { text: line.to_owned() },
+            Some(reply) => UpdateKind::Choice {
+                data: reply.data.clone(),
+            },
+            None => UpdateKind::Text {
+                text: line.to_owned(),
+            },
         }
     }
 
@@ -148,7 +170,10 @@ impl Screen {
 
     /// Open to the right, so that wide characters need no measuring.
     fn framed(&mut self, language: Language, text: &str) -> io::Result<()> {
-        self.colored(RED, &format!("┏━━ {} ━━━━━━━━━━━━━━━━━━━━", words(language).emergency))?;
+        self.colored(
+            RED,
+            &format!("┏━━ {} ━━━━━━━━━━━━━━━━━━━━", words(language).emergency),
+        )?;
         self.newline()?;
         for line in text.lines() {
             self.colored(RED, &format!("┃ {line}"))?;
@@ -214,7 +239,11 @@ impl Screen {
 
     fn end_line(&mut self) -> io::Result<()> {
         self.remove_waiting_mark()?;
-        if self.at_line_start { Ok(()) } else { self.newline() }
+        if self.at_line_start {
+            Ok(())
+        } else {
+            self.newline()
+        }
     }
 
     fn remove_waiting_mark(&mut self) -> io::Result<()> {
@@ -236,7 +265,9 @@ fn color_of(disposition: Disposition) -> &'static str {
 
 /// Without control characters: nothing that a model writes may command the terminal.
 fn harmless(text: &str) -> String {
-    text.chars().filter(|it| !it.is_control() || matches!(it, '\n' | '\t')).collect()
+    text.chars()
+        .filter(|it| !it.is_control() || matches!(it, '\n' | '\t'))
+        .collect()
 }
 
 #[cfg(test)]

@@ -87,7 +87,10 @@ impl WebConfig {
     pub fn build(self, context: WebContext) -> Result<WebConnector, ConnectorError> {
         let public_url = self.public_url.as_deref().map(PublicUrl::parse).transpose()?;
         if self.messages_per_minute == 0 {
-            return Err(wrong("web.messages_per_minute", "must be at least 1, nobody could write otherwise"));
+            return Err(wrong(
+                "web.messages_per_minute",
+                "must be at least 1, nobody could write otherwise",
+            ));
         }
         let listener = bind(&self.listen)?;
         let cookies = SessionCookies {
@@ -110,13 +113,24 @@ impl PublicUrl {
         let (https, rest) = match (url.strip_prefix("https://"), url.strip_prefix("http://")) {
             (Some(rest), _) => (true, rest),
             (_, Some(rest)) => (false, rest),
-            _ => return Err(wrong(key, &format!("{url:?} must begin with https:// or http://"))),
+            _ => {
+                return Err(wrong(
+                    key,
+                    &format!("{url:?} must begin with https:// or http://"),
+                ));
+            }
         };
         let authority = rest.trim_end_matches('/');
         if authority.is_empty() || authority.contains(['/', '?', '#', '@', ' ']) {
-            return Err(wrong(key, &format!("{url:?} must be scheme and host only, e.g. https://chat.hospital.example")));
+            return Err(wrong(
+                key,
+                &format!("{url:?} must be scheme and host only, e.g. https://chat.hospital.example"),
+            ));
         }
-        Ok(Self { https, authority: authority.to_ascii_lowercase() })
+        Ok(Self {
+            https,
+            authority: authority.to_ascii_lowercase(),
+        })
     }
 }
 
@@ -125,7 +139,12 @@ fn bind(listen: &str) -> Result<TcpListener, ConnectorError> {
         .to_socket_addrs()
         .ok()
         .and_then(|mut it| it.next())
-        .ok_or_else(|| wrong("web.listen", &format!("{listen:?} is not address:port, e.g. 127.0.0.1:8080")))?;
+        .ok_or_else(|| {
+            wrong(
+                "web.listen",
+                &format!("{listen:?} is not address:port, e.g. 127.0.0.1:8080"),
+            )
+        })?;
     let listener = TcpListener::bind(address).map_err(|error| match error.kind() {
         io::ErrorKind::AddrInUse => ConnectorError::AddressInUse {
             key: "web.listen".to_owned(),
@@ -134,15 +153,20 @@ fn bind(listen: &str) -> Result<TcpListener, ConnectorError> {
         },
         _ => wrong("web.listen", &format!("cannot listen on {listen}: {error}")),
     })?;
-    listener.set_nonblocking(true).map_err(|error| wrong("web.listen", &error.to_string()))?;
+    listener
+        .set_nonblocking(true)
+        .map_err(|error| wrong("web.listen", &error.to_string()))?;
     Ok(listener)
 }
 
 /// A neighbour of the port that is taken, tried before it is named; any free port if there is none.
 fn free_address(taken: SocketAddr) -> SocketAddr {
-    let neighbours = (1..=50).filter_map(|step| taken.port().checked_add(step)).chain([0]);
+    let neighbours = (1..=50)
+        .filter_map(|step| taken.port().checked_add(step))
+        .chain([0]);
     for port in neighbours {
-        if let Ok(free) = TcpListener::bind(SocketAddr::new(taken.ip(), port)).and_then(|it| it.local_addr()) {
+        if let Ok(free) = TcpListener::bind(SocketAddr::new(taken.ip(), port)).and_then(|it| it.local_addr())
+        {
             return free;
         }
     }
@@ -150,7 +174,10 @@ fn free_address(taken: SocketAddr) -> SocketAddr {
 }
 
 pub(crate) fn wrong(key: &str, reason: &str) -> ConnectorError {
-    ConnectorError::Config { key: key.to_owned(), reason: reason.to_owned() }
+    ConnectorError::Config {
+        key: key.to_owned(),
+        reason: reason.to_owned(),
+    }
 }
 
 #[cfg(test)]
@@ -161,9 +188,16 @@ mod tests {
     fn a_public_url_is_scheme_and_host() {
         let check = |url: &str, expect: Option<(bool, &str)>| {
             let parsed = PublicUrl::parse(url).ok();
-            assert_eq!(parsed.as_ref().map(|it| (it.https, it.authority.as_str())), expect, "{url}");
+            assert_eq!(
+                parsed.as_ref().map(|it| (it.https, it.authority.as_str())),
+                expect,
+                "{url}"
+            );
         };
-        check("https://Chat.Hospital.example/", Some((true, "chat.hospital.example")));
+        check(
+            "https://Chat.Hospital.example/",
+            Some((true, "chat.hospital.example")),
+        );
         check("http://10.0.0.7:8080", Some((false, "10.0.0.7:8080")));
         check("chat.hospital.example", None);
         check("https://a.example/chat", None);
@@ -173,8 +207,16 @@ mod tests {
     #[test]
     fn an_unknown_key_is_refused_and_missing_ones_have_defaults() {
         let config: WebConfig = serde_json::from_str(r#"{"listen":"0.0.0.0:80"}"#).unwrap();
-        assert_eq!(config, WebConfig { listen: "0.0.0.0:80".to_owned(), ..WebConfig::default() });
-        let error = serde_json::from_str::<WebConfig>(r#"{"lisen":"0.0.0.0:80"}"#).unwrap_err().to_string();
+        assert_eq!(
+            config,
+            WebConfig {
+                listen: "0.0.0.0:80".to_owned(),
+                ..WebConfig::default()
+            }
+        );
+        let error = serde_json::from_str::<WebConfig>(r#"{"lisen":"0.0.0.0:80"}"#)
+            .unwrap_err()
+            .to_string();
         assert!(error.contains("lisen") && error.contains("listen"), "{error}");
     }
 

@@ -42,9 +42,20 @@ impl WebConnector {
         cookies: SessionCookies,
         hosts: Hosts,
     ) -> Result<Self, ConnectorError> {
-        let address = listener.local_addr().map_err(|error| wrong("web.listen", &error.to_string()))?;
+        let address = listener
+            .local_addr()
+            .map_err(|error| wrong("web.listen", &error.to_string()))?;
         let rooms = Arc::new(Rooms::new(config.max_open_pages));
-        Ok(Self { config, context, listener, address, cookies, hosts, rooms, further_routes: Router::new() })
+        Ok(Self {
+            config,
+            context,
+            listener,
+            address,
+            cookies,
+            hosts,
+            rooms,
+            further_routes: Router::new(),
+        })
     }
 
     /// Where the page is served; the real port if the config said 0.
@@ -108,7 +119,12 @@ impl Connector for WebConnector {
             });
         axum::serve(listener, router(server, self.further_routes.clone()))
             .await
-            .map_err(|error| wrong("web.listen", &format!("stopped listening on {}: {error}", self.address)))
+            .map_err(|error| {
+                wrong(
+                    "web.listen",
+                    &format!("stopped listening on {}: {error}", self.address),
+                )
+            })
     }
 
     async fn typing(&self, conversation: &ConversationKey) {
@@ -122,13 +138,22 @@ impl Connector for WebConnector {
         shown: Option<&PlatformMessageId>,
         text: &str,
     ) -> Result<PlatformMessageId, DeliverError> {
-        self.rooms.send(conversation, Signal::Preview { seq, text: text.into() });
-        Ok(shown.cloned().unwrap_or_else(|| PlatformMessageId(format!("preview-{seq}"))))
+        self.rooms.send(
+            conversation,
+            Signal::Preview {
+                seq,
+                text: text.into(),
+            },
+        );
+        Ok(shown
+            .cloned()
+            .unwrap_or_else(|| PlatformMessageId(format!("preview-{seq}"))))
     }
 
     /// The part is in the store already, from where open pages read it now and others when they open.
     async fn deliver(&self, item: &OutboxItem) -> Result<PlatformMessageId, DeliverError> {
-        self.rooms.send(&item.conversation, Signal::Delivered { seq: item.seq });
+        self.rooms
+            .send(&item.conversation, Signal::Delivered { seq: item.seq });
         Ok(PlatformMessageId(item.id.0.clone()))
     }
 }

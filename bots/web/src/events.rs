@@ -28,8 +28,13 @@ const KEEP_ALIVE: Duration = Duration::from_secs(15);
 /// How long a browser waits before it connects again.
 const RECONNECT: Duration = Duration::from_secs(2);
 /// A delivered part may become visible in the transcript a moment after the signal.
-const LOOK_AGAIN: [Duration; 5] =
-    [Duration::ZERO, Duration::from_millis(30), Duration::from_millis(150), Duration::from_secs(1), Duration::from_secs(5)];
+const LOOK_AGAIN: [Duration; 5] = [
+    Duration::ZERO,
+    Duration::from_millis(30),
+    Duration::from_millis(150),
+    Duration::from_secs(1),
+    Duration::from_secs(5),
+];
 /// Answers whose late previews are dropped.
 const REMEMBERED_ANSWERS: usize = 32;
 
@@ -53,13 +58,23 @@ pub(crate) async fn stream(
         return Err(Refusal::Stopping);
     }
     // A browser that reconnects repeats the old address and says here how far it got.
-    let resumed = headers.get("last-event-id").and_then(|it| it.to_str().ok()).and_then(|it| it.parse().ok());
+    let resumed = headers
+        .get("last-event-id")
+        .and_then(|it| it.to_str().ok())
+        .and_then(|it| it.parse().ok());
     let after = resumed.unwrap_or(from.after);
     let session = server.cookies.session(&headers);
     // Entered before the transcript is read: what is said in between comes twice at worst, and the ids tell.
-    let visit = server.rooms.enter(&session.conversation).ok_or(Refusal::TooManyPages)?;
+    let visit = server
+        .rooms
+        .enter(&session.conversation)
+        .ok_or(Refusal::TooManyPages)?;
     if after == 0 {
-        let language = from.language.as_deref().and_then(Language::parse).or_else(|| accepted_language(&headers));
+        let language = from
+            .language
+            .as_deref()
+            .and_then(Language::parse)
+            .or_else(|| accepted_language(&headers));
         welcome(&server, &session, language).await.map_err(|error| {
             tracing::error!(%error, "a page could not be opened");
             Refusal::NotStored
@@ -69,19 +84,33 @@ pub(crate) async fn stream(
     let events = futures::stream::unfold(page, async |mut page| {
         page.next().await.map(|event| (Ok::<_, Infallible>(event), page))
     });
-    let mut response = Sse::new(events).keep_alive(KeepAlive::new().interval(KEEP_ALIVE)).into_response();
+    let mut response = Sse::new(events)
+        .keep_alive(KeepAlive::new().interval(KEEP_ALIVE))
+        .into_response();
     // nginx would hold the words back otherwise.
-    response.headers_mut().insert(HeaderName::from_static("x-accel-buffering"), HeaderValue::from_static("no"));
-    response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response.headers_mut().insert(
+        HeaderName::from_static("x-accel-buffering"),
+        HeaderValue::from_static("no"),
+    );
+    response
+        .headers_mut()
+        .insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     if session.is_new {
-        response.headers_mut().insert(header::SET_COOKIE, session.set_cookie);
+        response
+            .headers_mut()
+            .insert(header::SET_COOKIE, session.set_cookie);
     }
     Ok(response)
 }
 
 /// A patient who has said and heard nothing yet is welcomed, once.
 async fn welcome(server: &Server, session: &Session, language: Option<Language>) -> Result<(), StoreError> {
-    if !server.store.transcript(&session.conversation, 0).await?.is_empty() {
+    if !server
+        .store
+        .transcript(&session.conversation, 0)
+        .await?
+        .is_empty()
+    {
         return Ok(());
     }
     let joined = Update {
@@ -123,7 +152,11 @@ impl OpenPage {
             // Sent at once, so that the page knows that it is connected.
             ready: VecDeque::from([Event::default().retry(RECONNECT).event("open").data("{}")]),
             answered: VecDeque::new(),
-            look_again: Some(LookAgain { for_seq: None, at: Instant::now(), looks: 0 }),
+            look_again: Some(LookAgain {
+                for_seq: None,
+                at: Instant::now(),
+                looks: 0,
+            }),
         }
     }
 
@@ -162,30 +195,44 @@ impl OpenPage {
 
     fn look_soon(&mut self, for_seq: Option<InboxSeq>) {
         let for_seq = for_seq.or_else(|| self.look_again.as_ref().and_then(|it| it.for_seq));
-        self.look_again = Some(LookAgain { for_seq, at: Instant::now(), looks: 0 });
+        self.look_again = Some(LookAgain {
+            for_seq,
+            at: Instant::now(),
+            looks: 0,
+        });
     }
 
     async fn look(&mut self) -> Option<()> {
         let plan = self.look_again.take()?;
-        let entries = match self.server.store.transcript(&self.visit.conversation, self.after).await {
+        let entries = match self
+            .server
+            .store
+            .transcript(&self.visit.conversation, self.after)
+            .await
+        {
             Ok(entries) => entries,
             Err(error) => {
                 tracing::warn!(%error, "a transcript could not be read");
                 return None;
             }
         };
-        let found = plan.for_seq.is_none_or(|seq| entries.iter().any(|it| is_answer_to(it, seq)));
         for entry in entries {
             self.push_entry(entry);
         }
-        if plan.for_seq.is_none() && plan.looks == 0
+        let found = plan.for_seq.is_none_or(|seq| self.answered.contains(&seq));
+        if plan.for_seq.is_none()
+            && plan.looks == 0
             && let Some((seq, text)) = self.visit.preview.take()
         {
             self.push_preview(seq, &text);
         }
         let looks = plan.looks + 1;
         if !found && let Some(wait) = LOOK_AGAIN.get(looks) {
-            self.look_again = Some(LookAgain { at: Instant::now() + *wait, looks, ..plan });
+            self.look_again = Some(LookAgain {
+                at: Instant::now() + *wait,
+                looks,
+                ..plan
+            });
         }
         Some(())
     }
@@ -202,8 +249,14 @@ impl OpenPage {
             self.answered.push_back(entry.seq);
         }
         // The page knows its message by the id it gave, without the session in front.
-        entry.external_id = entry.external_id.and_then(|it| it.strip_prefix(&self.id_prefix).map(str::to_owned));
-        match Event::default().event("entry").id(entry.id.to_string()).json_data(&entry) {
+        entry.external_id = entry
+            .external_id
+            .and_then(|it| it.strip_prefix(&self.id_prefix).map(str::to_owned));
+        match Event::default()
+            .event("entry")
+            .id(entry.id.to_string())
+            .json_data(&entry)
+        {
             Ok(event) => self.ready.push_back(event),
             Err(error) => tracing::error!(%error, "an entry could not be written as JSON"),
         }
@@ -213,11 +266,8 @@ impl OpenPage {
     fn push_preview(&mut self, seq: InboxSeq, text: &str) {
         if !self.answered.contains(&seq) {
             let body = json!({"seq": seq, "text": text});
-            self.ready.push_back(Event::default().event("preview").data(body.to_string()));
+            self.ready
+                .push_back(Event::default().event("preview").data(body.to_string()));
         }
     }
-}
-
-fn is_answer_to(entry: &TranscriptEntry, seq: InboxSeq) -> bool {
-    entry.seq == seq && matches!(entry.said, Said::Bot { .. })
 }

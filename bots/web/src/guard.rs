@@ -15,13 +15,25 @@ use crate::{refusal::Refusal, server::Server};
 const OPEN_PATHS: [&str; 3] = ["/healthz", "/readyz", "/metrics"];
 
 const HEADERS: [(HeaderName, HeaderValue); 7] = [
-    (header::CONTENT_SECURITY_POLICY, HeaderValue::from_static("default-src 'none'; frame-ancestors 'none'")),
-    (header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")),
+    (
+        header::CONTENT_SECURITY_POLICY,
+        HeaderValue::from_static("default-src 'none'; frame-ancestors 'none'"),
+    ),
+    (
+        header::X_CONTENT_TYPE_OPTIONS,
+        HeaderValue::from_static("nosniff"),
+    ),
     (header::X_FRAME_OPTIONS, HeaderValue::from_static("DENY")),
     (header::REFERRER_POLICY, HeaderValue::from_static("no-referrer")),
     (header::CACHE_CONTROL, HeaderValue::from_static("no-store")),
-    (HeaderName::from_static("cross-origin-opener-policy"), HeaderValue::from_static("same-origin")),
-    (HeaderName::from_static("cross-origin-resource-policy"), HeaderValue::from_static("same-origin")),
+    (
+        HeaderName::from_static("cross-origin-opener-policy"),
+        HeaderValue::from_static("same-origin"),
+    ),
+    (
+        HeaderName::from_static("cross-origin-resource-policy"),
+        HeaderValue::from_static("same-origin"),
+    ),
 ];
 
 /// The names under which the page may be opened.
@@ -55,8 +67,15 @@ impl Hosts {
         if !matches!(fetched_by, None | Some(b"same-origin" | b"none")) {
             return false;
         }
-        let Some(origin) = headers.get(header::ORIGIN) else { return true };
-        let Some(authority) = origin.to_str().ok().and_then(|it| it.split_once("://")).map(|(_, it)| it) else {
+        let Some(origin) = headers.get(header::ORIGIN) else {
+            return true;
+        };
+        let Some(authority) = origin
+            .to_str()
+            .ok()
+            .and_then(|it| it.split_once("://"))
+            .map(|(_, it)| it)
+        else {
             return false;
         };
         let is = |own: &str| authority.eq_ignore_ascii_case(own);
@@ -69,7 +88,11 @@ pub(crate) async fn check(State(server): State<Arc<Server>>, request: Request, n
     if OPEN_PATHS.contains(&path) {
         return next.run(request).await;
     }
-    let host = request.headers().get(header::HOST).and_then(|it| it.to_str().ok()).unwrap_or_default();
+    let host = request
+        .headers()
+        .get(header::HOST)
+        .and_then(|it| it.to_str().ok())
+        .unwrap_or_default();
     if !server.hosts.allow(host) {
         return Refusal::UnknownHost.into_response();
     }
@@ -102,7 +125,10 @@ mod tests {
     use super::Hosts;
 
     fn hosts() -> Hosts {
-        Hosts::new(vec!["Ward3.local".to_owned()], Some("chat.hospital.example".to_owned()))
+        Hosts::new(
+            vec!["Ward3.local".to_owned()],
+            Some("chat.hospital.example".to_owned()),
+        )
     }
 
     #[test]
@@ -132,11 +158,23 @@ mod tests {
         check(&[], true);
         check(&[("origin", "http://127.0.0.1:8080")], true);
         check(&[("origin", "https://chat.hospital.example")], true);
-        check(&[("origin", "http://127.0.0.1:8080"), ("sec-fetch-site", "same-origin")], true);
+        check(
+            &[
+                ("origin", "http://127.0.0.1:8080"),
+                ("sec-fetch-site", "same-origin"),
+            ],
+            true,
+        );
         check(&[("origin", "http://127.0.0.1:3000")], false);
         check(&[("origin", "https://evil.example")], false);
         check(&[("origin", "null")], false);
         check(&[("sec-fetch-site", "cross-site")], false);
-        check(&[("origin", "http://127.0.0.1:8080"), ("sec-fetch-site", "same-site")], false);
+        check(
+            &[
+                ("origin", "http://127.0.0.1:8080"),
+                ("sec-fetch-site", "same-site"),
+            ],
+            false,
+        );
     }
 }

@@ -20,7 +20,10 @@ struct Bucket {
 
 impl RateLimit {
     pub(crate) fn new(per_minute: u32) -> Self {
-        Self { per_minute: f64::from(per_minute), buckets: Mutex::default() }
+        Self {
+            per_minute: f64::from(per_minute),
+            buckets: Mutex::default(),
+        }
     }
 
     /// Takes one message from the session's bucket; otherwise how long until there is one.
@@ -29,10 +32,18 @@ impl RateLimit {
         if buckets.len() >= KEPT {
             buckets.retain(|_, it| self.filled(it, now) < self.per_minute);
         }
-        let bucket = buckets.entry(session.to_owned()).or_insert(Bucket { left: self.per_minute, at: now });
-        *bucket = Bucket { left: self.filled(bucket, now), at: now };
+        let bucket = buckets.entry(session.to_owned()).or_insert(Bucket {
+            left: self.per_minute,
+            at: now,
+        });
+        *bucket = Bucket {
+            left: self.filled(bucket, now),
+            at: now,
+        };
         if bucket.left < 1.0 {
-            return Err(Duration::from_secs_f64((1.0 - bucket.left) * 60.0 / self.per_minute));
+            return Err(Duration::from_secs_f64(
+                (1.0 - bucket.left) * 60.0 / self.per_minute,
+            ));
         }
         bucket.left -= 1.0;
         Ok(())

@@ -49,15 +49,27 @@ pub(crate) async fn take(
     if server.stop.is_cancelled() {
         return Err(Refusal::Stopping);
     }
-    let content_type = headers.get(header::CONTENT_TYPE).and_then(|it| it.to_str().ok()).unwrap_or_default();
-    if !content_type.split(';').next().is_some_and(|it| it.trim().eq_ignore_ascii_case("application/json")) {
+    let content_type = headers
+        .get(header::CONTENT_TYPE)
+        .and_then(|it| it.to_str().ok())
+        .unwrap_or_default();
+    if !content_type
+        .split(';')
+        .next()
+        .is_some_and(|it| it.trim().eq_ignore_ascii_case("application/json"))
+    {
         return Err(Refusal::NotJson);
     }
-    let bytes = tokio::time::timeout(BODY_TIMEOUT, read(body)).await.map_err(|_| Refusal::Unreadable)??;
+    let bytes = tokio::time::timeout(BODY_TIMEOUT, read(body))
+        .await
+        .map_err(|_| Refusal::Unreadable)??;
     let incoming: Incoming = serde_json::from_slice(&bytes).map_err(|_| Refusal::Unreadable)?;
     let session = server.cookies.session(&headers);
     let update = update(incoming, &session, &headers)?;
-    server.limit.take(&session.id, Instant::now()).map_err(|wait| Refusal::TooFast { wait })?;
+    server
+        .limit
+        .take(&session.id, Instant::now())
+        .map_err(|wait| Refusal::TooFast { wait })?;
 
     let receipts = server.intake.accept(vec![update], None).await.map_err(|error| {
         tracing::error!(%error, "a message could not be stored");
@@ -69,7 +81,9 @@ pub(crate) async fn take(
     let answer = Json(json!({"seq": receipt.seq, "duplicate": receipt.duplicate}));
     let mut response = (StatusCode::ACCEPTED, answer).into_response();
     if session.is_new {
-        response.headers_mut().insert(header::SET_COOKIE, session.set_cookie);
+        response
+            .headers_mut()
+            .insert(header::SET_COOKIE, session.set_cookie);
     }
     Ok(response)
 }
@@ -96,7 +110,11 @@ fn update(incoming: Incoming, session: &Session, headers: &HeaderMap) -> Result<
         external_id: format!("{}:{id}", session.id),
         conversation: session.conversation.clone(),
         sender: session.id.clone(),
-        language_hint: incoming.language.as_deref().and_then(Language::parse).or_else(|| accepted_language(headers)),
+        language_hint: incoming
+            .language
+            .as_deref()
+            .and_then(Language::parse)
+            .or_else(|| accepted_language(headers)),
         kind,
     })
 }
@@ -120,5 +138,9 @@ async fn read(body: Body) -> Result<Vec<u8>, Refusal> {
             break;
         }
     }
-    if total > MAX_BODY { Err(Refusal::TooLarge) } else { Ok(bytes) }
+    if total > MAX_BODY {
+        Err(Refusal::TooLarge)
+    } else {
+        Ok(bytes)
+    }
 }

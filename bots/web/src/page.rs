@@ -13,8 +13,11 @@ const HTML: &str = include_str!("page/index.html");
 const STYLE: &str = include_str!("page/page.css");
 const ICON: &str = include_str!("page/icon.svg");
 /// One module in three files.
-const SCRIPT: &str =
-    concat!(include_str!("page/words.js"), include_str!("page/render.js"), include_str!("page/chat.js"));
+const SCRIPT: &str = concat!(
+    include_str!("page/words.js"),
+    include_str!("page/render.js"),
+    include_str!("page/chat.js")
+);
 
 /// The page with all that does not change between requests filled in.
 pub(crate) struct Page {
@@ -25,7 +28,11 @@ impl Page {
     pub(crate) fn new(hospital_name: &str) -> Self {
         let digest = Sha256::new().chain_update(STYLE).chain_update(SCRIPT).finalize();
         let version: String = hex(&digest).chars().take(16).collect();
-        Self { html: HTML.replace("{{version}}", &version).replace("{{hospital}}", &escape(hospital_name)) }
+        Self {
+            html: HTML
+                .replace("{{version}}", &version)
+                .replace("{{hospital}}", &escape(hospital_name)),
+        }
     }
 
     fn with_nonce(&self, nonce: &str) -> String {
@@ -45,9 +52,13 @@ pub(crate) async fn html(State(server): State<Arc<Server>>, headers: HeaderMap) 
     let features = HeaderValue::from_static("camera=(), microphone=(), geolocation=(), payment=()");
     let session = server.cookies.session(&headers);
     let mut response = Html(server.page.with_nonce(&nonce)).into_response();
-    response.headers_mut().insert(header::CONTENT_SECURITY_POLICY, policy);
+    response
+        .headers_mut()
+        .insert(header::CONTENT_SECURITY_POLICY, policy);
     response.headers_mut().insert("permissions-policy", features);
-    response.headers_mut().insert(header::SET_COOKIE, session.set_cookie);
+    response
+        .headers_mut()
+        .insert(header::SET_COOKIE, session.set_cookie);
     response
 }
 
@@ -65,7 +76,10 @@ pub(crate) async fn icon() -> Response {
 
 /// The page asks for its files by version, so a browser may keep them.
 fn file(content_type: &'static str, text: &'static str) -> Response {
-    let headers = [(header::CONTENT_TYPE, content_type), (header::CACHE_CONTROL, "public, max-age=31536000, immutable")];
+    let headers = [
+        (header::CONTENT_TYPE, content_type),
+        (header::CACHE_CONTROL, "public, max-age=31536000, immutable"),
+    ];
     (headers, text).into_response()
 }
 
@@ -92,7 +106,15 @@ mod tests {
 
     #[test]
     fn the_page_builds_no_markup_from_text_and_asks_no_other_site() {
-        for word in ["innerHTML", "outerHTML", "insertAdjacentHTML", "document.write", "eval(", "https://", "http://"] {
+        for word in [
+            "innerHTML",
+            "outerHTML",
+            "insertAdjacentHTML",
+            "document.write",
+            "eval(",
+            "https://",
+            "http://",
+        ] {
             assert!(!SCRIPT.contains(word), "{word}");
         }
     }

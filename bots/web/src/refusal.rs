@@ -72,7 +72,10 @@ impl Refusal {
                  public_url under [web].",
                 "请求来自其他网站，已被拒绝。如使用代理，请管理员设置 [web] 下的 public_url。",
             ),
-            Self::NotJson => ("Send JSON (content-type: application/json).", "请发送 JSON（content-type: application/json）。"),
+            Self::NotJson => (
+                "Send JSON (content-type: application/json).",
+                "请发送 JSON（content-type: application/json）。",
+            ),
             Self::Unreadable => (
                 "The request could not be read. It needs id and either text or choice.",
                 "无法读取请求。需要 id，以及 text 或 choice 之一。",
@@ -81,13 +84,18 @@ impl Refusal {
             Self::Empty => ("The message is empty.", "消息是空的。"),
             Self::TooLong => {
                 return (
-                    format!("The message is too long: at most {MAX_CHARS} characters. Please shorten or split it."),
+                    format!(
+                        "The message is too long: at most {MAX_CHARS} characters. Please shorten or split it."
+                    ),
                     format!("消息太长：最多 {MAX_CHARS} 个字符，请缩短或分成几条发送。"),
                 );
             }
             Self::TooLarge => {
                 return (
-                    format!("The message is too large: at most {} KiB. Please shorten or split it.", MAX_BODY / 1024),
+                    format!(
+                        "The message is too large: at most {} KiB. Please shorten or split it.",
+                        MAX_BODY / 1024
+                    ),
                     format!("消息太大：最多 {} KiB，请缩短或分成几条发送。", MAX_BODY / 1024),
                 );
             }
@@ -104,7 +112,10 @@ impl Refusal {
                 "The message could not be saved, so it was not taken. Please send it again.",
                 "消息未能保存，因此未被接收，请重新发送。",
             ),
-            Self::Stopping => ("The service is restarting. Please try again in a moment.", "服务正在重启，请稍后再试。"),
+            Self::Stopping => (
+                "The service is restarting. Please try again in a moment.",
+                "服务正在重启，请稍后再试。",
+            ),
             Self::NotFound => ("There is nothing here.", "这里没有内容。"),
         };
         (en.to_owned(), zh.to_owned())
@@ -114,7 +125,11 @@ impl Refusal {
 impl IntoResponse for Refusal {
     fn into_response(self) -> Response {
         let (en, zh) = self.words();
-        let mut response = (self.status(), Json(json!({"code": self.code(), "en": en, "zh": zh}))).into_response();
+        let mut response = (
+            self.status(),
+            Json(json!({"code": self.code(), "en": en, "zh": zh})),
+        )
+            .into_response();
         if let Self::TooFast { wait } = self {
             let seconds = HeaderValue::from(wait.as_secs() + 1);
             response.headers_mut().insert(header::RETRY_AFTER, seconds);

@@ -14,8 +14,13 @@ const BACKLOG: usize = 64;
 pub(crate) enum Signal {
     /// The patient's own message was accepted (perhaps from another tab).
     Accepted,
-    Delivered { seq: InboxSeq },
-    Preview { seq: InboxSeq, text: Arc<str> },
+    Delivered {
+        seq: InboxSeq,
+    },
+    Preview {
+        seq: InboxSeq,
+        text: Arc<str>,
+    },
     Typing,
 }
 
@@ -40,7 +45,10 @@ struct Room {
 
 impl Rooms {
     pub(crate) fn new(max_open: usize) -> Self {
-        Self { state: Mutex::default(), max_open }
+        Self {
+            state: Mutex::default(),
+            max_open,
+        }
     }
 
     /// `None` if too many pages are open.
@@ -66,11 +74,15 @@ impl Rooms {
 
     pub(crate) fn send(&self, conversation: &ConversationKey, signal: Signal) {
         let mut state = self.lock();
-        let Some(room) = state.rooms.get_mut(conversation) else { return };
+        let Some(room) = state.rooms.get_mut(conversation) else {
+            return;
+        };
         match &signal {
             Signal::Preview { seq, text } => room.preview = Some((*seq, Arc::clone(text))),
             // An answer to a later message means that this one was cancelled (`/stop`, an emergency).
-            Signal::Delivered { seq } if room.preview.as_ref().is_some_and(|it| it.0 <= *seq) => room.preview = None,
+            Signal::Delivered { seq } if room.preview.as_ref().is_some_and(|it| it.0 <= *seq) => {
+                room.preview = None
+            }
             _ => {}
         }
         // It fails only if the last page was closed at this moment.
@@ -124,7 +136,10 @@ mod tests {
 
         let first = rooms.enter(&key).unwrap();
         let second = rooms.enter(&key).unwrap();
-        assert!(rooms.enter(&ConversationKey::new("web", "page", "b")).is_none(), "the third page is one too many");
+        assert!(
+            rooms.enter(&ConversationKey::new("web", "page", "b")).is_none(),
+            "the third page is one too many"
+        );
         drop(first);
         assert_eq!(rooms.lock().rooms.len(), 1);
         drop(second);
@@ -137,9 +152,18 @@ mod tests {
         let rooms = Arc::new(Rooms::new(9));
         let key = ConversationKey::new("web", "page", "a");
         let _first = rooms.enter(&key).unwrap();
-        rooms.send(&key, Signal::Preview { seq: InboxSeq(3), text: "Drink".into() });
+        rooms.send(
+            &key,
+            Signal::Preview {
+                seq: InboxSeq(3),
+                text: "Drink".into(),
+            },
+        );
         rooms.send(&key, Signal::Delivered { seq: InboxSeq(2) });
-        assert_eq!(rooms.enter(&key).unwrap().preview.as_ref().map(|it| &*it.1), Some("Drink"));
+        assert_eq!(
+            rooms.enter(&key).unwrap().preview.as_ref().map(|it| &*it.1),
+            Some("Drink")
+        );
         rooms.send(&key, Signal::Delivered { seq: InboxSeq(3) });
         assert!(rooms.enter(&key).unwrap().preview.is_none());
     }

@@ -60,7 +60,8 @@ async fn healthz(State(server): State<Arc<Server>>) -> Response {
     if server.store.is_healthy() {
         Json(json!({"status": "ok"})).into_response()
     } else {
-        let body = json!({"status": "failed", "reason": "the store takes no more writes: check disk, restart"});
+        let body =
+            json!({"status": "failed", "reason": "the store takes no more writes: check disk, restart"});
         (StatusCode::SERVICE_UNAVAILABLE, Json(body)).into_response()
     }
 }
@@ -74,7 +75,8 @@ async fn readyz(State(server): State<Arc<Server>>) -> Response {
     };
     let ready = store && body.get("ready") == Some(&Value::Bool(true));
     body.insert("ready".to_owned(), json!(ready));
-    body.entry("store").or_insert_with(|| json!(if store { "ok" } else { "failed" }));
+    body.entry("store")
+        .or_insert_with(|| json!(if store { "ok" } else { "failed" }));
     if let Some(plugins) = &server.plugins {
         let rows: Vec<Value> = plugins
             .status()
@@ -83,6 +85,10 @@ async fn readyz(State(server): State<Arc<Server>>) -> Response {
             .collect();
         body.entry("plugins").or_insert_with(|| json!(rows));
     }
-    let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    let status = if ready {
+        StatusCode::OK
+    } else {
+        StatusCode::SERVICE_UNAVAILABLE
+    };
     (status, Json(body)).into_response()
 }

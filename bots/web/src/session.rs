@@ -55,7 +55,9 @@ impl SessionCookies {
             .find(|(name, value)| {
                 *name == self.name()
                     && value.len() == SECRET_LENGTH
-                    && value.bytes().all(|it| it.is_ascii_digit() || matches!(it, b'a'..=b'f'))
+                    && value
+                        .bytes()
+                        .all(|it| it.is_ascii_digit() || matches!(it, b'a'..=b'f'))
             })
             .map(|(_, value)| value)
     }
@@ -70,7 +72,8 @@ impl SessionCookies {
         if self.https || proxied {
             cookie.push_str("; Secure");
         }
-        let mut value = HeaderValue::from_str(&cookie).expect("hex digits and fixed words are a valid header");
+        let mut value =
+            HeaderValue::from_str(&cookie).expect("hex digits and fixed words are a valid header");
         value.set_sensitive(true);
         value
     }
@@ -94,7 +97,10 @@ mod tests {
 
     #[test]
     fn only_a_whole_secret_is_a_session() {
-        let cookies = SessionCookies { https: false, days: 30 };
+        let cookies = SessionCookies {
+            https: false,
+            days: 30,
+        };
         let check = |cookie: &str, is_new: bool| {
             assert_eq!(cookies.session(&request(cookie)).is_new, is_new, "{cookie}");
         };
@@ -107,23 +113,37 @@ mod tests {
 
     #[test]
     fn the_secret_is_not_in_the_key() {
-        let cookies = SessionCookies { https: false, days: 30 };
+        let cookies = SessionCookies {
+            https: false,
+            days: 30,
+        };
         let session = cookies.session(&request(&format!("bedside={SECRET}")));
         let again = cookies.session(&request(&format!("bedside={SECRET}")));
         assert_eq!(session.id, again.id);
         assert!(!session.conversation.as_str().contains(SECRET) && session.conversation.chat() == session.id);
-        assert_ne!(cookies.session(&HeaderMap::new()).id, cookies.session(&HeaderMap::new()).id);
+        assert_ne!(
+            cookies.session(&HeaderMap::new()).id,
+            cookies.session(&HeaderMap::new()).id
+        );
     }
 
     #[test]
     fn over_tls_the_cookie_is_bound_to_the_host() {
         let secure = SessionCookies { https: true, days: 0 }.session(&HeaderMap::new());
         let cookie = secure.set_cookie.to_str().unwrap().to_owned();
-        assert!(cookie.starts_with("__Host-bedside=") && cookie.ends_with("; HttpOnly; SameSite=Strict; Path=/; Secure"));
+        assert!(
+            cookie.starts_with("__Host-bedside=")
+                && cookie.ends_with("; HttpOnly; SameSite=Strict; Path=/; Secure")
+        );
 
         let mut proxied = HeaderMap::new();
         proxied.insert("x-forwarded-proto", HeaderValue::from_static("https"));
-        let cookie = SessionCookies { https: false, days: 1 }.session(&proxied).set_cookie;
+        let cookie = SessionCookies {
+            https: false,
+            days: 1,
+        }
+        .session(&proxied)
+        .set_cookie;
         assert!(cookie.to_str().unwrap().ends_with("; Max-Age=86400; Secure"));
     }
 }

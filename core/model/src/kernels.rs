@@ -111,7 +111,7 @@ mod tests {
 
     fn close(found: &[f32], expect: &[f32]) {
         assert_eq!(found.len(), expect.len());
-        assert!(found.iter().zip(expect).all(|(a, b)| (a - b).abs() < 1e-4), "{found:?} {expect:?}");
+        assert!(found.iter().zip(expect).all(|(a, b)| (a - b).abs() < 1e-6 * (100.0 + b.abs())), "{found:?} {expect:?}");
     }
 
     #[test]

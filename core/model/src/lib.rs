@@ -27,3 +27,10 @@ pub use source::{ModelSource, SourceError};
 pub use stop::StopMatcher;
 pub use template::{ChatTemplate, TemplateError};
 pub use tokenizer::{TextStream, Tokenizer, TokenizerError};
+
+/// Cores of this machine that compute on their own; hyper-threads share one.
+#[must_use]
+pub fn physical_cores() -> usize {
+    let allowed = std::thread::available_parallelism().map_or(1, usize::from);
+    candle_core::utils::get_num_threads().clamp(1, allowed)
+}

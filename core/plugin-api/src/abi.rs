@@ -77,7 +77,9 @@ pub struct Entry {
 const _: () = {
     assert!(size_of::<View>() == 2 * size_of::<usize>());
     assert!(size_of::<Owned>() == 4 * size_of::<usize>());
-    assert!(size_of::<HostApi>() == 4 * size_of::<usize>() && offset_of!(HostApi, call) == 2 * size_of::<usize>());
+    assert!(
+        size_of::<HostApi>() == 4 * size_of::<usize>() && offset_of!(HostApi, call) == 2 * size_of::<usize>()
+    );
     assert!(offset_of!(Entry, magic) == 0 && offset_of!(Entry, abi_major) == 8);
     assert!(offset_of!(Entry, size) == 12 && offset_of!(Entry, create) == 16);
     assert!(size_of::<Entry>() == 16 + 3 * size_of::<usize>());
@@ -127,7 +129,10 @@ impl View {
     /// Lends `bytes`.
     #[must_use]
     pub fn new(bytes: &[u8]) -> Self {
-        Self { ptr: bytes.as_ptr(), len: bytes.len() }
+        Self {
+            ptr: bytes.as_ptr(),
+            len: bytes.len(),
+        }
     }
 
     /// The bytes; empty if the pointer is null.
@@ -148,14 +153,24 @@ impl Owned {
     /// Nothing; also what an answer is set to before a call.
     #[must_use]
     pub const fn empty() -> Self {
-        Self { ptr: std::ptr::null_mut(), len: 0, cap: 0, free: None }
+        Self {
+            ptr: std::ptr::null_mut(),
+            len: 0,
+            cap: 0,
+            free: None,
+        }
     }
 
     /// Gives a vector away.
     #[must_use]
     pub fn from_vec(bytes: Vec<u8>) -> Self {
         let mut bytes = std::mem::ManuallyDrop::new(bytes);
-        Self { ptr: bytes.as_mut_ptr(), len: bytes.len(), cap: bytes.capacity(), free: Some(free_vec) }
+        Self {
+            ptr: bytes.as_mut_ptr(),
+            len: bytes.len(),
+            cap: bytes.capacity(),
+            free: Some(free_vec),
+        }
     }
 
     /// How many bytes it claims to hold.
@@ -170,7 +185,10 @@ impl Owned {
     /// It came from the other side of a call and was not freed yet; `ptr` is null or points to `len` bytes.
     #[must_use]
     pub unsafe fn take(self, limit: usize) -> Vec<u8> {
-        let view = View { ptr: self.ptr, len: self.len.min(limit) };
+        let view = View {
+            ptr: self.ptr,
+            len: self.len.min(limit),
+        };
         // SAFETY: the caller vouches for the pointer, and the copy ends before the buffer is freed.
         let bytes = unsafe { view.bytes() }.to_vec();
         if let Some(free) = self.free {
@@ -196,7 +214,10 @@ impl HostApi {
         // SAFETY: not null, and every host's struct starts with its size.
         let size = unsafe { host.cast::<usize>().read() };
         if size < size_of::<Self>() {
-            return Err(format!("the host's functions take {size} bytes, {} are needed", size_of::<Self>()));
+            return Err(format!(
+                "the host's functions take {size} bytes, {} are needed",
+                size_of::<Self>()
+            ));
         }
         // SAFETY: at least our own size is there.
         Ok(unsafe { host.read() })
@@ -314,6 +335,15 @@ pub enum Permission {
 }
 
 impl Permission {
+    /// Those that a manifest can ask for.
+    pub const ALL: &[Self] = &[
+        Self::Storage,
+        Self::Message,
+        Self::Generate,
+        Self::Jobs,
+        Self::Audit,
+    ];
+
     /// Its key in the manifest.
     #[must_use]
     pub const fn key(self) -> &'static str {
@@ -365,7 +395,10 @@ mod tests {
         assert_eq!(unsafe { owned.take(2) }, b"ab");
         // SAFETY: empty.
         assert_eq!(unsafe { Owned::empty().take(10) }, b"");
-        let null = View { ptr: std::ptr::null(), len: 7 };
+        let null = View {
+            ptr: std::ptr::null(),
+            len: 7,
+        };
         // SAFETY: null is allowed.
         assert_eq!(unsafe { null.bytes() }, b"");
     }

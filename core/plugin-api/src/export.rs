@@ -90,17 +90,31 @@ unsafe extern "C" fn create<P: Plugin>(
 ) -> Status {
     let made = guard(|| {
         // SAFETY: the host lends its functions for this call.
-        let api = unsafe { HostApi::copy_from(host) }.map_err(|text| Failure { status: Status::BAD_INPUT, text })?;
-        let bridge = Arc::new(Bridge { api: RwLock::new(Some(api)) });
+        let api = unsafe { HostApi::copy_from(host) }.map_err(|text| Failure {
+            status: Status::BAD_INPUT,
+            text,
+        })?;
+        let bridge = Arc::new(Bridge {
+            api: RwLock::new(Some(api)),
+        });
         catch_panic_messages();
         // SAFETY: lent for this call.
         let setup: Setup = decode(unsafe { setup.bytes() })?;
         let host = Host::new(&setup, bridge.clone());
-        let config = if setup.config.is_null() { serde_json::json!({}) } else { setup.config };
-        let config = serde_json::from_value(config)
-            .map_err(|error| Failure { status: Status::BAD_INPUT, text: format!("settings: {error}") })?;
+        let config = if setup.config.is_null() {
+            serde_json::json!({})
+        } else {
+            setup.config
+        };
+        let config = serde_json::from_value(config).map_err(|error| Failure {
+            status: Status::BAD_INPUT,
+            text: format!("settings: {error}"),
+        })?;
         let plugin = P::new(host, config)?;
-        Ok(Box::new(Instance { plugin: Some(plugin), bridge }))
+        Ok(Box::new(Instance {
+            plugin: Some(plugin),
+            bridge,
+        }))
     });
     match made {
         Ok(made) => {
@@ -113,7 +127,12 @@ unsafe extern "C" fn create<P: Plugin>(
     }
 }
 
-unsafe extern "C" fn invoke<P: Plugin>(instance: *mut c_void, hook: u32, body: View, answer: *mut Owned) -> Status {
+unsafe extern "C" fn invoke<P: Plugin>(
+    instance: *mut c_void,
+    hook: u32,
+    body: View,
+    answer: *mut Owned,
+) -> Status {
     // SAFETY: the host passes what `create` gave, from one thread at a time, and not after `destroy`.
     let Some(instance) = (unsafe { instance.cast::<Instance<P>>().as_mut() }) else {
         return Status::POISONED;
@@ -161,7 +180,10 @@ unsafe extern "C" fn destroy<P: Plugin>(instance: *mut c_void) {
 
 fn dispatch<P: Plugin>(plugin: &mut P, hook: u32, body: &[u8]) -> Result<Vec<u8>, Failure> {
     let Some(hook) = Hook::from_number(hook) else {
-        return Err(Failure { status: Status::UNKNOWN_HOOK, text: format!("hook {hook}") });
+        return Err(Failure {
+            status: Status::UNKNOWN_HOOK,
+            text: format!("hook {hook}"),
+        });
     };
     match hook {
         Hook::OnMessage => encode(&plugin.on_message(&decode(body)?)?),
@@ -179,13 +201,24 @@ fn dispatch<P: Plugin>(plugin: &mut P, hook: u32, body: &[u8]) -> Result<Vec<u8>
 fn decode<T: DeserializeOwned>(body: &[u8]) -> Result<T, Failure> {
     serde_json::from_slice(body).map_err(|error| {
         // serde quotes what it could not read, which may be a patient's words.
-        let text = format!("line {} column {}: {:?} error", error.line(), error.column(), error.classify());
-        Failure { status: Status::BAD_INPUT, text }
+        let text = format!(
+            "line {} column {}: {:?} error",
+            error.line(),
+            error.column(),
+            error.classify()
+        );
+        Failure {
+            status: Status::BAD_INPUT,
+            text,
+        }
     })
 }
 
 fn encode<T: Serialize>(value: &T) -> Result<Vec<u8>, Failure> {
-    serde_json::to_vec(value).map_err(|error| Failure { status: Status::FAILED, text: error.to_string() })
+    serde_json::to_vec(value).map_err(|error| Failure {
+        status: Status::FAILED,
+        text: error.to_string(),
+    })
 }
 
 impl From<Error> for Failure {
@@ -194,7 +227,10 @@ impl From<Error> for Failure {
             Error::NotImplemented { .. } => Status::UNKNOWN_HOOK,
             _ => Status::FAILED,
         };
-        Self { status, text: error.to_string() }
+        Self {
+            status,
+            text: error.to_string(),
+        }
     }
 }
 
@@ -221,7 +257,10 @@ fn guard<T>(work: impl FnOnce() -> Result<T, Failure>) -> Result<T, Failure> {
     GUARDS.set(GUARDS.get() - 1);
     outcome.unwrap_or_else(|payload| {
         drop_quietly(payload);
-        Err(Failure { status: Status::PANICKED, text: PANICKED_AT.take() })
+        Err(Failure {
+            status: Status::PANICKED,
+            text: PANICKED_AT.take(),
+        })
     })
 }
 
@@ -263,7 +302,9 @@ impl Backend for Bridge {
     fn call(&self, op: Op, body: &[u8]) -> Result<Vec<u8>, Error> {
         let api = self.api.read().map_err(|_| Error::new("the host is gone"))?;
         let Some(api) = *api else {
-            return Err(Error::new("the plugin was ended: the host does not answer any more"));
+            return Err(Error::new(
+                "the plugin was ended: the host does not answer any more",
+            ));
         };
         let mut answer = Owned::empty();
         // SAFETY: the lock is held, so `destroy` has not returned; body and answer live through the call.

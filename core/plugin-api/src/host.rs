@@ -10,7 +10,8 @@ use crate::{
     Error,
     abi::Op,
     msg::{
-        AuditNote, GenerateRequest, Generated, JobControl, JobProgress, LogLevel, Setup, StorageEntry, StorageKey,
+        AuditNote, GenerateRequest, Generated, JobControl, JobProgress, LogLevel, Setup, StorageEntry,
+        StorageKey,
     },
 };
 
@@ -40,7 +41,14 @@ impl Host {
     pub(crate) fn new(setup: &Setup, backend: Arc<dyn Backend>) -> Self {
         let data_dir = setup.data_dir.as_ref().map(PathBuf::from);
         let package_dir = PathBuf::from(&setup.package_dir);
-        Self { shared: Arc::new(Shared { id: setup.id.clone(), package_dir, data_dir, backend }) }
+        Self {
+            shared: Arc::new(Shared {
+                id: setup.id.clone(),
+                package_dir,
+                data_dir,
+                backend,
+            }),
+        }
     }
 
     /// The plugin's id, as in the manifest.
@@ -83,7 +91,13 @@ impl Host {
     /// [`Error::Denied`], or the manifest's quota is used up.
     pub fn storage_put<T: Serialize>(&self, key: &str, value: &T) -> Result<(), Error> {
         let value = serde_json::to_value(value)?;
-        self.call(Op::StoragePut, &StorageEntry { key: key.to_owned(), value })
+        self.call(
+            Op::StoragePut,
+            &StorageEntry {
+                key: key.to_owned(),
+                value,
+            },
+        )
     }
 
     /// Forgets a value; no error if there is none.
@@ -99,7 +113,12 @@ impl Host {
     /// # Errors
     /// [`Error::Denied`].
     pub fn storage_list(&self, prefix: &str) -> Result<Vec<String>, Error> {
-        self.call(Op::StorageList, &StorageKey { key: prefix.to_owned() })
+        self.call(
+            Op::StorageList,
+            &StorageKey {
+                key: prefix.to_owned(),
+            },
+        )
     }
 
     /// One of the plugin's own settings by name.
@@ -125,7 +144,14 @@ impl Host {
     /// [`Error::Denied`].
     pub fn audit_note(&self, action: &str, target: &str, detail: &str) -> Result<(), Error> {
         let [action, target, detail] = [action, target, detail].map(str::to_owned);
-        self.call(Op::AuditNote, &AuditNote { action, target, detail })
+        self.call(
+            Op::AuditNote,
+            &AuditNote {
+                action,
+                target,
+                detail,
+            },
+        )
     }
 
     /// Sends a message to the chat whose message is in hand.
@@ -150,7 +176,14 @@ impl Host {
     /// # Errors
     /// [`Error::Denied`].
     pub fn job_progress(&self, id: &str, done: f32, what: &str) -> Result<JobControl, Error> {
-        self.call(Op::JobProgress, &JobProgress { id: id.to_owned(), done, what: what.to_owned() })
+        self.call(
+            Op::JobProgress,
+            &JobProgress {
+                id: id.to_owned(),
+                done,
+                what: what.to_owned(),
+            },
+        )
     }
 
     fn call<T: DeserializeOwned>(&self, op: Op, body: &impl Serialize) -> Result<T, Error> {

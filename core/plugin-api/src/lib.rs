@@ -49,7 +49,10 @@
 //!   [`Host::storage_put`].
 //! - A hook that takes longer than its deadline gets the process killed.
 //! - **Never put a patient's words into errors or log lines.** Operators read them.
-#![expect(unsafe_code, reason = "the C ABI is written here once, so that no plugin needs unsafe")]
+#![expect(
+    unsafe_code,
+    reason = "the C ABI is written here once, so that no plugin needs unsafe"
+)]
 
 pub mod abi;
 mod error;

@@ -30,7 +30,12 @@ pub struct Message {
 
 /// Answer of `on_message`.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "verdict", content = "text", rename_all = "snake_case", try_from = "Word")]
+#[serde(
+    tag = "verdict",
+    content = "text",
+    rename_all = "snake_case",
+    try_from = "Word"
+)]
 pub enum Verdict {
     #[default]
     Continue,
@@ -103,7 +108,12 @@ pub struct Answer {
 
 /// Answer of `on_answer`.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "verdict", content = "text", rename_all = "snake_case", try_from = "Word")]
+#[serde(
+    tag = "verdict",
+    content = "text",
+    rename_all = "snake_case",
+    try_from = "Word"
+)]
 pub enum AnswerVerdict {
     #[default]
     Pass,
@@ -355,8 +365,14 @@ mod tests {
             assert_eq!(from_str::<Verdict>(json).unwrap(), verdict);
         };
         check(Verdict::Continue, r#"{"verdict":"continue"}"#);
-        check(Verdict::Reply("你好".into()), r#"{"verdict":"reply","text":"你好"}"#);
-        check(Verdict::Handoff("asks for staff".into()), r#"{"verdict":"handoff","text":"asks for staff"}"#);
+        check(
+            Verdict::Reply("你好".into()),
+            r#"{"verdict":"reply","text":"你好"}"#,
+        );
+        check(
+            Verdict::Handoff("asks for staff".into()),
+            r#"{"verdict":"handoff","text":"asks for staff"}"#,
+        );
     }
 
     #[test]
@@ -369,16 +385,28 @@ mod tests {
             AnswerVerdict::Replace(replace),
             AnswerVerdict::Withhold(withhold),
         ] {
-            assert_eq!(from_str::<AnswerVerdict>(&to_string(&verdict).unwrap()).unwrap(), verdict);
+            assert_eq!(
+                from_str::<AnswerVerdict>(&to_string(&verdict).unwrap()).unwrap(),
+                verdict
+            );
         }
         assert!(from_str::<AnswerVerdict>(r#"{"verdict":"replace"}"#).is_err());
     }
 
     #[test]
     fn words_of_later_versions_do_no_harm() {
-        assert_eq!(from_str::<Verdict>(r#"{"verdict":"postpone"}"#).unwrap(), Verdict::Unknown);
-        assert_eq!(from_str::<Verdict>(r#"{"verdict":"postpone","text":"1 h"}"#).unwrap(), Verdict::Unknown);
-        assert_eq!(from_str::<AnswerVerdict>(r#"{"verdict":"x","text":{"a":1}}"#).unwrap(), AnswerVerdict::Unknown);
+        assert_eq!(
+            from_str::<Verdict>(r#"{"verdict":"postpone"}"#).unwrap(),
+            Verdict::Unknown
+        );
+        assert_eq!(
+            from_str::<Verdict>(r#"{"verdict":"postpone","text":"1 h"}"#).unwrap(),
+            Verdict::Unknown
+        );
+        assert_eq!(
+            from_str::<AnswerVerdict>(r#"{"verdict":"x","text":{"a":1}}"#).unwrap(),
+            AnswerVerdict::Unknown
+        );
         assert_eq!(from_str::<JobControl>(r#""pause""#).unwrap(), JobControl::Unknown);
         let message: Message = from_str(r#"{"text":"hi","mood":"fine"}"#).unwrap();
         assert_eq!(message.text, "hi");

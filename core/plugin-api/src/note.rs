@@ -6,7 +6,11 @@
 use crate::abi::{ABI_MAJOR, ABI_MINOR, MAGIC};
 
 /// The section of the library that holds it.
-pub const SECTION: &str = if cfg!(target_vendor = "apple") { "__bedside" } else { ".bedside.plugin" };
+pub const SECTION: &str = if cfg!(target_vendor = "apple") {
+    "__bedside"
+} else {
+    ".bedside.plugin"
+};
 /// Its length in bytes.
 pub const LENGTH: usize = 16 + 2 * TEXT;
 const TEXT: usize = 64;
@@ -82,7 +86,10 @@ mod tests {
     #[test]
     fn own_note_reads_back() {
         let note = Note::own();
-        assert_eq!((note.abi_major, note.abi_minor), (crate::abi::ABI_MAJOR, crate::abi::ABI_MINOR));
+        assert_eq!(
+            (note.abi_major, note.abi_minor),
+            (crate::abi::ABI_MAJOR, crate::abi::ABI_MINOR)
+        );
         assert_eq!(u32::from(note.pointer_width), usize::BITS);
         assert!(note.target.contains(std::env::consts::ARCH), "{note:?}");
         assert!(note.rustc.starts_with("rustc "), "{note:?}");

@@ -4,8 +4,8 @@ use crate::{
     Error, Host,
     abi::Hook,
     msg::{
-        Answer, AnswerVerdict, Command, CommandReply, Description, Health, Job, JobResult, Message, PromptAdditions,
-        PromptRequest, Verdict,
+        Answer, AnswerVerdict, Command, CommandReply, Description, Health, Job, JobResult, Message,
+        PromptAdditions, PromptRequest, Verdict,
     },
 };
 
@@ -185,7 +185,10 @@ pub trait Plugin: Sized + 'static {
     /// # Errors
     /// The plugin is restarted.
     fn health(&mut self) -> Result<Health, Error> {
-        Ok(Health { ok: true, reason: String::new() })
+        Ok(Health {
+            ok: true,
+            reason: String::new(),
+        })
     }
 }
 

@@ -108,7 +108,8 @@ impl FakeHost {
     /// The settings do not fit [`Plugin::Config`], or [`Plugin::new`] failed.
     pub fn start<P: Plugin>(&self, config: Value) -> Result<P, Error> {
         self.state().config = config.clone();
-        let config = serde_json::from_value(config).map_err(|error| Error::new(format!("settings: {error}")))?;
+        let config =
+            serde_json::from_value(config).map_err(|error| Error::new(format!("settings: {error}")))?;
         P::new(self.host(), config)
     }
 
@@ -155,7 +156,10 @@ impl Backend for FakeHost {
         let permission = permission_of(op);
         if state.denied.contains(&permission) {
             let reason = format!("[permissions] of plugin.toml has no {}", permission.key());
-            return Err(Error::Denied { function: op.name(), reason });
+            return Err(Error::Denied {
+                function: op.name(),
+                reason,
+            });
         }
         let answer = match op {
             Op::StorageGet => {
@@ -174,7 +178,12 @@ impl Backend for FakeHost {
             }
             Op::StorageList => {
                 let StorageKey { key } = serde_json::from_slice(body)?;
-                state.storage.keys().filter(|it| it.starts_with(&key)).cloned().collect()
+                state
+                    .storage
+                    .keys()
+                    .filter(|it| it.starts_with(&key))
+                    .cloned()
+                    .collect()
             }
             Op::MessageSend => {
                 state.sent.push(serde_json::from_slice(body)?);
@@ -182,10 +191,20 @@ impl Backend for FakeHost {
             }
             Op::Generate => {
                 let _: GenerateRequest = serde_json::from_slice(body)?;
-                let text = state.generated.clone().ok_or("generate failed: the model is busy")?;
-                serde_json::to_value(Generated { text, finish: "stop".to_owned() })?
+                let text = state
+                    .generated
+                    .clone()
+                    .ok_or("generate failed: the model is busy")?;
+                serde_json::to_value(Generated {
+                    text,
+                    finish: "stop".to_owned(),
+                })?
             }
-            Op::JobProgress => json!(if state.cancel { JobControl::Cancel } else { JobControl::Continue }),
+            Op::JobProgress => json!(if state.cancel {
+                JobControl::Cancel
+            } else {
+                JobControl::Continue
+            }),
             Op::ConfigGet => {
                 let name: String = serde_json::from_slice(body)?;
                 state.config.get(name).cloned().unwrap_or_default()

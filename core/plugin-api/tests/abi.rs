@@ -89,18 +89,34 @@ unsafe extern "C" fn call(_: *mut c_void, op: u32, _: View, answer: *mut Owned) 
 unsafe extern "C" fn log(_: *mut c_void, _: u32, text: View) {
     // SAFETY: lent for this call.
     let text = unsafe { text.bytes() };
-    LOGGED.lock().unwrap().push(String::from_utf8(text.to_vec()).unwrap());
+    LOGGED
+        .lock()
+        .unwrap()
+        .push(String::from_utf8(text.to_vec()).unwrap());
 }
 
 fn create(setup: &str) -> (Status, *mut c_void, String) {
-    let api = HostApi { size: size_of::<HostApi>(), ctx: ptr::null_mut(), call, log };
+    let api = HostApi {
+        size: size_of::<HostApi>(),
+        ctx: ptr::null_mut(),
+        call,
+        log,
+    };
     let (mut instance, mut answer) = (ptr::null_mut(), Owned::empty());
     // SAFETY: all that is lent lives through the call.
     unsafe {
         let entry = &BEDSIDE_PLUGIN_ENTRY;
-        let status =
-            (entry.create)(&raw const api, View::new(setup.as_bytes()), &raw mut instance, &raw mut answer);
-        (status, instance, String::from_utf8(answer.take(MAX_MESSAGE)).unwrap())
+        let status = (entry.create)(
+            &raw const api,
+            View::new(setup.as_bytes()),
+            &raw mut instance,
+            &raw mut answer,
+        );
+        (
+            status,
+            instance,
+            String::from_utf8(answer.take(MAX_MESSAGE)).unwrap(),
+        )
     }
 }
 
@@ -114,8 +130,15 @@ fn invoke(instance: *mut c_void, hook: u32, body: &[u8]) -> (Status, String) {
 }
 
 fn say(instance: *mut c_void, text: &str) -> (Status, String) {
-    let message = Message { text: text.to_owned(), ..Message::default() };
-    invoke(instance, Hook::OnMessage.number(), &serde_json::to_vec(&message).unwrap())
+    let message = Message {
+        text: text.to_owned(),
+        ..Message::default()
+    };
+    invoke(
+        instance,
+        Hook::OnMessage.number(),
+        &serde_json::to_vec(&message).unwrap(),
+    )
 }
 
 fn destroy(instance: *mut c_void) {
@@ -135,14 +158,25 @@ fn hooks_answer_or_say_why_not() {
     check("hi", Status::OK, r#"{"verdict":"continue"}"#);
     check("clock", Status::OK, "1234");
     check("error", Status::FAILED, "asked to fail");
-    check("denied", Status::FAILED, "message.send is not permitted: not in the manifest");
+    check(
+        "denied",
+        Status::FAILED,
+        "message.send is not permitted: not in the manifest",
+    );
     check("log", Status::OK, "continue");
     assert_eq!(*LOGGED.lock().unwrap(), ["a line"]);
 
-    assert_eq!(invoke(instance, Hook::OnAnswer.number(), b"{}").0, Status::UNKNOWN_HOOK);
+    assert_eq!(
+        invoke(instance, Hook::OnAnswer.number(), b"{}").0,
+        Status::UNKNOWN_HOOK
+    );
     assert_eq!(invoke(instance, 4711, b"{}").0, Status::UNKNOWN_HOOK);
     assert_eq!(invoke(instance, Hook::Describe.number(), b"").0, Status::OK);
-    let (status, text) = invoke(instance, Hook::OnMessage.number(), br#"{"text":["secret words"]}"#);
+    let (status, text) = invoke(
+        instance,
+        Hook::OnMessage.number(),
+        br#"{"text":["secret words"]}"#,
+    );
     assert_eq!(status, Status::BAD_INPUT);
     assert!(!text.contains("secret"), "{text}");
     destroy(instance);
@@ -180,5 +214,12 @@ fn a_thread_left_behind_gets_an_error_not_a_dangling_host() {
     destroy(instance);
     let (go, results) = LEFT_BEHIND.lock().unwrap().take().unwrap();
     go.send(()).unwrap();
-    assert!(results.recv().unwrap().unwrap_err().to_string().contains("was ended"));
+    assert!(
+        results
+            .recv()
+            .unwrap()
+            .unwrap_err()
+            .to_string()
+            .contains("was ended")
+    );
 }

@@ -7,7 +7,8 @@ use std::{
 };
 
 use bedside_contract::{
-    ChatMessage, ChatRole, ConversationKey, GenerateRequest, GenerationEvent, Generator, Priority, Sampling, Store,
+    ChatMessage, ChatRole, ConversationKey, GenerateRequest, GenerationEvent, Generator, Priority, Sampling,
+    Store,
 };
 use bedside_plugin_api::{
     abi::{Hook, Op, Permission, Status, permission_of},
@@ -85,8 +86,18 @@ impl Services {
     pub(crate) fn for_job(&self, job: JobLink) -> Self {
         let denied: Vec<String> = self.denied.iter().cloned().collect();
         let (store, generator) = (self.store.clone(), self.generator.clone());
-        let services = Self::new(&self.id, &self.granted, &denied, self.settings.clone(), store, generator);
-        Self { job: Some(job), ..services }
+        let services = Self::new(
+            &self.id,
+            &self.granted,
+            &denied,
+            self.settings.clone(),
+            store,
+            generator,
+        );
+        Self {
+            job: Some(job),
+            ..services
+        }
     }
 
     /// Carries out a call; `during` is the hook that the plugin is in, if any.
@@ -131,28 +142,44 @@ impl Services {
         match op {
             Op::StorageGet => {
                 let msg::StorageKey { key } = decode(body)?;
-                let kept = self.store.plugin_get(&self.id, checked(&key)?).await.map_err(failed)?;
+                let kept = self
+                    .store
+                    .plugin_get(&self.id, checked(&key)?)
+                    .await
+                    .map_err(failed)?;
                 kept.map_or(Ok(Value::Null), |it| serde_json::from_slice(&it).map_err(failed))
             }
             Op::StoragePut => {
                 let msg::StorageEntry { key, value } = decode(body)?;
                 let bytes = serde_json::to_vec(&value).map_err(failed)?;
                 let quota = self.granted.storage.as_ref().map_or(0, |it| it.quota.0);
-                self.store.plugin_put(&self.id, checked(&key)?, &bytes, quota).await.map_err(failed)?;
+                self.store
+                    .plugin_put(&self.id, checked(&key)?, &bytes, quota)
+                    .await
+                    .map_err(failed)?;
                 Ok(Value::Null)
             }
             Op::StorageDelete => {
                 let msg::StorageKey { key } = decode(body)?;
-                self.store.plugin_delete(&self.id, checked(&key)?).await.map_err(failed)?;
+                self.store
+                    .plugin_delete(&self.id, checked(&key)?)
+                    .await
+                    .map_err(failed)?;
                 Ok(Value::Null)
             }
             Op::StorageList => {
                 let msg::StorageKey { key } = decode(body)?;
-                Ok(json!(self.store.plugin_list(&self.id, checked(&key)?).await.map_err(failed)?))
+                Ok(json!(
+                    self.store
+                        .plugin_list(&self.id, checked(&key)?)
+                        .await
+                        .map_err(failed)?
+                ))
             }
-            Op::MessageSend => {
-                Err((Status::UNKNOWN_OP, "this bot sends only what hooks and commands answer".to_owned()))
-            }
+            Op::MessageSend => Err((
+                Status::UNKNOWN_OP,
+                "this bot sends only what hooks and commands answer".to_owned(),
+            )),
             Op::Generate => self.generate(decode(body)?, during).await,
             Op::JobProgress => self.job_progress(decode(body)?),
             Op::ConfigGet => {
@@ -160,7 +187,9 @@ impl Services {
                 Ok(self.settings.get(name).cloned().unwrap_or_default())
             }
             Op::Clock => {
-                let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_err(failed)?;
+                let since = SystemTime::now()
+                    .duration_since(SystemTime::UNIX_EPOCH)
+                    .map_err(failed)?;
                 Ok(json!(u64::try_from(since.as_millis()).unwrap_or(u64::MAX)))
             }
             Op::AuditNote => {
@@ -169,8 +198,12 @@ impl Services {
                     return Err((Status::FAILED, "at most 60 notes a minute are kept".to_owned()));
                 }
                 let actor = format!("plugin:{}", self.id);
-                let [action, target, detail] = [note.action, note.target, note.detail].map(|it| cut(&it, MAX_NOTE));
-                self.store.audit(&actor, &action, &target, &detail).await.map_err(failed)?;
+                let [action, target, detail] =
+                    [note.action, note.target, note.detail].map(|it| cut(&it, MAX_NOTE));
+                self.store
+                    .audit(&actor, &action, &target, &detail)
+                    .await
+                    .map_err(failed)?;
                 Ok(Value::Null)
             }
         }
@@ -178,19 +211,36 @@ impl Services {
 
     async fn generate(&self, request: msg::GenerateRequest, during: Option<Hook>) -> Answer {
         if !matches!(during, Some(Hook::Command | Hook::RunJob)) {
-            let reason = "only in command and run_job: in other hooks the model may be waiting for this plugin";
+            let reason =
+                "only in command and run_job: in other hooks the model may be waiting for this plugin";
             return Err((Status::NOT_NOW, reason.to_owned()));
         }
-        let generator = self.generator.as_ref().ok_or_else(|| failed("the bot has no language model"))?;
-        let max_tokens = if request.max_tokens == 0 { DEFAULT_TOKENS } else { request.max_tokens };
+        let generator = self
+            .generator
+            .as_ref()
+            .ok_or_else(|| failed("the bot has no language model"))?;
+        let max_tokens = if request.max_tokens == 0 {
+            DEFAULT_TOKENS
+        } else {
+            request.max_tokens
+        };
         if !self.budgets().tokens.take(max_tokens as u64) {
-            return Err(failed("generate.tokens_per_minute of plugin.toml is used up; try again in a minute"));
+            return Err(failed(
+                "generate.tokens_per_minute of plugin.toml is used up; try again in a minute",
+            ));
         }
-        let messages = request.messages.into_iter().map(chat_message).collect::<Result<Vec<_>, _>>()?;
+        let messages = request
+            .messages
+            .into_iter()
+            .map(chat_message)
+            .collect::<Result<Vec<_>, _>>()?;
         let request = GenerateRequest {
             conversation: ConversationKey::new("plugin", &self.id, "generate"),
             messages,
-            sampling: Sampling { temperature: request.temperature, ..Sampling::default() },
+            sampling: Sampling {
+                temperature: request.temperature,
+                ..Sampling::default()
+            },
             max_tokens,
             priority: Priority::Background,
             deadline: GENERATE_DEADLINE,
@@ -201,8 +251,14 @@ impl Services {
             match event.map_err(failed)? {
                 GenerationEvent::Queued { .. } | GenerationEvent::Started => {}
                 GenerationEvent::Text(more) => text.push_str(&more),
-                GenerationEvent::Finished { reason, generated_tokens, .. } => {
-                    self.budgets().tokens.give_back(max_tokens.saturating_sub(generated_tokens) as u64);
+                GenerationEvent::Finished {
+                    reason,
+                    generated_tokens,
+                    ..
+                } => {
+                    self.budgets()
+                        .tokens
+                        .give_back(max_tokens.saturating_sub(generated_tokens) as u64);
                     return Ok(json!({ "text": text, "finish": reason }));
                 }
             }
@@ -211,11 +267,21 @@ impl Services {
     }
 
     fn job_progress(&self, progress: msg::JobProgress) -> Answer {
-        let job = self.job.as_ref().ok_or_else(|| failed("no job is running here"))?;
-        let progress = msg::JobProgress { what: cut(&progress.what, MAX_NOTE), ..progress };
+        let job = self
+            .job
+            .as_ref()
+            .ok_or_else(|| failed("no job is running here"))?;
+        let progress = msg::JobProgress {
+            what: cut(&progress.what, MAX_NOTE),
+            ..progress
+        };
         job.progress.send_replace(progress);
         let cancelled = job.cancel.is_cancelled();
-        Ok(json!(if cancelled { msg::JobControl::Cancel } else { msg::JobControl::Continue }))
+        Ok(json!(if cancelled {
+            msg::JobControl::Cancel
+        } else {
+            msg::JobControl::Continue
+        }))
     }
 
     fn budgets(&self) -> std::sync::MutexGuard<'_, Budgets> {
@@ -228,7 +294,11 @@ fn decode<T: DeserializeOwned>(body: &[u8]) -> Result<T, (Status, String)> {
 }
 
 fn checked(key: &str) -> Result<&str, (Status, String)> {
-    if key.len() <= MAX_KEY { Ok(key) } else { Err(failed(format!("keys have at most {MAX_KEY} bytes"))) }
+    if key.len() <= MAX_KEY {
+        Ok(key)
+    } else {
+        Err(failed(format!("keys have at most {MAX_KEY} bytes")))
+    }
 }
 
 fn failed(problem: impl std::fmt::Display) -> (Status, String) {
@@ -240,7 +310,15 @@ fn chat_message(turn: msg::ChatTurn) -> Result<ChatMessage, (Status, String)> {
         "system" => ChatRole::System,
         "user" => ChatRole::User,
         "assistant" => ChatRole::Assistant,
-        other => return Err((Status::BAD_INPUT, format!("role {other:?}: system, user or assistant is possible"))),
+        other => {
+            return Err((
+                Status::BAD_INPUT,
+                format!("role {other:?}: system, user or assistant is possible"),
+            ));
+        }
     };
-    Ok(ChatMessage { role, content: turn.content })
+    Ok(ChatMessage {
+        role,
+        content: turn.content,
+    })
 }

@@ -34,12 +34,14 @@ pub(crate) struct Pipes {
 impl Spawner {
     pub(crate) fn start(runtime: Handle) -> io::Result<Self> {
         let (requests, incoming) = std_mpsc::channel::<Request>();
-        thread::Builder::new().name("plugin-spawner".to_owned()).spawn(move || {
-            let _runtime = runtime.enter();
-            for (mut command, reply) in incoming {
-                let _ = reply.send(command.spawn());
-            }
-        })?;
+        thread::Builder::new()
+            .name("plugin-spawner".to_owned())
+            .spawn(move || {
+                let _runtime = runtime.enter();
+                for (mut command, reply) in incoming {
+                    let _ = reply.send(command.spawn());
+                }
+            })?;
         Ok(Self { requests })
     }
 
@@ -61,7 +63,12 @@ pub(crate) async fn launch(spawner: &Spawner, runner: &Path, id: &str) -> Result
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .kill_on_drop(true);
-    let failed = |error| format!("{}: {error}; it belongs beside the bedside program", runner.display());
+    let failed = |error| {
+        format!(
+            "{}: {error}; it belongs beside the bedside program",
+            runner.display()
+        )
+    };
     let mut child = spawner.spawn(command).await.map_err(failed)?;
     let pipes = (child.stdin.take(), child.stdout.take(), child.stderr.take());
     let (Some(stdin), Some(stdout), Some(stderr)) = pipes else {

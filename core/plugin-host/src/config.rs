@@ -1,10 +1,6 @@
 //! `[plugins]` of the bot's config.
 
-use std::{
-    collections::BTreeMap,
-    fmt,
-    path::PathBuf,
-};
+use std::{collections::BTreeMap, fmt, path::PathBuf};
 
 use serde::{Deserialize, Serialize};
 
@@ -65,7 +61,9 @@ impl PluginsConfig {
             ("plugins.disabled", &self.disabled),
             ("plugins.refuse_on_failure", &self.refuse_on_failure),
         ];
-        let lists = lists.into_iter().flat_map(|(key, ids)| ids.iter().map(move |id| (key, id)));
+        let lists = lists
+            .into_iter()
+            .flat_map(|(key, ids)| ids.iter().map(move |id| (key, id)));
         let denied = self.deny.keys().map(|id| ("plugins.deny", id));
         let settings = self.settings.keys().map(|id| ("plugins.settings", id));
         lists.chain(denied).chain(settings)
@@ -109,6 +107,11 @@ mod tests {
         assert!(config.enabled);
         assert!(!format!("{config:?}").contains("secret"));
         assert_eq!(config.named_plugins().count(), 3);
-        assert!(toml::from_str::<PluginsConfig>("trustd = []").unwrap_err().to_string().contains("trustd"));
+        assert!(
+            toml::from_str::<PluginsConfig>("trustd = []")
+                .unwrap_err()
+                .to_string()
+                .contains("trustd")
+        );
     }
 }

@@ -39,7 +39,9 @@ pub fn find(dirs: &[PathBuf]) -> io::Result<Vec<Package>> {
 }
 
 fn newest(id: &str, folder: &Path) -> io::Result<Option<Package>> {
-    let versions = folders(folder)?.into_iter().filter(|(_, it)| it.join("plugin.toml").is_file());
+    let versions = folders(folder)?
+        .into_iter()
+        .filter(|(_, it)| it.join("plugin.toml").is_file());
     let versions = versions.map(|(name, folder)| (Version::parse(&name).ok(), name, folder));
     let Some((_, version, folder)) = versions.max_by(|a, b| (&a.0, &a.1).cmp(&(&b.0, &b.1))) else {
         return Ok(None);
@@ -50,16 +52,29 @@ fn newest(id: &str, folder: &Path) -> io::Result<Option<Package>> {
             return Ok(manifest);
         }
         let problem = format!("says {} {}, but lies in {id}/{version}: move it", told.0, told.1);
-        Err(ManifestError { path: folder.join("plugin.toml"), problem })
+        Err(ManifestError {
+            path: folder.join("plugin.toml"),
+            problem,
+        })
     });
-    Ok(Some(Package { id: id.to_owned(), version, folder, manifest }))
+    Ok(Some(Package {
+        id: id.to_owned(),
+        version,
+        folder,
+        manifest,
+    }))
 }
 
 fn folders(dir: &Path) -> io::Result<Vec<(String, PathBuf)>> {
     let entries = match fs::read_dir(dir) {
         Ok(entries) => entries,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-        Err(error) => return Err(io::Error::new(error.kind(), format!("{}: {error}", dir.display()))),
+        Err(error) => {
+            return Err(io::Error::new(
+                error.kind(),
+                format!("{}: {error}", dir.display()),
+            ));
+        }
     };
     let entries = entries.flatten().filter(|it| it.path().is_dir());
     let named = entries.filter_map(|it| Some((it.file_name().to_str()?.to_owned(), it.path())));
@@ -95,10 +110,16 @@ mod tests {
         stage(&second, ".org.d/1.0.0", "org.d", "1.0.0");
 
         let found = find(&[first, dir.path().join("missing"), second]).unwrap();
-        let seen: Vec<_> = found.iter().map(|it| (it.id.as_str(), it.version.as_str())).collect();
+        let seen: Vec<_> = found
+            .iter()
+            .map(|it| (it.id.as_str(), it.version.as_str()))
+            .collect();
         assert_eq!(seen, [("org.a", "0.10.0"), ("org.b", "1.0.0")]);
         assert!(found[0].manifest.is_ok());
         let problem = found[1].manifest.as_ref().unwrap_err().to_string();
-        assert!(problem.contains("says org.c 1.0.0") && problem.contains("org.b/1.0.0"), "{problem}");
+        assert!(
+            problem.contains("says org.c 1.0.0") && problem.contains("org.b/1.0.0"),
+            "{problem}"
+        );
     }
 }

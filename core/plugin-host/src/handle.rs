@@ -84,7 +84,16 @@ impl Plugin {
         let (mailbox, calls) = mpsc::channel(MAILBOX);
         let (state, _) = watch::channel(State::Starting);
         let facts = Mutex::default();
-        let plugin = Self { manifest, folder, place, refuse_on_failure, services, state, facts, mailbox };
+        let plugin = Self {
+            manifest,
+            folder,
+            place,
+            refuse_on_failure,
+            services,
+            state,
+            facts,
+            mailbox,
+        };
         (Arc::new(plugin), calls)
     }
 
@@ -105,20 +114,35 @@ impl Plugin {
     ///
     /// # Errors
     /// [`Problem`]; a hook that the library lacks is told once and then not called any more.
-    pub(crate) async fn ask<O: DeserializeOwned>(&self, hook: Hook, question: &impl Serialize) -> Result<O, Problem> {
+    pub(crate) async fn ask<O: DeserializeOwned>(
+        &self,
+        hook: Hook,
+        question: &impl Serialize,
+    ) -> Result<O, Problem> {
         let limit = self.manifest.deadline(hook);
         let body = serde_json::to_vec(question).map_err(|_| Problem::BadAnswer { hook })?;
         // Somebody at a keyboard would rather wait than be told to try again.
-        let patience = if hook == Hook::Command { self.start_limit() } else { PATIENCE };
+        let patience = if hook == Hook::Command {
+            self.start_limit()
+        } else {
+            PATIENCE
+        };
         self.wait_until_started(patience).await?;
         let (reply, answer) = oneshot::channel();
-        let call = Call { hook, body, limit, reply };
+        let call = Call {
+            hook,
+            body,
+            limit,
+            reply,
+        };
         self.mailbox.try_send(call).map_err(|error| match error {
             mpsc::error::TrySendError::Full(_) => Problem::Busy,
             mpsc::error::TrySendError::Closed(_) => Problem::Unavailable("stopped"),
         })?;
         let answer = timeout(2 * limit + Duration::from_millis(50), answer).await;
-        let answer = answer.map_err(|_| Problem::Busy)?.map_err(|_| Problem::Unavailable("failed"))??;
+        let answer = answer
+            .map_err(|_| Problem::Busy)?
+            .map_err(|_| Problem::Unavailable("failed"))??;
         serde_json::from_slice(&answer).map_err(|_| {
             let problem = Problem::BadAnswer { hook };
             self.note(&problem);
@@ -133,7 +157,10 @@ impl Plugin {
 
     /// Will not answer any hook until the bot is started again.
     pub(crate) fn is_given_up(&self) -> bool {
-        matches!(*self.state.borrow(), State::Quarantined | State::Hung | State::Stopped)
+        matches!(
+            *self.state.borrow(),
+            State::Quarantined | State::Hung | State::Stopped
+        )
     }
 
     pub(crate) fn note(&self, problem: &Problem) {
@@ -176,7 +203,11 @@ impl Plugin {
             version: self.manifest.version.to_string(),
             state: state.to_owned(),
             place: place.to_owned(),
-            sandbox: facts.sandbox.as_ref().map_or("none", |it| it.state.as_str()).to_owned(),
+            sandbox: facts
+                .sandbox
+                .as_ref()
+                .map_or("none", |it| it.state.as_str())
+                .to_owned(),
             restarts: facts.restarts,
             last_problem: facts.last_problem.clone(),
         }
@@ -191,7 +222,9 @@ impl Plugin {
         let known = timeout(patience, state.wait_for(|it| *it != State::Starting)).await;
         match known.map(|it| it.map(|it| *it)) {
             Ok(Ok(State::Ready)) => Ok(()),
-            Ok(Ok(State::Failed | State::Restarting)) => Err(Problem::Unavailable("failed, will be started again")),
+            Ok(Ok(State::Failed | State::Restarting)) => {
+                Err(Problem::Unavailable("failed, will be started again"))
+            }
             Ok(Ok(State::Quarantined)) => Err(Problem::Unavailable("quarantined after too many failures")),
             Ok(Ok(State::Hung)) => Err(Problem::Unavailable("hung; restart the bot")),
             Ok(Ok(State::Starting)) | Err(_) => Err(Problem::Unavailable("still starting")),

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use bedside_contract::{
-    AnswerVerdict, Augmented, ChatRole, Citation, CommandInfo, Disposition, Language, MessageFacts, MessageVerdict,
-    Passage, PluginNote, PluginStatus, Plugins, Prompt, PromptText,
+    AnswerVerdict, Augmented, ChatRole, Citation, CommandInfo, Disposition, Language, MessageFacts,
+    MessageVerdict, Passage, PluginNote, PluginStatus, Plugins, Prompt, PromptText,
 };
 use bedside_plugin_api::{abi::Hook, msg};
 use futures::future::join_all;
@@ -51,15 +51,26 @@ impl Plugins for PluginHost {
         let (mut all, mut notes) = (Augmented::default(), Vec::new());
         let asked = self.order(Hook::AugmentPrompt).map(|(plugin, rule)| async move {
             let request = prompt_request(self.message_for(plugin, facts).await, prompt);
-            (plugin, rule, plugin.ask::<msg::PromptAdditions>(Hook::AugmentPrompt, &request).await)
+            (
+                plugin,
+                rule,
+                plugin
+                    .ask::<msg::PromptAdditions>(Hook::AugmentPrompt, &request)
+                    .await,
+            )
         });
         for (plugin, rule, answer) in join_all(asked).await {
             match answer {
                 Ok(additions) => {
-                    let from = |text| PromptText { from: plugin.id().to_owned(), text };
-                    all.instructions.extend(additions.instructions.into_iter().map(from));
+                    let from = |text| PromptText {
+                        from: plugin.id().to_owned(),
+                        text,
+                    };
+                    all.instructions
+                        .extend(additions.instructions.into_iter().map(from));
                     let passages = additions.passages.into_iter().take(MAX_PASSAGES);
-                    all.passages.extend(passages.map(|it| contract_passage(it, facts.language)));
+                    all.passages
+                        .extend(passages.map(|it| contract_passage(it, facts.language)));
                 }
                 Err(problem) => {
                     notes.push(note(plugin, Hook::AugmentPrompt, &problem));
@@ -76,7 +87,10 @@ impl Plugins for PluginHost {
         let (mut chosen, mut notes) = (None, Vec::new());
         let asked = self.order(Hook::ChooseAdapter).map(|(plugin, _)| async move {
             let message = self.message_for(plugin, facts).await;
-            (plugin, plugin.ask::<Option<String>>(Hook::ChooseAdapter, &message).await)
+            (
+                plugin,
+                plugin.ask::<Option<String>>(Hook::ChooseAdapter, &message).await,
+            )
         });
         for (plugin, answer) in join_all(asked).await {
             match answer {
@@ -109,11 +123,21 @@ impl Plugins for PluginHost {
                 Ok(msg::AnswerVerdict::Replace(text)) if rule.may_withhold => replaced = Some((text, id)),
                 Ok(msg::AnswerVerdict::Replace(_)) => {
                     let problem = "on_answer: replaced an answer, which needs may_withhold = true; ignored";
-                    notes.push(PluginNote { plugin: id, hook: Hook::OnAnswer.name().to_owned(), problem: problem.to_owned() });
+                    notes.push(PluginNote {
+                        plugin: id,
+                        hook: Hook::OnAnswer.name().to_owned(),
+                        problem: problem.to_owned(),
+                    });
                 }
                 Ok(msg::AnswerVerdict::Withhold(reason)) => {
                     // Heeded even without may_withhold: to stay silent never gives wrong advice.
-                    return (AnswerVerdict::Withhold { reason: cut(&reason, 200), plugin: id }, notes);
+                    return (
+                        AnswerVerdict::Withhold {
+                            reason: cut(&reason, 200),
+                            plugin: id,
+                        },
+                        notes,
+                    );
                 }
                 Err(problem) => {
                     notes.push(note(plugin, Hook::OnAnswer, &problem));
@@ -205,7 +229,11 @@ impl PluginHost {
 }
 
 fn note(plugin: &Plugin, hook: Hook, problem: &Problem) -> PluginNote {
-    PluginNote { plugin: plugin.id().to_owned(), hook: hook.name().to_owned(), problem: problem.to_string() }
+    PluginNote {
+        plugin: plugin.id().to_owned(),
+        hook: hook.name().to_owned(),
+        problem: problem.to_string(),
+    }
 }
 
 fn prompt_request(message: msg::Message, prompt: &Prompt) -> msg::PromptRequest {
@@ -228,7 +256,11 @@ fn prompt_request(message: msg::Message, prompt: &Prompt) -> msg::PromptRequest 
 fn contract_passage(passage: msg::Passage, asked_in: Language) -> Passage {
     Passage {
         language: Language::parse(&passage.language).unwrap_or(asked_in),
-        score: if passage.score.is_finite() { passage.score.clamp(0.0, 1.0) } else { 0.0 },
+        score: if passage.score.is_finite() {
+            passage.score.clamp(0.0, 1.0)
+        } else {
+            0.0
+        },
         disposition: passage.disposition.as_deref().and_then(Disposition::parse),
         id: passage.id,
         title: passage.title,

@@ -113,7 +113,9 @@ impl PluginHost {
         if setup.config.enabled {
             match Spawner::start(Handle::current()) {
                 Ok(spawner) => host.start_all(&setup, &spawner),
-                Err(error) => tracing::error!(%error, "no thread for plugins could be started: none will run"),
+                Err(error) => {
+                    tracing::error!(%error, "no thread for plugins could be started: none will run")
+                }
             }
         }
         Arc::new(host)
@@ -131,7 +133,12 @@ impl PluginHost {
     /// One row a plugin, by id.
     #[must_use]
     pub fn list(&self) -> Vec<PluginStatus> {
-        let mut rows: Vec<_> = self.plugins.values().map(|it| it.status()).chain(self.idle.iter().cloned()).collect();
+        let mut rows: Vec<_> = self
+            .plugins
+            .values()
+            .map(|it| it.status())
+            .chain(self.idle.iter().cloned())
+            .collect();
         rows.sort_by(|a, b| a.id.cmp(&b.id));
         rows
     }
@@ -143,11 +150,13 @@ impl PluginHost {
     pub fn inspect(&self, id: &str) -> Result<Inspection, String> {
         let plugin = self.plugin(id)?;
         let library = loader::read_note(&plugin.folder.join(&plugin.manifest.library));
-        let library = library.map_err(|error| error.to_string()).map(|note| LibraryNote {
-            abi: format!("{}.{}", note.abi_major, note.abi_minor),
-            target: note.target,
-            rustc: note.rustc,
-        });
+        let library = library
+            .map_err(|error| error.to_string())
+            .map(|note| LibraryNote {
+                abi: format!("{}.{}", note.abi_major, note.abi_minor),
+                target: note.target,
+                rustc: note.rustc,
+            });
         Ok(Inspection {
             status: plugin.status(),
             folder: plugin.folder.clone(),
@@ -174,7 +183,12 @@ impl PluginHost {
             let near = nearest(name, commands.iter().map(|it| it.name.as_str()));
             return Err(format!("{} has no command {name:?}{near}", plugin.id()));
         }
-        let command = Command { name: name.to_owned(), arguments: arguments.to_owned(), json, ..Command::default() };
+        let command = Command {
+            name: name.to_owned(),
+            arguments: arguments.to_owned(),
+            json,
+            ..Command::default()
+        };
         let reply = plugin.ask(Hook::Command, &command).await;
         reply.map_err(|problem| format!("{}: {problem}", plugin.id()))
     }
@@ -186,18 +200,34 @@ impl PluginHost {
     pub fn run_job(&self, plugin: &str, job: Job) -> Result<JobHandle, String> {
         let plugin = self.plugin(plugin)?.clone();
         if !plugin.manifest.permissions.jobs {
-            return Err(format!("{}: [permissions] of its plugin.toml does not say jobs = true", plugin.id()));
+            return Err(format!(
+                "{}: [permissions] of its plugin.toml does not say jobs = true",
+                plugin.id()
+            ));
         }
-        let launch = self.launches.get(plugin.id()).ok_or("the plugin is not running")?;
-        let launch = Launch { place: Place::Child, ..launch.clone() };
+        let launch = self
+            .launches
+            .get(plugin.id())
+            .ok_or("the plugin is not running")?;
+        let launch = Launch {
+            place: Place::Child,
+            ..launch.clone()
+        };
         let cancel = self.stop.child_token();
         let (report, progress) = watch::channel(JobProgress::default());
-        let link = JobLink { cancel: cancel.clone(), progress: Arc::new(report) };
+        let link = JobLink {
+            cancel: cancel.clone(),
+            progress: Arc::new(report),
+        };
         let (reply, result) = oneshot::channel();
         self.tasks.spawn(async move {
             let _ = reply.send(work(&plugin, &launch, job, link).await);
         });
-        Ok(JobHandle { cancel, progress, result })
+        Ok(JobHandle {
+            cancel,
+            progress,
+            result,
+        })
     }
 
     /// The plugins that have this hook, in their order. One whose library was found to lack it stays in if
@@ -212,14 +242,29 @@ impl PluginHost {
     }
 
     fn plugin(&self, id: &str) -> Result<&Arc<Plugin>, String> {
-        self.plugins.get(id).ok_or_else(|| match self.idle.iter().find(|it| it.id == id) {
-            Some(idle) => format!("{id} is not running: {}", idle.last_problem.as_deref().unwrap_or(&idle.state)),
-            None => format!("there is no plugin {id:?}{}", nearest(id, self.plugins.keys().map(String::as_str))),
-        })
+        self.plugins
+            .get(id)
+            .ok_or_else(|| match self.idle.iter().find(|it| it.id == id) {
+                Some(idle) => format!(
+                    "{id} is not running: {}",
+                    idle.last_problem.as_deref().unwrap_or(&idle.state)
+                ),
+                None => format!(
+                    "there is no plugin {id:?}{}",
+                    nearest(id, self.plugins.keys().map(String::as_str))
+                ),
+            })
     }
 
     fn start_all(&mut self, setup: &PluginHostSetup, spawner: &Spawner) {
-        let dirs = setup.config.dir.as_ref().map_or_else(|| setup.search_dirs.clone(), |it| vec![it.clone()]);
+        let dirs = setup
+            .config
+            .dir
+            .as_ref()
+            .map_or_else(|| setup.search_dirs.clone(), |it| vec![it.clone()]);
+        if let Some(dir) = setup.config.dir.as_ref().filter(|it| !it.is_dir()) {
+            tracing::error!("plugins.dir = {dir:?} is no folder: no plugin will run");
+        }
         let packages = discovery::find(&dirs).unwrap_or_else(|error| {
             tracing::error!(%error, "plugins.dir cannot be read: no plugin will run");
             Vec::new()
@@ -244,7 +289,12 @@ impl PluginHost {
 
     fn start_one(&mut self, package: Package, setup: &PluginHostSetup, spawner: &Spawner) {
         let config = &setup.config;
-        let Package { id, version, folder, manifest } = package;
+        let Package {
+            id,
+            version,
+            folder,
+            manifest,
+        } = package;
         let manifest = match manifest {
             _ if config.disabled.contains(&id) => {
                 return self.idle.push(idle_status(&id, &version, "disabled", None));
@@ -252,17 +302,40 @@ impl PluginHost {
             Ok(manifest) => Arc::new(manifest),
             Err(problem) => {
                 tracing::error!(plugin = id, %problem, "plugin cannot be used");
-                return self.idle.push(idle_status(&id, &version, "failed", Some(problem.to_string())));
+                return self
+                    .idle
+                    .push(idle_status(&id, &version, "failed", Some(problem.to_string())));
             }
         };
-        let settings = config.settings.get(&id).cloned().unwrap_or_else(|| Value::Object(serde_json::Map::new()));
+        let settings = config
+            .settings
+            .get(&id)
+            .cloned()
+            .unwrap_or_else(|| Value::Object(serde_json::Map::new()));
         let denied = config.deny.get(&id).map_or(&[][..], Vec::as_slice);
         let (store, generator) = (setup.store.clone(), setup.generator.clone());
-        let services = Services::new(&id, &manifest.permissions, denied, settings.clone(), store, generator);
-        let place = if config.trusted.contains(&id) { Place::InProcess } else { Place::Child };
+        let services = Services::new(
+            &id,
+            &manifest.permissions,
+            denied,
+            settings.clone(),
+            store,
+            generator,
+        );
+        let place = if config.trusted.contains(&id) {
+            Place::InProcess
+        } else {
+            Place::Child
+        };
         let refuse = config.refuse_on_failure.contains(&id);
         let folder = folder.canonicalize().unwrap_or(folder);
-        let (plugin, mailbox) = Plugin::new(manifest.clone(), folder.clone(), place, refuse, Arc::new(services));
+        let (plugin, mailbox) = Plugin::new(
+            manifest.clone(),
+            folder.clone(),
+            place,
+            refuse,
+            Arc::new(services),
+        );
         let data_dir = setup.data_dir.as_deref().and_then(|it| make_data_dir(it, &id));
         let launch = Launch {
             place,
@@ -270,7 +343,11 @@ impl PluginHost {
             spawner: spawner.clone(),
             setup: RunnerSetup {
                 library: folder.join(&manifest.library),
-                limits: Limits { memory: manifest.limits.memory.0, open_files: 256, file_size: 1 << 30 },
+                limits: Limits {
+                    memory: manifest.limits.memory.0,
+                    open_files: 256,
+                    file_size: 1 << 30,
+                },
                 sandbox_required: config.sandbox == SandboxPolicy::Required,
                 setup: Setup {
                     id: id.clone(),
@@ -282,7 +359,8 @@ impl PluginHost {
             manifest,
         };
         self.launches.insert(id.clone(), launch.clone());
-        self.tasks.spawn(supervise(plugin.clone(), launch, mailbox, self.stop.clone()));
+        self.tasks
+            .spawn(supervise(plugin.clone(), launch, mailbox, self.stop.clone()));
         self.plugins.insert(id, plugin);
     }
 }
@@ -304,7 +382,9 @@ impl JobHandle {
     /// # Errors
     /// Words: the job crashed, took too long or was cancelled.
     pub async fn result(self) -> Result<JobResult, String> {
-        self.result.await.unwrap_or_else(|_| Err("the bot is ending".to_owned()))
+        self.result
+            .await
+            .unwrap_or_else(|_| Err("the bot is ending".to_owned()))
     }
 }
 
@@ -337,7 +417,10 @@ async fn work(plugin: &Plugin, launch: &Launch, job: Job, link: JobLink) -> Resu
         None => {
             drop(session);
             clean_up(plugin, &job).await;
-            Err(format!("{}: cancelled; it did not stop by itself and was ended", plugin.id()))
+            Err(format!(
+                "{}: cancelled; it did not stop by itself and was ended",
+                plugin.id()
+            ))
         }
     }
 }

@@ -29,11 +29,18 @@ pub(crate) struct Thread {
 pub(crate) fn launch(id: &str, services: Arc<Services>) -> io::Result<Thread> {
     let (to, requests) = mpsc::channel(FRAMES);
     let (frames, from) = mpsc::channel(FRAMES);
-    let calls = Arc::new(LocalCalls { services, runtime: Handle::current(), in_hand: AtomicU32::new(0) });
-    thread::Builder::new().name(format!("plugin-{id}")).stack_size(STACK).spawn(move || {
-        // An error only says that nobody listens any more.
-        let _ = serve(requests, &frames, &calls);
-    })?;
+    let calls = Arc::new(LocalCalls {
+        services,
+        runtime: Handle::current(),
+        in_hand: AtomicU32::new(0),
+    });
+    thread::Builder::new()
+        .name(format!("plugin-{id}"))
+        .stack_size(STACK)
+        .spawn(move || {
+            // An error only says that nobody listens any more.
+            let _ = serve(requests, &frames, &calls);
+        })?;
     Ok(Thread { to, from })
 }
 
@@ -45,10 +52,22 @@ fn serve(
     let send = |kind, id, status: Status, body| {
         frames.blocking_send(Ok(Frame::new(kind, id, status.0.unsigned_abs(), body)))
     };
-    let Some(first) = requests.blocking_recv() else { return Ok(()) };
+    let Some(first) = requests.blocking_recv() else {
+        return Ok(());
+    };
     let missing = vec!["it runs inside the bot's own process (plugins.trusted)".to_owned()];
-    let hello = RunnerHello { sandbox: SandboxReport { state: "none".to_owned(), missing } };
-    send(FrameKind::Hello, 0, Status::OK, serde_json::to_vec(&hello).unwrap_or_default())?;
+    let hello = RunnerHello {
+        sandbox: SandboxReport {
+            state: "none".to_owned(),
+            missing,
+        },
+    };
+    send(
+        FrameKind::Hello,
+        0,
+        Status::OK,
+        serde_json::to_vec(&hello).unwrap_or_default(),
+    )?;
     let mut instance = match create(&first.body, calls.clone()) {
         Ok(instance) => instance,
         Err((status, words)) => return send(FrameKind::Created, 0, status, words),
@@ -72,7 +91,9 @@ fn create(setup: &[u8], calls: Arc<LocalCalls>) -> Result<Instance, (Status, Vec
     let setup: RunnerSetup = serde_json::from_slice(setup).map_err(|error| failed(error.to_string()))?;
     let library = LoadedLibrary::open(&setup.library).map_err(|error| failed(error.to_string()))?;
     let body = serde_json::to_vec(&setup.setup).map_err(|error| failed(error.to_string()))?;
-    library.create(calls, &body).map_err(|outcome| (outcome.status, outcome.body))
+    library
+        .create(calls, &body)
+        .map_err(|outcome| (outcome.status, outcome.body))
 }
 
 struct LocalCalls {
@@ -85,7 +106,8 @@ struct LocalCalls {
 impl HostCalls for LocalCalls {
     fn call(&self, op: Op, body: &[u8]) -> (Status, Vec<u8>) {
         let during = Hook::from_number(self.in_hand.load(Ordering::Relaxed));
-        self.runtime.block_on(self.services.call(op.number(), body, during))
+        self.runtime
+            .block_on(self.services.call(op.number(), body, during))
     }
 
     fn log(&self, level: u32, text: &[u8]) {

@@ -16,7 +16,12 @@ pub(crate) struct Budget {
 
 impl Budget {
     pub(crate) fn new(limit: u64, window: Duration) -> Self {
-        Self { limit, window, since: Instant::now(), used: 0 }
+        Self {
+            limit,
+            window,
+            since: Instant::now(),
+            used: 0,
+        }
     }
 
     /// Takes `amount` if that much is left.
@@ -50,7 +55,9 @@ impl Failures {
     pub(crate) const LIMIT: usize = 5;
 
     pub(crate) fn new() -> Self {
-        Self { times: VecDeque::new() }
+        Self {
+            times: VecDeque::new(),
+        }
     }
 
     /// Counts one more; how long to wait before the next start, or `None` if there shall be none.
@@ -72,8 +79,15 @@ mod tests {
     fn five_failures_in_ten_minutes_are_the_end() {
         let start = Instant::now();
         let mut failures = Failures::new();
-        let mut fail = |seconds: u64| failures.another(start + Duration::from_secs(seconds)).map(|it| it.as_secs());
-        assert_eq!([fail(0), fail(10), fail(20), fail(30)], [Some(1), Some(2), Some(4), Some(8)]);
+        let mut fail = |seconds: u64| {
+            failures
+                .another(start + Duration::from_secs(seconds))
+                .map(|it| it.as_secs())
+        };
+        assert_eq!(
+            [fail(0), fail(10), fail(20), fail(30)],
+            [Some(1), Some(2), Some(4), Some(8)]
+        );
         assert_eq!(fail(600 + 15), Some(4), "the first two are forgotten");
         assert_eq!(fail(600 + 16), Some(8));
         assert_eq!(fail(600 + 17), None);

@@ -97,7 +97,11 @@ pub struct ManifestLimits {
 
 impl Default for ManifestLimits {
     fn default() -> Self {
-        Self { memory: ByteSize(512 << 20), start_seconds: 10, job_seconds: 24 * 3600 }
+        Self {
+            memory: ByteSize(512 << 20),
+            start_seconds: 10,
+            job_seconds: 24 * 3600,
+        }
     }
 }
 
@@ -130,7 +134,9 @@ impl Manifest {
     /// [`ManifestError`] with file, key and what to do.
     pub fn read(folder: &Path) -> Result<Self, ManifestError> {
         let path = folder.join("plugin.toml");
-        let checked = fs::read_to_string(&path).map_err(|error| error.to_string()).and_then(|it| Self::parse(&it));
+        let checked = fs::read_to_string(&path)
+            .map_err(|error| error.to_string())
+            .and_then(|it| Self::parse(&it));
         checked.map_err(|problem| ManifestError { path, problem })
     }
 
@@ -143,12 +149,21 @@ impl Manifest {
         let plugin = raw.plugin;
         check_id(&plugin.id)?;
         if plugin.kind != "native" {
-            return Err(format!("plugin.kind = {:?}: this bot runs \"native\" plugins only", plugin.kind));
+            return Err(format!(
+                "plugin.kind = {:?}: this bot runs \"native\" plugins only",
+                plugin.kind
+            ));
         }
         check_abi(&plugin.abi)?;
         check_bot(&plugin.bot)?;
-        if plugin.library.contains(['/', '\\']) || plugin.library.starts_with('.') || plugin.library.is_empty() {
-            return Err(format!("plugin.library = {:?}: a file name beside plugin.toml is needed", plugin.library));
+        if plugin.library.contains(['/', '\\'])
+            || plugin.library.starts_with('.')
+            || plugin.library.is_empty()
+        {
+            return Err(format!(
+                "plugin.library = {:?}: a file name beside plugin.toml is needed",
+                plugin.library
+            ));
         }
 
         let mut hooks = BTreeMap::new();
@@ -164,7 +179,9 @@ impl Manifest {
         }
         check_commands(&raw.commands)?;
         if !raw.commands.is_empty() {
-            hooks.entry(Hook::Command).or_insert_with(|| HookRule::default_of(Hook::Command));
+            hooks
+                .entry(Hook::Command)
+                .or_insert_with(|| HookRule::default_of(Hook::Command));
         }
         if raw.permissions.jobs {
             for hook in [Hook::RunJob, Hook::CancelJob] {
@@ -185,7 +202,11 @@ impl Manifest {
 
     /// How long a hook may take.
     pub(crate) fn deadline(&self, hook: Hook) -> Duration {
-        self.hooks.get(&hook).copied().unwrap_or_else(|| HookRule::default_of(hook)).deadline
+        self.hooks
+            .get(&hook)
+            .copied()
+            .unwrap_or_else(|| HookRule::default_of(hook))
+            .deadline
     }
 }
 
@@ -201,7 +222,12 @@ impl HookRule {
             Hook::Health => 1000,
         };
         let deadline = Duration::from_millis(milliseconds);
-        Self { priority: 50, deadline, on_failure: OnFailure::Skip, may_withhold: false }
+        Self {
+            priority: 50,
+            deadline,
+            on_failure: OnFailure::Skip,
+            may_withhold: false,
+        }
     }
 }
 
@@ -286,7 +312,10 @@ impl RawHook {
     fn into_rule(self, hook: Hook) -> Result<HookRule, String> {
         let default = HookRule::default_of(hook);
         if self.deadline_ms.is_some_and(|it| it == 0 || it > 60_000) {
-            return Err(format!("hooks.{}.deadline_ms: between 1 and 60000 is possible", hook.name()));
+            return Err(format!(
+                "hooks.{}.deadline_ms: between 1 and 60000 is possible",
+                hook.name()
+            ));
         }
         Ok(HookRule {
             priority: self.priority.unwrap_or(default.priority),
@@ -303,30 +332,43 @@ fn check_id(id: &str) -> Result<(), String> {
     if id.len() <= 64 && id.contains('.') && id.chars().all(fits) && words {
         return Ok(());
     }
-    Err(format!("plugin.id = {id:?}: a name such as \"org.example.cardiology\" is needed ([a-z0-9.-], at most 64)"))
+    Err(format!(
+        "plugin.id = {id:?}: a name such as \"org.example.cardiology\" is needed ([a-z0-9.-], at most 64)"
+    ))
 }
 
 fn check_abi(abi: &str) -> Result<(), String> {
-    let numbers = abi.split_once('.').and_then(|(major, minor)| Some((major.parse().ok()?, minor.parse().ok()?)));
+    let numbers = abi
+        .split_once('.')
+        .and_then(|(major, minor)| Some((major.parse().ok()?, minor.parse().ok()?)));
     let own = format!("{ABI_MAJOR}.{ABI_MINOR}");
     match numbers {
-        None => Err(format!("plugin.abi = {abi:?}: two numbers such as \"{own}\" are needed")),
+        None => Err(format!(
+            "plugin.abi = {abi:?}: two numbers such as \"{own}\" are needed"
+        )),
         Some((ABI_MAJOR, minor)) if minor <= ABI_MINOR => Ok(()),
         Some((major, minor)) => {
             let newer = (major, minor) > (ABI_MAJOR, ABI_MINOR);
-            let advice = if newer { "update the bot" } else { "install a newer version of the plugin" };
+            let advice = if newer {
+                "update the bot"
+            } else {
+                "install a newer version of the plugin"
+            };
             Err(format!("plugin.abi = {abi:?}, this bot speaks {own}: {advice}"))
         }
     }
 }
 
 fn check_bot(requirement: &str) -> Result<(), String> {
-    let wanted = VersionReq::parse(requirement).map_err(|error| format!("plugin.bot = {requirement:?}: {error}"))?;
+    let wanted =
+        VersionReq::parse(requirement).map_err(|error| format!("plugin.bot = {requirement:?}: {error}"))?;
     let own = Version::parse(env!("CARGO_PKG_VERSION")).map_err(|error| error.to_string())?;
     if wanted.matches(&own) {
         return Ok(());
     }
-    Err(format!("plugin.bot = {requirement:?}, this bot is {own}: install a version of the plugin for it"))
+    Err(format!(
+        "plugin.bot = {requirement:?}, this bot is {own}: install a version of the plugin for it"
+    ))
 }
 
 fn check_commands(commands: &[ManifestCommand]) -> Result<(), String> {
@@ -334,7 +376,10 @@ fn check_commands(commands: &[ManifestCommand]) -> Result<(), String> {
     for command in commands {
         let fits = |it: char| it.is_ascii_lowercase() || it.is_ascii_digit() || it == '-' || it == '_';
         if command.name.is_empty() || command.name.len() > 32 || !command.name.chars().all(fits) {
-            return Err(format!("commands.name = {:?}: [a-z0-9_-], at most 32, are possible", command.name));
+            return Err(format!(
+                "commands.name = {:?}: [a-z0-9_-], at most 32, are possible",
+                command.name
+            ));
         }
         if !seen.insert(&command.name) {
             return Err(format!("commands.name = {:?} is there twice", command.name));
@@ -370,7 +415,9 @@ fn with_nearest(error: &toml::de::Error) -> String {
 
 /// `; did you mean …?`, or nothing.
 pub(crate) fn nearest<'a>(word: &str, known: impl Iterator<Item = &'a str>) -> String {
-    let best = known.map(|it| (strsim::jaro_winkler(word, it), it)).max_by(|a, b| a.0.total_cmp(&b.0));
+    let best = known
+        .map(|it| (strsim::jaro_winkler(word, it), it))
+        .max_by(|a, b| a.0.total_cmp(&b.0));
     match best {
         Some((likeness, known)) if likeness > 0.75 => format!("; did you mean {known}?"),
         _ => String::new(),
@@ -419,13 +466,24 @@ staff_only = true
     #[test]
     fn a_whole_manifest_reads() {
         let manifest = Manifest::parse(GOOD).unwrap();
-        assert_eq!((manifest.id.as_str(), manifest.version.to_string().as_str()), ("org.example.cardiology", "1.4.0"));
+        assert_eq!(
+            (manifest.id.as_str(), manifest.version.to_string().as_str()),
+            ("org.example.cardiology", "1.4.0")
+        );
         let augment = manifest.hooks[&Hook::AugmentPrompt];
-        assert_eq!((augment.priority, augment.deadline), (10, Duration::from_millis(400)));
+        assert_eq!(
+            (augment.priority, augment.deadline),
+            (10, Duration::from_millis(400))
+        );
         assert_eq!(augment.on_failure, OnFailure::Refuse);
         let answer = manifest.hooks[&Hook::OnAnswer];
-        assert!(answer.may_withhold && answer.priority == 50 && answer.deadline == Duration::from_millis(300));
-        assert!(manifest.hooks.contains_key(&Hook::Command), "listed by [[commands]]");
+        assert!(
+            answer.may_withhold && answer.priority == 50 && answer.deadline == Duration::from_millis(300)
+        );
+        assert!(
+            manifest.hooks.contains_key(&Hook::Command),
+            "listed by [[commands]]"
+        );
         assert!(!manifest.hooks.contains_key(&Hook::OnMessage));
         assert_eq!(manifest.limits.memory, ByteSize(256 << 20));
         assert!(manifest.permissions.ask_for(Permission::Storage));
@@ -444,12 +502,32 @@ staff_only = true
         };
         check("[plugin]", "[plugn]", &["plugn", "did you mean plugin?"]);
         check("library =", "libary =", &["line 8", "did you mean library?"]);
-        check("augment_prompt =", "augment_promt =", &["hooks.augment_promt", "did you mean augment_prompt?"]);
-        check("deadline_ms = 400", "deadline = 400", &["did you mean deadline_ms?"]);
-        check("deadline_ms = 400", "deadline_ms = 0", &["hooks.augment_prompt.deadline_ms"]);
+        check(
+            "augment_prompt =",
+            "augment_promt =",
+            &["hooks.augment_promt", "did you mean augment_prompt?"],
+        );
+        check(
+            "deadline_ms = 400",
+            "deadline = 400",
+            &["did you mean deadline_ms?"],
+        );
+        check(
+            "deadline_ms = 400",
+            "deadline_ms = 0",
+            &["hooks.augment_prompt.deadline_ms"],
+        );
         check("\"refuse\"", "\"refus\"", &["did you mean refuse?"]);
-        check("augment_prompt = {", "augment_prompt = { may_withhold = true,", &["only on_answer"]);
-        check("org.example.cardiology", "../../etc", &["plugin.id", "org.example"]);
+        check(
+            "augment_prompt = {",
+            "augment_prompt = { may_withhold = true,",
+            &["only on_answer"],
+        );
+        check(
+            "org.example.cardiology",
+            "../../etc",
+            &["plugin.id", "org.example"],
+        );
         check("org.example.cardiology", "Cardiology", &["plugin.id"]);
         check("1.4.0", "1.4", &["line 4"]);
         check("native", "data", &["plugin.kind"]);

@@ -20,7 +20,10 @@ pub(crate) struct OpaqueIds {
 
 impl OpaqueIds {
     pub(crate) fn new(store: Arc<dyn Store>) -> Self {
-        Self { store, salt: OnceCell::new() }
+        Self {
+            store,
+            salt: OnceCell::new(),
+        }
     }
 
     pub(crate) async fn salt(&self) -> &[u8] {
@@ -51,10 +54,13 @@ pub(crate) fn opaque_id(salt: &[u8], plugin: &str, conversation: &ConversationKe
         hash.update((part.len() as u64).to_le_bytes());
         hash.update(part);
     }
-    hash.finalize().iter().take(16).fold(String::new(), |mut out, byte| {
-        let _ = write!(out, "{byte:02x}");
-        out
-    })
+    hash.finalize()
+        .iter()
+        .take(16)
+        .fold(String::new(), |mut out, byte| {
+            let _ = write!(out, "{byte:02x}");
+            out
+        })
 }
 
 #[cfg(test)]
@@ -65,13 +71,18 @@ mod tests {
 
     #[test]
     fn ids_differ_by_plugin_chat_and_installation() {
-        let (one, two) = (ConversationKey::new("web", "page", "1"), ConversationKey::new("web", "page", "2"));
+        let (one, two) = (
+            ConversationKey::new("web", "page", "1"),
+            ConversationKey::new("web", "page", "2"),
+        );
         let id = opaque_id(b"salt", "org.a", &one);
         assert_eq!(id.len(), 32);
         assert_eq!(id, opaque_id(b"salt", "org.a", &one));
-        for other in
-            [opaque_id(b"salt", "org.a", &two), opaque_id(b"salt", "org.b", &one), opaque_id(b"pepper", "org.a", &one)]
-        {
+        for other in [
+            opaque_id(b"salt", "org.a", &two),
+            opaque_id(b"salt", "org.b", &one),
+            opaque_id(b"pepper", "org.a", &one),
+        ] {
             assert_ne!(id, other);
         }
     }

@@ -40,7 +40,10 @@ impl Problem {
     /// The problem that an outcome other than [`Status::OK`] is.
     pub(crate) fn of(hook: Hook, outcome: &Outcome) -> Self {
         match outcome.status {
-            Status::PANICKED => Self::Panicked { hook, place: place(&outcome.body) },
+            Status::PANICKED => Self::Panicked {
+                hook,
+                place: place(&outcome.body),
+            },
             Status::UNKNOWN_HOOK => Self::MissingHook { hook },
             status => Self::Status { hook, status },
         }
@@ -76,8 +79,11 @@ fn place(bytes: &[u8]) -> String {
 
 /// At most so many characters, on one line.
 pub(crate) fn cut(text: &str, characters: usize) -> String {
-    let mut out: String =
-        text.chars().take(characters).map(|it| if it.is_control() { ' ' } else { it }).collect();
+    let mut out: String = text
+        .chars()
+        .take(characters)
+        .map(|it| if it.is_control() { ' ' } else { it })
+        .collect();
     if text.chars().nth(characters).is_some() {
         out.push('…');
     }
@@ -90,7 +96,10 @@ mod tests {
 
     #[test]
     fn places_hold_no_sentences() {
-        assert_eq!(place(b"/home/x/plugins/a/src/lib.rs:7"), "/home/x/plugins/a/src/lib.rs:7");
+        assert_eq!(
+            place(b"/home/x/plugins/a/src/lib.rs:7"),
+            "/home/x/plugins/a/src/lib.rs:7"
+        );
         assert_eq!(place(b"my chest hurts"), "an unknown place");
         assert_eq!(place("胸痛".as_bytes()), "an unknown place");
         assert_eq!(place(b""), "an unknown place");

@@ -67,7 +67,10 @@ impl Session {
     ///
     /// # Errors
     /// [`Problem::Start`] and what else can go wrong in a session.
-    pub(crate) async fn start(launch: &Launch, services: Arc<Services>) -> Result<(Self, SandboxReport), Problem> {
+    pub(crate) async fn start(
+        launch: &Launch,
+        services: Arc<Services>,
+    ) -> Result<(Self, SandboxReport), Problem> {
         let seconds = launch.manifest.limits.start_seconds;
         let starting = async {
             let mut session = Self::connect(launch, services).await?;
@@ -76,22 +79,33 @@ impl Session {
             session.check_health().await?;
             Ok((session, sandbox))
         };
-        timeout(Duration::from_secs(seconds), starting).await.unwrap_or(Err(Problem::StartDeadline { seconds }))
+        timeout(Duration::from_secs(seconds), starting)
+            .await
+            .unwrap_or(Err(Problem::StartDeadline { seconds }))
     }
 
     /// Runs a hook to its end or its deadline.
     ///
     /// # Errors
     /// [`Problem`]; after one that [`Problem::ends_the_session`] call [`Session::abandon`].
-    pub(crate) async fn call(&mut self, hook: Hook, body: Vec<u8>, limit: Duration) -> Result<Vec<u8>, Problem> {
+    pub(crate) async fn call(
+        &mut self,
+        hook: Hook,
+        body: Vec<u8>,
+        limit: Duration,
+    ) -> Result<Vec<u8>, Problem> {
         if body.len() > MAX_MESSAGE {
-            return Err(Problem::Status { hook, status: Status::TOO_LARGE });
+            return Err(Problem::Status {
+                hook,
+                status: Status::TOO_LARGE,
+            });
         }
         self.next_id += 1;
         let id = self.next_id;
         self.in_hand = Some(hook);
         let work = async {
-            self.send(Frame::new(FrameKind::Request, id, hook.number(), body)).await?;
+            self.send(Frame::new(FrameKind::Request, id, hook.number(), body))
+                .await?;
             self.next().await
         };
         let answer = timeout(limit, work).await;
@@ -100,14 +114,19 @@ impl Session {
         if (frame.kind, frame.id) != (FrameKind::Response, id) {
             return Err(Problem::Protocol("an answer to another question".to_owned()));
         }
-        let outcome = Outcome { status: status(frame.code), body: frame.body };
+        let outcome = Outcome {
+            status: status(frame.code),
+            body: frame.body,
+        };
         if outcome.status != Status::OK {
             self.services.log(1, &outcome.body);
             return Err(Problem::of(hook, &outcome));
         }
-        match serde_json::from_slice::<serde::de::IgnoredAny>(&outcome.body) {
-            Ok(_) => Ok(outcome.body),
-            Err(_) => Err(Problem::BadAnswer { hook }),
+        // Ignored strings are not checked by serde.
+        let text = std::str::from_utf8(&outcome.body).ok();
+        match text.and_then(|it| serde_json::from_str::<serde::de::IgnoredAny>(it).ok()) {
+            Some(_) => Ok(outcome.body),
+            None => Err(Problem::BadAnswer { hook }),
         }
     }
 
@@ -122,16 +141,23 @@ impl Session {
     /// # Errors
     /// [`Problem::Unhealthy`], and as [`Session::call`].
     pub(crate) async fn check_health(&mut self) -> Result<(), Problem> {
-        let answer = self.call(Hook::Health, Vec::new(), Duration::from_secs(1)).await?;
+        let answer = self
+            .call(Hook::Health, Vec::new(), Duration::from_secs(1))
+            .await?;
         let health: Health =
             serde_json::from_slice(&answer).map_err(|_| Problem::BadAnswer { hook: Hook::Health })?;
-        if health.ok { Ok(()) } else { Err(Problem::Unhealthy(cut(&health.reason, 200))) }
+        if health.ok {
+            Ok(())
+        } else {
+            Err(Problem::Unhealthy(cut(&health.reason, 200)))
+        }
     }
 
     /// Ends a plugin that works: its own end first, then signals.
     pub(crate) async fn end(mut self) {
         let asked = async {
-            self.send(Frame::new(FrameKind::Destroy, 0, 0, Vec::new())).await?;
+            self.send(Frame::new(FrameKind::Destroy, 0, 0, Vec::new()))
+                .await?;
             // Late answers may come before it.
             while self.next().await?.kind != FrameKind::Destroyed {}
             Ok::<_, Problem>(())
@@ -164,7 +190,9 @@ impl Session {
         let id = &launch.setup.setup.id;
         let (to, from, process) = match launch.place {
             Place::Child => {
-                let pipes = child::launch(&launch.spawner, &launch.runner, id).await.map_err(Problem::Start)?;
+                let pipes = child::launch(&launch.spawner, &launch.runner, id)
+                    .await
+                    .map_err(Problem::Start)?;
                 (pipes.to, pipes.from, Some(pipes.child))
             }
             Place::InProcess => {
@@ -174,7 +202,16 @@ impl Session {
             }
         };
         let open_calls = Arc::new(Semaphore::new(CALLS_AT_ONCE));
-        Ok(Self { to, from, process, services, calls: JoinSet::new(), open_calls, in_hand: None, next_id: 0 })
+        Ok(Self {
+            to,
+            from,
+            process,
+            services,
+            calls: JoinSet::new(),
+            open_calls,
+            in_hand: None,
+            next_id: 0,
+        })
     }
 
     async fn set_up(&mut self, setup: &RunnerSetup) -> Result<SandboxReport, Problem> {
@@ -185,11 +222,17 @@ impl Session {
             .map_err(|_| Problem::Start("the runner is of another version than the bot".to_owned()))?;
         let created = self.next().await?;
         match status(created.code) {
-            _ if created.kind != FrameKind::Created => Err(Problem::Protocol("no word of its creation".to_owned())),
+            _ if created.kind != FrameKind::Created => {
+                Err(Problem::Protocol("no word of its creation".to_owned()))
+            }
             Status::OK => Ok(hello.sandbox),
             status => {
                 let words = cut(&String::from_utf8_lossy(&created.body), 300);
-                let words = if status == Status::PANICKED { format!("panicked at {words}") } else { words };
+                let words = if status == Status::PANICKED {
+                    format!("panicked at {words}")
+                } else {
+                    words
+                };
                 Err(Problem::Start(words))
             }
         }
@@ -201,12 +244,20 @@ impl Session {
         let description: Description =
             serde_json::from_slice(&answer).map_err(|_| Problem::BadAnswer { hook: Hook::Describe })?;
         let hooks = manifest.hooks.keys().map(|it| it.name()).collect::<Vec<_>>();
-        let commands = manifest.commands.iter().map(|it| it.name.as_str()).collect::<Vec<_>>();
-        for (key, said, listed) in [("hooks", description.hooks, hooks), ("commands", description.commands, commands)]
-        {
+        let commands = manifest
+            .commands
+            .iter()
+            .map(|it| it.name.as_str())
+            .collect::<Vec<_>>();
+        for (key, said, listed) in [
+            ("hooks", description.hooks, hooks),
+            ("commands", description.commands, commands),
+        ] {
             if let Some(unknown) = said.iter().find(|it| !listed.contains(&it.as_str())) {
                 let unknown = cut(unknown, 40);
-                return Err(Problem::Start(format!("offers {unknown:?}, which is not among its manifest's {key}")));
+                return Err(Problem::Start(format!(
+                    "offers {unknown:?}, which is not among its manifest's {key}"
+                )));
             }
         }
         Ok(())
@@ -244,9 +295,19 @@ impl Session {
         while self.calls.try_join_next().is_some() {}
         let (to, services, during) = (self.to.clone(), self.services.clone(), self.in_hand);
         let respond = move |(status, body): (Status, Vec<u8>)| async move {
-            let (status, body) =
-                if body.len() > MAX_MESSAGE { (Status::TOO_LARGE, Vec::new()) } else { (status, body) };
-            let _ = to.send(Frame::new(FrameKind::SubResponse, request.id, status.0.unsigned_abs(), body)).await;
+            let (status, body) = if body.len() > MAX_MESSAGE {
+                (Status::TOO_LARGE, Vec::new())
+            } else {
+                (status, body)
+            };
+            let _ = to
+                .send(Frame::new(
+                    FrameKind::SubResponse,
+                    request.id,
+                    status.0.unsigned_abs(),
+                    body,
+                ))
+                .await;
         };
         match self.open_calls.clone().try_acquire_owned() {
             Ok(permit) => {

@@ -54,7 +54,11 @@ pub(crate) async fn supervise(
             }
         };
         plugin.note(&problem);
-        let pause = if hung { None } else { failures.another(Instant::now()) };
+        let pause = if hung {
+            None
+        } else {
+            failures.another(Instant::now())
+        };
         let Some(pause) = pause else {
             let state = if hung { State::Hung } else { State::Quarantined };
             tracing::error!(plugin = plugin.id(), %problem, ?state, "plugin is not called any more; see `bedside plugin list`");
@@ -127,7 +131,11 @@ async fn run(plugin: &Plugin, session: &mut Session, call: Call) -> Option<Probl
 
 fn report_missing(plugin: &Plugin, hook: Hook) {
     let hook = hook.name();
-    tracing::warn!(plugin = plugin.id(), hook, "plugin.toml lists a hook that the library does not have; remove it there");
+    tracing::warn!(
+        plugin = plugin.id(),
+        hook,
+        "plugin.toml lists a hook that the library does not have; remove it there"
+    );
 }
 
 /// Answers calls that came before the plugin's state was known to have changed.

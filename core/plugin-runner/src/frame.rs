@@ -87,7 +87,12 @@ impl Frame {
         }
         let kind = FrameKind::from_number(kind).ok_or(FrameError::Kind(kind))?;
         let code = u32::from_le_bytes([c0, c1, c2, c3]);
-        Ok(Self { kind, id: u64::from_le_bytes(id), code, body: vec![0; length - REST] })
+        Ok(Self {
+            kind,
+            id: u64::from_le_bytes(id),
+            code,
+            body: vec![0; length - REST],
+        })
     }
 
     /// # Errors
@@ -173,7 +178,10 @@ mod tests {
             let problem = Frame::read(&mut header.as_slice()).unwrap_err().to_string();
             assert!(problem.contains(expect), "{problem}");
         };
-        check(|it| it[0..4].copy_from_slice(&u32::MAX.to_le_bytes()), "4294967295 bytes");
+        check(
+            |it| it[0..4].copy_from_slice(&u32::MAX.to_le_bytes()),
+            "4294967295 bytes",
+        );
         check(|it| it[0] = 0, "0 bytes");
         check(|it| it[0] = REST as u8 - 1, "at least 13");
         check(|it| it[4] = 0, "unknown kind 0");

@@ -64,9 +64,18 @@ pub enum LoadError {
     #[error("{path} is no Bedside plugin: its note is damaged; build it again")]
     DamagedNote { path: PathBuf },
     #[error("{path} was built for {found}, this bot runs on {own}: install the package for {own}")]
-    Target { path: PathBuf, found: String, own: String },
+    Target {
+        path: PathBuf,
+        found: String,
+        own: String,
+    },
     #[error("{path} speaks plugin ABI {major}.{minor}, this bot {ABI_MAJOR}.{ABI_MINOR}: {advice}")]
-    Abi { path: PathBuf, major: u16, minor: u16, advice: &'static str },
+    Abi {
+        path: PathBuf,
+        major: u16,
+        minor: u16,
+        advice: &'static str,
+    },
     #[error("{path} cannot be loaded: {reason}")]
     Open { path: PathBuf, reason: String },
     #[error("{path} says other things of itself when loaded than in its note; build it again")]
@@ -89,14 +98,23 @@ pub fn check_note(path: &Path, note: &Note) -> Result<(), LoadError> {
     let own = Note::own();
     if (&note.target, note.pointer_width) != (&own.target, own.pointer_width) {
         let words = |it: &Note| format!("{} ({} bit)", it.target, it.pointer_width);
-        return Err(LoadError::Target { path: path.to_owned(), found: words(note), own: words(&own) });
+        return Err(LoadError::Target {
+            path: path.to_owned(),
+            found: words(note),
+            own: words(&own),
+        });
     }
     let advice = match note.abi_major.cmp(&own.abi_major) {
         Ordering::Less => "install a newer version of the plugin",
         Ordering::Equal if note.abi_minor <= own.abi_minor => return Ok(()),
         _ => "update the bot, or install an older version of the plugin",
     };
-    Err(LoadError::Abi { path: path.to_owned(), major: note.abi_major, minor: note.abi_minor, advice })
+    Err(LoadError::Abi {
+        path: path.to_owned(),
+        major: note.abi_major,
+        minor: note.abi_minor,
+        advice,
+    })
 }
 
 impl LoadedLibrary {
@@ -110,7 +128,10 @@ impl LoadedLibrary {
         check_note(path, &note)?;
 
         let name = loadable_name(path, &file);
-        let failed = |error: libloading::Error| LoadError::Open { path: path.to_owned(), reason: error.to_string() };
+        let failed = |error: libloading::Error| LoadError::Open {
+            path: path.to_owned(),
+            reason: error.to_string(),
+        };
         // SAFETY: the library's constructors run. It is a plugin by its note; in the child the sandbox stands
         // already, in the bot's process the operator trusts it.
         let library = unsafe { Library::open(Some(&name), RTLD_NOW | RTLD_LOCAL) }.map_err(failed)?;
@@ -124,12 +145,16 @@ impl LoadedLibrary {
             let magic = (&raw const (*entry).magic).read();
             let size = (&raw const (*entry).size).read() as usize;
             if magic != MAGIC || size < size_of::<Entry>() {
-                return Err(LoadError::Disagrees { path: path.to_owned() });
+                return Err(LoadError::Disagrees {
+                    path: path.to_owned(),
+                });
             }
             &*entry
         };
         if (entry.abi_major, entry.abi_minor) != (note.abi_major, note.abi_minor) {
-            return Err(LoadError::Disagrees { path: path.to_owned() });
+            return Err(LoadError::Disagrees {
+                path: path.to_owned(),
+            });
         }
         Ok(Self { entry, note })
     }
@@ -147,17 +172,33 @@ impl LoadedLibrary {
     pub fn create(&self, host: Arc<dyn HostCalls>, setup: &[u8]) -> Result<Instance, Outcome> {
         let host = Box::new(host);
         let ctx = ptr::from_ref::<Arc<dyn HostCalls>>(&host).cast_mut().cast();
-        let api = HostApi { size: size_of::<HostApi>(), ctx, call, log };
+        let api = HostApi {
+            size: size_of::<HostApi>(),
+            ctx,
+            call,
+            log,
+        };
         let (mut instance, mut answer) = (ptr::null_mut(), Owned::empty());
         // SAFETY: all pointers are valid through the call; `ctx` lives as long as the instance.
-        let status =
-            unsafe { (self.entry.create)(&raw const api, View::new(setup), &raw mut instance, &raw mut answer) };
+        let status = unsafe {
+            (self.entry.create)(
+                &raw const api,
+                View::new(setup),
+                &raw mut instance,
+                &raw mut answer,
+            )
+        };
         // SAFETY: the plugin filled it or left it empty.
         let body = unsafe { answer.take(MAX_MESSAGE) };
         if status != Status::OK {
             return Err(Outcome { status, body });
         }
-        Ok(Instance { entry: self.entry, instance, poisoned: false, _host: host })
+        Ok(Instance {
+            entry: self.entry,
+            instance,
+            poisoned: false,
+            _host: host,
+        })
     }
 }
 
@@ -165,7 +206,10 @@ impl Instance {
     /// Runs a hook, to its end: a plugin that never returns never returns here.
     pub fn invoke(&mut self, hook: u32, body: &[u8]) -> Outcome {
         if self.poisoned {
-            return Outcome { status: Status::POISONED, body: Vec::new() };
+            return Outcome {
+                status: Status::POISONED,
+                body: Vec::new(),
+            };
         }
         let mut answer = Owned::empty();
         // SAFETY: the instance is alive, and `&mut self` of a type that cannot leave its thread keeps the
@@ -193,7 +237,10 @@ unsafe extern "C" fn call(ctx: *mut c_void, op: u32, body: View, answer: *mut Ow
     // SAFETY: lent for this call.
     let body = unsafe { body.bytes() };
     let (status, bytes) = match Op::from_number(op) {
-        None => (Status::UNKNOWN_OP, format!("op {op}: update the bot").into_bytes()),
+        None => (
+            Status::UNKNOWN_OP,
+            format!("op {op}: update the bot").into_bytes(),
+        ),
         Some(op) => catch_unwind(AssertUnwindSafe(|| host.call(op, body))).unwrap_or_else(|payload| {
             forget(payload);
             (Status::FAILED, b"the host panicked".to_vec())
@@ -221,19 +268,32 @@ fn forget(payload: Box<dyn Any + Send>) {
 }
 
 fn open_file(path: &Path) -> Result<File, LoadError> {
-    File::open(path).map_err(|error| LoadError::File { path: path.to_owned(), error })
+    File::open(path).map_err(|error| LoadError::File {
+        path: path.to_owned(),
+        error,
+    })
 }
 
 fn note_of(path: &Path, mut file: &File) -> Result<Note, LoadError> {
     let mut bytes = Vec::new();
-    file.read_to_end(&mut bytes).map_err(|error| LoadError::File { path: path.to_owned(), error })?;
-    let no_library = |error: object::Error| LoadError::NoLibrary { path: path.to_owned(), reason: error.to_string() };
+    file.read_to_end(&mut bytes).map_err(|error| LoadError::File {
+        path: path.to_owned(),
+        error,
+    })?;
+    let no_library = |error: object::Error| LoadError::NoLibrary {
+        path: path.to_owned(),
+        reason: error.to_string(),
+    };
     let library = object::File::parse(bytes.as_slice()).map_err(no_library)?;
     let Some(section) = library.section_by_name(SECTION) else {
-        return Err(LoadError::NoNote { path: path.to_owned() });
+        return Err(LoadError::NoNote {
+            path: path.to_owned(),
+        });
     };
     let note = Note::parse(section.data().map_err(no_library)?);
-    note.ok_or_else(|| LoadError::DamagedNote { path: path.to_owned() })
+    note.ok_or_else(|| LoadError::DamagedNote {
+        path: path.to_owned(),
+    })
 }
 
 /// The open file itself, so that nothing can be put in its place between the check and the loading.
@@ -241,7 +301,11 @@ fn loadable_name(path: &Path, file: &File) -> PathBuf {
     use std::os::fd::AsRawFd;
 
     let open = PathBuf::from(format!("/proc/self/fd/{}", file.as_raw_fd()));
-    if cfg!(target_os = "linux") && open.exists() { open } else { path.to_owned() }
+    if cfg!(target_os = "linux") && open.exists() {
+        open
+    } else {
+        path.to_owned()
+    }
 }
 
 #[cfg(test)]
@@ -277,9 +341,33 @@ mod tests {
             assert!(problem.contains(words), "{problem}");
         };
         assert!(check_note(Path::new("x.so"), &own).is_ok());
-        check(Note { target: "s390x-ibm".into(), ..own.clone() }, "install the package for");
-        check(Note { pointer_width: 16, ..own.clone() }, "(16 bit)");
-        check(Note { abi_minor: own.abi_minor + 1, ..own.clone() }, "update the bot");
-        check(Note { abi_major: own.abi_major + 1, ..own.clone() }, "update the bot");
+        check(
+            Note {
+                target: "s390x-ibm".into(),
+                ..own.clone()
+            },
+            "install the package for",
+        );
+        check(
+            Note {
+                pointer_width: 16,
+                ..own.clone()
+            },
+            "(16 bit)",
+        );
+        check(
+            Note {
+                abi_minor: own.abi_minor + 1,
+                ..own.clone()
+            },
+            "update the bot",
+        );
+        check(
+            Note {
+                abi_major: own.abi_major + 1,
+                ..own.clone()
+            },
+            "update the bot",
+        );
     }
 }

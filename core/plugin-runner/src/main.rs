@@ -44,7 +44,9 @@ fn take_pipes() -> io::Result<(File, File)> {
 
 fn close_inherited() {
     let open = fs::read_dir("/proc/self/fd").into_iter().flatten().flatten();
-    let open: Vec<i32> = open.filter_map(|it| it.file_name().to_str()?.parse().ok()).collect();
+    let open: Vec<i32> = open
+        .filter_map(|it| it.file_name().to_str()?.parse().ok())
+        .collect();
     for fd in open.into_iter().filter(|it| *it > 2) {
         // The directory's own descriptor is among them and closed already.
         let _ = unistd::close(fd);

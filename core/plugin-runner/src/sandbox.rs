@@ -33,7 +33,10 @@ impl SandboxReport {
             count if count < walls => "partial",
             _ => "none",
         };
-        Self { state: state.to_owned(), missing }
+        Self {
+            state: state.to_owned(),
+            missing,
+        }
     }
 
     #[must_use]
@@ -53,6 +56,9 @@ pub fn enter(package: &Path, data: Option<&Path>, limits: Limits) -> SandboxRepo
     #[cfg(not(target_os = "linux"))]
     {
         let _ = (package, data, limits);
-        SandboxReport::new(1, vec!["this operating system has no sandbox that Bedside knows".to_owned()])
+        SandboxReport::new(
+            1,
+            vec!["this operating system has no sandbox that Bedside knows".to_owned()],
+        )
     }
 }

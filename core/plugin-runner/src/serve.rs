@@ -53,9 +53,20 @@ pub fn serve(mut from_host: File, to_host: File) -> Result<(), FrameError> {
     let package = PathBuf::from(&setup.setup.package_dir);
     let sandbox = sandbox::enter(&package, data.as_deref(), setup.limits);
 
-    let link = Arc::new(Link { to_host: Mutex::new(to_host), waiting: Mutex::default(), next: AtomicU64::new(1) });
-    let hello = RunnerHello { sandbox: sandbox.clone() };
-    link.send(&Frame::new(FrameKind::Hello, 0, 0, serde_json::to_vec(&hello).map_err(io::Error::from)?))?;
+    let link = Arc::new(Link {
+        to_host: Mutex::new(to_host),
+        waiting: Mutex::default(),
+        next: AtomicU64::new(1),
+    });
+    let hello = RunnerHello {
+        sandbox: sandbox.clone(),
+    };
+    link.send(&Frame::new(
+        FrameKind::Hello,
+        0,
+        0,
+        serde_json::to_vec(&hello).map_err(io::Error::from)?,
+    ))?;
     let requests = link.clone().start_reading(from_host)?;
 
     let mut instance = match create(&setup, &sandbox, link.clone()) {
@@ -71,22 +82,36 @@ pub fn serve(mut from_host: File, to_host: File) -> Result<(), FrameError> {
             break;
         }
         let outcome = instance.invoke(request.code, &request.body);
-        link.send(&Frame::new(FrameKind::Response, request.id, outcome.status.0.unsigned_abs(), outcome.body))?;
+        link.send(&Frame::new(
+            FrameKind::Response,
+            request.id,
+            outcome.status.0.unsigned_abs(),
+            outcome.body,
+        ))?;
     }
     drop(instance);
     Ok(link.send(&Frame::new(FrameKind::Destroyed, 0, 0, Vec::new()))?)
 }
 
-fn create(setup: &RunnerSetup, sandbox: &SandboxReport, link: Arc<Link>) -> Result<Instance, (Status, Vec<u8>)> {
+fn create(
+    setup: &RunnerSetup,
+    sandbox: &SandboxReport,
+    link: Arc<Link>,
+) -> Result<Instance, (Status, Vec<u8>)> {
     if setup.sandbox_required && !sandbox.is_full() {
         let reason = sandbox.missing.join("; ");
-        let words = format!("sandbox = \"required\", but here it is {} ({reason})", sandbox.state);
+        let words = format!(
+            "sandbox = \"required\", but here it is {} ({reason})",
+            sandbox.state
+        );
         return Err((Status::DENIED, words.into_bytes()));
     }
     let failed = |words: String| (Status::FAILED, words.into_bytes());
     let library = LoadedLibrary::open(&setup.library).map_err(|error| failed(error.to_string()))?;
     let body = serde_json::to_vec(&setup.setup).map_err(|error| failed(error.to_string()))?;
-    library.create(link, &body).map_err(|outcome| (outcome.status, outcome.body))
+    library
+        .create(link, &body)
+        .map_err(|outcome| (outcome.status, outcome.body))
 }
 
 /// The pipes, shared by the plugin's threads.
@@ -108,19 +133,26 @@ impl Link {
     /// gone the process ends, whatever the plugin is doing.
     fn start_reading(self: Arc<Self>, mut from_host: File) -> io::Result<mpsc::Receiver<Frame>> {
         let (requests, out) = mpsc::channel();
-        thread::Builder::new().name("frames".to_owned()).stack_size(256 * 1024).spawn(move || {
-            while let Ok(frame) = Frame::read(&mut from_host) {
-                if frame.kind != FrameKind::SubResponse {
-                    let _ = requests.send(frame);
-                    continue;
+        thread::Builder::new()
+            .name("frames".to_owned())
+            .stack_size(256 * 1024)
+            .spawn(move || {
+                while let Ok(frame) = Frame::read(&mut from_host) {
+                    if frame.kind != FrameKind::SubResponse {
+                        let _ = requests.send(frame);
+                        continue;
+                    }
+                    let waiting = self
+                        .waiting
+                        .lock()
+                        .unwrap_or_else(PoisonError::into_inner)
+                        .remove(&frame.id);
+                    if let Some(waiting) = waiting {
+                        let _ = waiting.send(frame);
+                    }
                 }
-                let waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner).remove(&frame.id);
-                if let Some(waiting) = waiting {
-                    let _ = waiting.send(frame);
-                }
-            }
-            std::process::exit(0);
-        })?;
+                std::process::exit(0);
+            })?;
         Ok(out)
     }
 }
@@ -133,8 +165,14 @@ impl HostCalls for Link {
         }
         let id = self.next.fetch_add(1, Ordering::Relaxed);
         let (answer, answers) = mpsc::channel();
-        self.waiting.lock().unwrap_or_else(PoisonError::into_inner).insert(id, answer);
-        if self.send(&Frame::new(FrameKind::SubRequest, id, op.number(), body.to_vec())).is_err() {
+        self.waiting
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .insert(id, answer);
+        if self
+            .send(&Frame::new(FrameKind::SubRequest, id, op.number(), body.to_vec()))
+            .is_err()
+        {
             return (Status::FAILED, words("the host is gone"));
         }
         match answers.recv() {

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use bedside_contract::{
     AnswerMode, AnswerVerdict, Augmented, ConversationKey, Disposition, FinishReason, GenerateError, GenerateRequest,
-    Generation, GenerationEvent, Language, MessageFacts, MessageVerdict, Part, PartKind, Passage, PluginNote,
+    GenerationEvent, Language, MessageFacts, MessageVerdict, Part, PartKind, Passage, PluginNote,
     Priority, Prompt, PromptText, Turn,
 };
 use bedside_triage::{Assessment, FindingStatus};

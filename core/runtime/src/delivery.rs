@@ -2,11 +2,13 @@
 
 use std::{
     collections::HashMap,
+    panic::AssertUnwindSafe,
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 
 use bedside_contract::{ConversationKey, DeliverError, OutboxItem, SendOutcome, StoreError};
+use futures::FutureExt;
 use tokio::sync::Notify;
 
 use crate::bot::Shared;
@@ -85,7 +87,8 @@ async fn run(shared: &Arc<Shared>, conversation: &ConversationKey, sender: &Send
             Ok(None) => {}
             Ok(Some(pause)) => {
                 tokio::select! {
-                    () = tokio::time::sleep(pause) => {}
+                    // A little longer than what the store was told, so that the part is due then.
+                    () = tokio::time::sleep(pause + Duration::from_millis(20)) => {}
                     () = sender.woken.notified() => {}
                     () = shared.shutdown.cancelled() => {
                         shared.delivery.lock().remove(conversation);
@@ -105,16 +108,21 @@ async fn run(shared: &Arc<Shared>, conversation: &ConversationKey, sender: &Send
 /// Delivers one part; a pause is asked for after a failure.
 async fn deliver(shared: &Arc<Shared>, item: OutboxItem) -> Result<Option<Duration>, StoreError> {
     let result = match shared.connectors.get(item.conversation.platform()) {
-        Some(connector) => match tokio::time::timeout(SLOWEST_DELIVERY, connector.deliver(&item)).await {
-            Ok(result) => result,
-            Err(_) => Err(DeliverError::Unknown(format!("no answer within {SLOWEST_DELIVERY:?}"))),
-        },
+        Some(connector) => {
+            // A part that was claimed must be settled, whatever its connector does.
+            let delivering = AssertUnwindSafe(connector.deliver(&item)).catch_unwind();
+            match tokio::time::timeout(SLOWEST_DELIVERY, delivering).await {
+                Ok(Ok(result)) => result,
+                Ok(Err(_)) => Err(DeliverError::Unknown("the connector panicked".to_owned())),
+                Err(_) => Err(DeliverError::Unknown(format!("no answer within {SLOWEST_DELIVERY:?}"))),
+            }
+        }
         None => {
             tracing::warn!(platform = item.conversation.platform(), "A part waits for a platform that is switched off.");
             Err(DeliverError::RetryAfter(LONGEST_PAUSE))
         }
     };
-    let backoff = Duration::from_millis(500 << item.attempts.min(7)).min(LONGEST_PAUSE);
+    let backoff = Duration::from_millis(250 << item.attempts.min(8)).min(LONGEST_PAUSE);
     let retry = |pause: Duration, may_have_arrived| SendOutcome::Retry {
         after_ms: u64::try_from(pause.as_millis()).unwrap_or(u64::MAX),
         may_have_arrived,

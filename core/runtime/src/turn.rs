@@ -159,7 +159,7 @@ impl TurnInWork<'_> {
     }
 
     async fn command(&self, command: Command, interrupt: &Interrupt) -> Result<Option<FinishedTurn>, StoreError> {
-        let Self { shared, item, state, language } = *self;
+        let Self { shared, item, language, .. } = *self;
         let config = &shared.config;
         let conversation = &item.update.conversation;
         let emergency = Variable::Text(&config.emergency_number);

@@ -110,7 +110,8 @@ pub(crate) fn emergency_turn(
         turns,
         parts: vec![part],
         urgent: true,
-        settings: Some(ConversationSettings { last_language: Some(language), ..settings.clone() }),
+        // The lane may be changing them at this moment.
+        settings: None,
         reset: false,
     }
 }

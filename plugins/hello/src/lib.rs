@@ -3,7 +3,7 @@
 
 use bedside_plugin_api::{Error, Host, Plugin, export_plugin, msg};
 
-pub struct Hello(Host);
+pub struct Hello;
 
 #[derive(serde::Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -12,8 +12,8 @@ pub struct NoSettings {}
 impl Plugin for Hello {
     type Config = NoSettings;
 
-    fn new(host: Host, _settings: NoSettings) -> Result<Self, Error> {
-        Ok(Self(host))
+    fn new(_host: Host, _settings: NoSettings) -> Result<Self, Error> {
+        Ok(Self)
     }
 
     fn on_message(&mut self, message: &msg::Message) -> Result<msg::Verdict, Error> {
@@ -22,7 +22,6 @@ impl Plugin for Hello {
             "你好" => "你好！有什么可以帮您？",
             _ => return Ok(msg::Verdict::Continue),
         };
-        self.0.log(msg::LogLevel::Debug, "somebody said hello");
         Ok(msg::Verdict::Reply(greeting.to_owned()))
     }
 }

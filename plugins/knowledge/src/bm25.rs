@@ -18,9 +18,6 @@ pub(crate) struct Bm25 {
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub(crate) struct Fit {
     pub(crate) score: f32,
-    /// The share of the question's information that the document has, 0 to 1; words that no document has
-    /// count as the rarest.
-    pub(crate) coverage: f32,
     /// Different tokens of the question that the document has.
     pub(crate) tokens: usize,
 }
@@ -47,22 +44,34 @@ impl Bm25 {
         let mut fits = vec![Fit::default(); self.lengths.len()];
         let mut seen = HashSet::new();
         let distinct: Vec<&String> = question.iter().filter(|it| seen.insert(*it)).collect();
-        let total: f32 = distinct.iter().map(|it| self.information(it)).sum();
         for token in distinct {
             let information = self.information(token);
             for (place, count) in self.postings.get(token).into_iter().flatten() {
                 let length = self.lengths.get(*place).copied().unwrap_or_default() / self.mean_length.max(1.0);
                 let Some(fit) = fits.get_mut(*place) else { continue };
                 fit.score += information * count * (K1 + 1.0) / (count + K1 * (1.0 - B + B * length));
-                fit.coverage += information / total;
                 fit.tokens += 1;
             }
         }
         fits
     }
 
+    /// The share of the information in `question` that is known of a document: its own tokens, and those
+    /// that `explained` names by their place in the question. A token that no document has counts as the
+    /// rarest. 1 if the question has no tokens.
+    pub(crate) fn coverage(&self, question: &[String], place: usize, explained: impl Fn(usize) -> bool) -> f32 {
+        let (mut known, mut total) = (0.0, 0.0);
+        for (index, token) in question.iter().enumerate() {
+            let information = self.information(token);
+            let having = self.postings.get(token).is_some_and(|it| it.iter().any(|it| it.0 == place));
+            total += information;
+            known += if having || explained(index) { information } else { 0.0 };
+        }
+        if total > 0.0 { known / total } else { 1.0 }
+    }
+
     /// The inverse document frequency, never negative.
-    pub(crate) fn information(&self, token: &str) -> f32 {
+    fn information(&self, token: &str) -> f32 {
         let having = self.postings.get(token).map_or(0, Vec::len) as f32;
         let all = self.lengths.len() as f32;
         (1.0 + (all - having + 0.5) / (having + 0.5)).ln()
@@ -80,13 +89,16 @@ mod tests {
     #[test]
     fn rare_words_weigh_more_and_unknown_ones_lower_the_coverage() {
         let index = Bm25::new(["cough fever", "cough rash", "cough headache nausea"].map(tokens).into());
-        let fits = index.fits(&tokens("cough rash"));
+        let question = tokens("cough rash");
+        let fits = index.fits(&question);
         assert!(fits[1].score > fits[0].score && fits[0].score > 0.0);
-        assert!((fits[1].coverage - 1.0).abs() < 1e-6);
-        assert_eq!(fits[1].tokens, 2);
-        assert!(fits[0].coverage < 0.2, "{fits:?}");
-        let fits = index.fits(&tokens("football rash"));
-        assert!(fits[1].coverage < 0.5 && fits[0].coverage == 0.0, "{fits:?}");
-        assert!(Bm25::new(Vec::new()).fits(&tokens("cough")).is_empty());
+        assert_eq!((fits[0].tokens, fits[1].tokens), (1, 2));
+        let coverage = |place| index.coverage(&question, place, |_| false);
+        assert!((coverage(1) - 1.0).abs() < 1e-6);
+        assert!(coverage(0) < 0.2);
+        assert!((index.coverage(&question, 0, |it| it == 1) - 1.0).abs() < 1e-6);
+        assert!(index.coverage(&tokens("football rash"), 1, |_| false) < 0.5);
+        assert!((index.coverage(&[], 1, |_| false) - 1.0).abs() < 1e-6);
+        assert!(Bm25::new(Vec::new()).fits(&question).is_empty());
     }
 }

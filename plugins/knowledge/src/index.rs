@@ -1,6 +1,6 @@
 //! The articles of one language, ready to be searched.
 
-use std::collections::HashSet;
+use std::{collections::HashSet, ops::Range};
 
 use aho_corasick::BuildError;
 
@@ -81,21 +81,25 @@ impl Index {
         self.linker.len()
     }
 
-    /// Words of a question that say what it is about, without those in `skip`.
-    pub(crate) fn content_tokens(&self, text: &UnitText, skip: &HashSet<usize>) -> Vec<String> {
-        let stop: HashSet<usize> =
-            self.vocabulary.stop.find_longest(text).into_iter().flat_map(|it| it.units).collect();
-        let mut kept = Vec::new();
-        let mut row: Vec<&str> = Vec::new();
+    /// Tokens of a question that say what it is about, without the units in `skip`, each with its units.
+    /// No token reaches over the border of a term.
+    pub(crate) fn content_tokens(&self, text: &UnitText, skip: &HashSet<usize>, terms: &[Range<usize>]) -> Vec<Token> {
+        let in_term = |index: &usize| terms.iter().any(|it| it.contains(index));
+        let stop = self.vocabulary.stop.find_longest(text).into_iter().flat_map(|it| it.units);
+        let stop: HashSet<usize> = stop.filter(|it| !in_term(it)).collect();
+        let border = |index| terms.iter().any(|it| it.start == index || it.end == index);
+        let mut row = Row::new(self.language);
         for (index, unit) in text.units().enumerate() {
+            if border(index) {
+                row.end();
+            }
             if skip.contains(&index) || stop.contains(&index) || is_mark(unit) {
-                flush(&mut row, &mut kept, self.language);
+                row.end();
             } else {
-                row.push(unit);
+                row.push(index, unit);
             }
         }
-        flush(&mut row, &mut kept, self.language);
-        kept
+        row.into_tokens()
     }
 }
 
@@ -105,36 +109,59 @@ impl Entry {
     }
 }
 
-/// English: stems that are no stop words. Chinese: pairs of characters and Latin words.
+/// A token and the units of the text that it stands for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Token {
+    pub(crate) text: String,
+    pub(crate) units: Range<usize>,
+}
+
+/// All tokens of an article's text. English: stems that are no stop words. Chinese: pairs of characters
+/// and Latin words.
 fn tokens(text: &UnitText, language: Language) -> Vec<String> {
     let vocabulary = vocabulary(language);
-    let mut kept = Vec::new();
-    let mut row: Vec<&str> = Vec::new();
-    for unit in text.units() {
+    let mut row = Row::new(language);
+    for (index, unit) in text.units().enumerate() {
         let apart = match language {
             Language::En => vocabulary.is_stop(unit),
             Language::Zh => is_mark(unit),
         };
         if apart {
-            flush(&mut row, &mut kept, language);
+            row.end();
         } else {
-            row.push(unit);
+            row.push(index, unit);
         }
     }
-    flush(&mut row, &mut kept, language);
-    kept
+    row.into_tokens().into_iter().map(|it| it.text).collect()
 }
 
-/// Turns a row of neighbouring units into tokens.
-fn flush(row: &mut Vec<&str>, tokens: &mut Vec<String>, language: Language) {
-    let is_latin = |it: &str| it.starts_with(|it: char| it.is_ascii_alphanumeric());
-    match language {
-        Language::En => tokens.extend(row.iter().map(|it| (*it).to_owned())),
-        Language::Zh => {
-            tokens.extend(row.iter().filter(|it| is_latin(it)).map(|it| (*it).to_owned()));
-            let pairs = row.windows(2).filter(|it| it.iter().all(|it| !is_latin(it)));
-            tokens.extend(pairs.map(<[&str]>::concat));
+/// Makes tokens of neighbouring units.
+struct Row<'a> {
+    language: Language,
+    before: Option<&'a str>,
+    tokens: Vec<Token>,
+}
+
+impl<'a> Row<'a> {
+    fn new(language: Language) -> Self {
+        Self { language, before: None, tokens: Vec::new() }
+    }
+
+    fn push(&mut self, index: usize, unit: &'a str) {
+        let whole_word = self.language == Language::En || unit.starts_with(|it: char| it.is_ascii_alphanumeric());
+        if whole_word {
+            self.before = None;
+            self.tokens.push(Token { text: unit.to_owned(), units: index..index + 1 });
+        } else if let Some(before) = self.before.replace(unit) {
+            self.tokens.push(Token { text: format!("{before}{unit}"), units: index - 1..index + 1 });
         }
     }
-    row.clear();
+
+    fn end(&mut self) {
+        self.before = None;
+    }
+
+    fn into_tokens(self) -> Vec<Token> {
+        self.tokens
+    }
 }

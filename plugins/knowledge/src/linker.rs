@@ -10,7 +10,7 @@ use aho_corasick::BuildError;
 use crate::{
     article::Article,
     negation::denied_units,
-    phrases::{PhraseMatch, Phrases, longest},
+    phrases::{Phrases, longest, overlap},
     section::Language,
     units::{STOP, UnitText, is_mark},
     vocabulary::{Vocabulary, vocabulary},
@@ -22,6 +22,8 @@ pub(crate) enum TermKind {
     Name,
     Alias,
     Colloquial,
+    /// A general complaint that usually has to do with the condition, from the vocabulary.
+    Complaint,
     Symptom,
 }
 
@@ -49,7 +51,7 @@ pub(crate) struct Mentions {
 pub(crate) struct Linker {
     vocabulary: &'static Vocabulary,
     terms: Vec<Term>,
-    /// The terms in their order, then the phrases that block.
+    /// The terms in their order, then the phrases that block them.
     phrases: Phrases,
     /// From a word (in Chinese a pair of characters) to the terms of several words that have it.
     by_word: HashMap<String, Vec<usize>>,
@@ -59,7 +61,7 @@ pub(crate) struct Linker {
 }
 
 pub(crate) struct Term {
-    units: UnitText,
+    pub(crate) units: UnitText,
     content: Vec<String>,
     /// It has a negation of its own, such as 疼得不能碰.
     negative: bool,
@@ -72,7 +74,9 @@ impl Linker {
         let vocabulary = vocabulary(language);
         let mut owners: BTreeMap<String, (UnitText, BTreeMap<usize, TermKind>)> = BTreeMap::new();
         for (place, article) in articles.iter().enumerate() {
-            for (kind, text) in terms_of(article) {
+            let complaints = vocabulary.complaints.iter().filter(|it| it.1.contains(&article.id));
+            let complaints = complaints.map(|it| (TermKind::Complaint, it.0.clone()));
+            for (kind, text) in terms_of(article).into_iter().chain(complaints) {
                 let units = vocabulary.units(&text);
                 if is_term(&units, kind, vocabulary, language) {
                     let (_, kinds) =
@@ -108,7 +112,7 @@ impl Linker {
                 Language::Zh => pairs(&it.units),
             })
             .collect();
-        let phrases = Phrases::new(terms.iter().map(|it| &it.units).chain(&vocabulary.blocked))?;
+        let phrases = Phrases::new(terms.iter().map(|it| &it.units).chain(&vocabulary.blocked).chain(&vocabulary.unknown.names))?;
         Ok(Self { vocabulary, terms, phrases, by_word, name_words, language })
     }
 
@@ -125,24 +129,27 @@ impl Linker {
         let denied = denied_units(text, &self.vocabulary.negation);
         let is_denied = |units: &Range<usize>| units.clone().any(|it| denied.get(it) == Some(&true));
         let exact = self.phrases.find_longest(text);
-        let mut covered: HashSet<usize> = exact.iter().flat_map(|it| it.units.clone()).collect();
-        let mut found: Vec<Mention> = exact
+        let taken: HashSet<usize> = exact.iter().flat_map(|it| it.units.clone()).collect();
+        let (terms, blocked): (Vec<_>, Vec<_>) = exact.into_iter().partition(|it| it.phrase < self.terms.len());
+        let mut found: Vec<Mention> = terms
             .into_iter()
-            .filter(|it| it.phrase < self.terms.len())
             .map(|it| Mention { term: it.phrase, units: it.units, closeness: 1.0 })
             .collect();
-        let mut again = match self.language {
-            Language::En => Vec::new(),
-            Language::Zh => self.without_fillers(text),
-        };
-        again.extend(self.partial(text));
+        let blocked: Vec<Range<usize>> = blocked.into_iter().map(|it| it.units).collect();
+        let (squeezed, kept) = self.without_fillers(text);
+        let again = self.exact_again(&squeezed).into_iter().chain(self.partial(&squeezed));
+        let again = again.filter_map(|it| {
+            let (first, last) = (*kept.get(it.units.start)?, *kept.get(it.units.end - 1)?);
+            Some(Mention { units: first..last + 1, ..it })
+        });
         for mention in again {
-            let new = mention.units.clone().any(|it| !covered.contains(&it));
-            if new && found.iter().all(|it| it.term != mention.term) {
+            let new = mention.units.clone().any(|it| !taken.contains(&it));
+            let blocked = blocked.iter().any(|it| overlap(it, &mention.units));
+            if new && !blocked && found.iter().all(|it| it.term != mention.term) {
                 found.push(mention);
             }
         }
-        covered.extend(found.iter().flat_map(|it| it.units.clone()));
+        let covered = found.iter().flat_map(|it| it.units.clone()).collect();
         found.retain(|it| {
             let negative = self.terms.get(it.term).is_some_and(|it| it.negative);
             // Within a term whose words stand apart there may be a "not" as well.
@@ -207,18 +214,18 @@ impl Linker {
     }
 
     /// Terms that are found once the fillers are left out: 头有点痛.
-    fn without_fillers(&self, text: &UnitText) -> Vec<Mention> {
+    fn exact_again(&self, squeezed: &UnitText) -> Vec<Mention> {
+        let found = longest(self.phrases.find(squeezed)).into_iter().filter(|it| it.phrase < self.terms.len());
+        found.map(|it| Mention { term: it.phrase, units: it.units, closeness: APART }).collect()
+    }
+
+    /// The text without fillers, and where each of its units stood.
+    fn without_fillers(&self, text: &UnitText) -> (UnitText, Vec<usize>) {
         let fillers: HashSet<usize> =
             self.vocabulary.fillers.find_longest(text).into_iter().flat_map(|it| it.units).collect();
         let kept: Vec<usize> = (0..text.len()).filter(|it| !fillers.contains(it)).collect();
         let squeezed = UnitText::from_units(kept.iter().map(|it| text.unit(*it)), self.language);
-        let back = |found: PhraseMatch| {
-            let first = *kept.get(found.units.start)?;
-            let last = *kept.get(found.units.end - 1)?;
-            Some(Mention { term: found.phrase, units: first..last + 1, closeness: APART })
-        };
-        let found = longest(self.phrases.find(&squeezed));
-        found.into_iter().filter(|it| it.phrase < self.terms.len()).filter_map(back).collect()
+        (squeezed, kept)
     }
 }
 
@@ -232,8 +239,7 @@ const MOST: f32 = 0.75;
 /// The span around `index` with the words of `content`, and the share of them that it has: all, or all
 /// but one of four and more.
 fn words_near(text: &UnitText, index: usize, content: &[String]) -> Option<(Range<usize>, f32)> {
-    const BETWEEN: usize = 4;
-    let reach = content.len() + BETWEEN;
+    let reach = content.len() * 3;
     let stops = |it: &usize| text.unit(*it) == STOP;
     let first = (index.saturating_sub(reach)..index).rev().take_while(|it| !stops(it)).last().unwrap_or(index);
     let last = (index..(index + reach + 1).min(text.len())).take_while(|it| !stops(it)).last().unwrap_or(index);

@@ -167,25 +167,15 @@ pub fn missing_twins<'a>(articles: impl IntoIterator<Item = (&'a str, &'a Articl
     .collect()
 }
 
-/// Sentences that want to command a model, with the line on which each ends up.
-fn imperatives(text: &str) -> Vec<(usize, String)> {
+/// Sentences that want to command a model, with the line on which each ends.
+fn imperatives(text: &str) -> Vec<(usize, &'static str)> {
     let mut found = Vec::new();
-    let lines: Vec<&str> = text.lines().collect();
-    for (index, line) in lines.iter().enumerate() {
-        // A command may run over the end of a line.
-        let next = lines.get(index + 1).copied().unwrap_or_default();
-        for language in Language::ALL {
-            let (own, both) = (squeeze(line, language), squeeze(&format!("{line} {next}"), language));
-            let joined = squeeze(&format!("{line}{next}"), language);
-            let following = squeeze(next, language);
-            for phrase in &vocabulary(language).imperatives {
-                let here = own.contains(phrase.as_str());
-                let across = [&both, &joined].iter().any(|it| it.contains(phrase.as_str()))
-                    && !following.contains(phrase.as_str());
-                if here || across {
-                    found.push((index + 1, phrase.clone()));
-                }
-            }
+    for language in Language::ALL {
+        let squeezed = squeeze(text, language);
+        for phrase in vocabulary(language).imperatives.iter().filter(|it| squeezed.contains(it.as_str())) {
+            let ends: Vec<usize> = text.match_indices('\n').map(|it| it.0).chain([text.len()]).collect();
+            let has = |end: &usize| squeeze(text.get(..*end).unwrap_or_default(), language).contains(phrase.as_str());
+            found.push((ends.partition_point(|it| !has(it)) + 1, phrase.as_str()));
         }
     }
     found

@@ -3,15 +3,15 @@
 use std::{
     cmp::Reverse,
     collections::{HashMap, HashSet},
+    ops::Range,
 };
 
 use crate::{
-    bm25::Fit,
     index::{Entry, Index, IndexedPassage},
     linker::{Mentions, TermKind},
     passage::StoredPassage,
     article::Article,
-    section::Section,
+    section::{Language, Section},
     units::UnitText,
     vocabulary::Intent,
 };
@@ -42,18 +42,22 @@ pub struct Hit<'a> {
 mod weight {
     pub(super) const NAME: f32 = 0.9;
     pub(super) const COLLOQUIAL: f32 = 0.7;
+    pub(super) const COMPLAINT: f32 = 0.5;
     pub(super) const SYMPTOM: f32 = 0.42;
     /// A sign of n conditions counts n^-this for each.
     pub(super) const SHARED: f32 = 0.4;
     /// What a perfect BM25 fit adds to what the terms leave open.
     pub(super) const TEXT: f32 = 0.5;
-    /// Below this a condition is not answered with.
-    pub(super) const ENOUGH: f32 = 0.42;
-    /// Without a name, this share of the question must be found in the article.
-    pub(super) const COVERAGE: f32 = 0.4;
-    /// Without any term: coverage and number of words that are enough.
+    /// Without a name or a telling phrase: how many signs, and how much they must amount to.
+    pub(super) const SIGNS: usize = 2;
+    pub(super) const SIGNS_ENOUGH: f32 = 0.4;
+    /// The share of the question that must be known of the condition.
+    pub(super) const SIGNS_COVERAGE: f32 = 0.4;
+    pub(super) const TELLING_ENOUGH: f32 = 0.4;
+    pub(super) const TELLING_COVERAGE: f32 = 0.25;
+    /// Without any term.
     pub(super) const TEXT_ONLY_COVERAGE: f32 = 0.85;
-    pub(super) const TEXT_ONLY_WORDS: usize = 3;
+    pub(super) const TEXT_ONLY_TOKENS: usize = 5;
     /// The second condition must come this near to the first.
     pub(super) const SECOND: f32 = 0.8;
     /// What a named thing needs when the talk is of something else.
@@ -75,7 +79,8 @@ impl Index {
     /// question such as "how is it treated?" is then read as one about the condition named there.
     #[must_use]
     pub fn search(&self, question: &str, earlier: &[&str]) -> Found<'_> {
-        let text = self.vocabulary.units(question);
+        let question: String = question.chars().take(LONGEST_QUESTION).collect();
+        let text = self.vocabulary.units(&question);
         if text.is_empty() || !self.vocabulary.animals.find(&text).is_empty() {
             return Found::default();
         }
@@ -86,11 +91,10 @@ impl Index {
             candidates = self.carried_over(&text, &intent, earlier);
         }
         let Some(top) = candidates.first().copied() else { return Found::default() };
-        let described = !top.named;
-        let reports = described || !self.vocabulary.reports.find(&text).is_empty();
-        let skip = &intent.cue_units;
-        let tokens: HashSet<String> = self.content_tokens(&text, skip).into_iter().collect();
-        Found { hits: self.hits(&candidates, intent.section, described, &tokens), reports }
+        let reports = !top.named || !self.vocabulary.reports.find(&text).is_empty();
+        let tokens = self.content_tokens(&text, &intent.cue_units, &[]);
+        let tokens: HashSet<String> = tokens.into_iter().map(|it| it.text).collect();
+        Found { hits: self.hits(&candidates, intent.section, reports, &tokens), reports }
     }
 
     /// The conditions that the question is about, best first.
@@ -103,15 +107,23 @@ impl Index {
             .filter(|it| !mentions.covered.contains(it))
             .chain((0..text.len()).filter(|it| mentions.denied.get(*it) == Some(&true)))
             .collect();
-        let fits = self.bm25.fits(&self.content_tokens(text, &skip));
+        let terms: Vec<Range<usize>> = mentions.found.iter().map(|it| it.units.clone()).collect();
+        let (tokens, places): (Vec<String>, Vec<Range<usize>>) =
+            self.content_tokens(text, &skip, &terms).into_iter().map(|it| (it.text, it.units)).unzip();
+        let fits = self.bm25.fits(&tokens);
         let best_fit = fits.iter().map(|it| it.score).fold(f32::MIN_POSITIVE, f32::max);
         let mut candidates: Vec<Candidate> = fits
             .iter()
             .enumerate()
             .filter_map(|(place, fit)| {
-                let link = links.get(&place).copied().unwrap_or_default();
-                let score = score(&link, fit, fit.score / best_fit)?;
-                Some(Candidate { place, score, named: link.named, first: link.first })
+                let link = links.get(&place).cloned().unwrap_or_default();
+                let explained = |token: usize| {
+                    let units = places.get(token).cloned().unwrap_or_default();
+                    link.spans.iter().any(|it| it.start <= units.start && units.end <= it.end)
+                };
+                let coverage = self.bm25.coverage(&tokens, place, explained);
+                let score = score(&link, coverage, fit.tokens, fit.score / best_fit)?;
+                Some(Candidate { place, score, named: link.named, first: link.first() })
             })
             .collect();
         candidates.sort_by(|a, b| b.score.total_cmp(&a.score).then(a.first.cmp(&b.first)));
@@ -128,8 +140,10 @@ impl Index {
     /// What the terms say of each condition.
     fn links(&self, mentions: &Mentions) -> HashMap<usize, Link> {
         let mut links: HashMap<usize, Link> = HashMap::new();
+        let mut seen = HashSet::new();
         for mention in &mentions.found {
             let Some(term) = self.linker.term(mention) else { continue };
+            let again = !seen.insert(mention.term);
             let owners = |kind| term.owners.iter().filter(|it| it.1 == kind).count();
             let (phrases, signs) = (owners(TermKind::Colloquial), owners(TermKind::Symptom));
             let shared = |count: usize| (count.max(1) as f32).powf(-weight::SHARED);
@@ -138,15 +152,28 @@ impl Index {
                     * match kind {
                         TermKind::Name | TermKind::Alias => weight::NAME,
                         TermKind::Colloquial => weight::COLLOQUIAL * shared(phrases),
+                        TermKind::Complaint => weight::COMPLAINT,
                         TermKind::Symptom => weight::SYMPTOM * shared(phrases + signs),
                     };
                 let link = links.entry(*place).or_default();
+                // Said twice is not twice as sure.
+                let weight = if again { 0.0 } else { weight };
                 link.evidence = 1.0 - (1.0 - link.evidence) * (1.0 - weight);
                 link.named |= *kind <= TermKind::Alias && mention.closeness >= 1.0;
-                link.first = link.first.min(mention.units.start);
+                link.telling |= *kind <= TermKind::Complaint || self.is_telling(&term.units);
+                link.terms.insert(mention.term);
+                link.spans.push(mention.units.clone());
             }
         }
         links
+    }
+
+    /// Whether a sign says much alone: "swelling of one leg" does, "cough" does not.
+    fn is_telling(&self, sign: &UnitText) -> bool {
+        match self.language {
+            Language::En => sign.units().filter(|it| !self.vocabulary.is_stop(it)).count() >= 3,
+            Language::Zh => sign.len() >= 5,
+        }
     }
 
     /// The condition of an earlier message, if this one has nothing of its own that does not fit it.
@@ -155,14 +182,14 @@ impl Index {
         if intent.section.is_none() || !short {
             return Vec::new();
         }
-        let own = self.content_tokens(text, &intent.cue_units);
+        let own = self.content_tokens(text, &intent.cue_units, &[]);
         for before in earlier.iter().take(FOLLOW_UP_TURNS) {
             let before = self.vocabulary.units(before);
             let mentions = self.linker.link(&before);
             let candidates = self.candidates(&before, &mentions, &self.vocabulary.intent(&before));
             let Some(top) = candidates.first() else { continue };
             let known = |entry: &Entry, token: &String| entry.passages.iter().any(|it| it.tokens.contains(token));
-            let fits = self.entries.get(top.place).is_some_and(|entry| own.iter().all(|it| known(entry, it)));
+            let fits = self.entries.get(top.place).is_some_and(|entry| own.iter().all(|it| known(entry, &it.text)));
             return if fits { candidates } else { Vec::new() };
         }
         Vec::new()
@@ -173,14 +200,14 @@ impl Index {
         &self,
         candidates: &[Candidate],
         section: Option<Section>,
-        described: bool,
+        reports: bool,
         question: &HashSet<String>,
     ) -> Vec<Hit<'_>> {
         let Some(top) = candidates.first() else { return Vec::new() };
         let near = |it: &&Candidate| it.score >= top.score * weight::SECOND && (it.named || !top.named);
         let chosen: Vec<&Candidate> = candidates.iter().filter(near).take(MOST_CONDITIONS).collect();
-        // Somebody who names a condition wants to know of it, somebody who tells signs wants to get rid of them.
-        let asked = section.unwrap_or(if described { Section::Treatment } else { Section::Definition });
+        // Who asks of a condition wants to know of it, who tells of his own wants to get rid of it.
+        let asked = section.unwrap_or(if reports { Section::Treatment } else { Section::Definition });
         let second = if asked == Section::WhenToSeekCare { Section::Treatment } else { Section::WhenToSeekCare };
         let mut hits: Vec<Hit<'_>> = Vec::new();
         let mut add = |candidate: &Candidate, section: Section, most: usize| {
@@ -202,35 +229,46 @@ impl Index {
 }
 
 /// What a condition's terms in a question amount to.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Default)]
 struct Link {
     evidence: f32,
     named: bool,
-    first: usize,
+    /// There is more than general signs.
+    telling: bool,
+    terms: HashSet<usize>,
+    /// Where the terms stand.
+    spans: Vec<Range<usize>>,
 }
 
-impl Default for Link {
-    fn default() -> Self {
-        Self { evidence: 0.0, named: false, first: usize::MAX }
+impl Link {
+    fn first(&self) -> usize {
+        self.spans.iter().map(|it| it.start).min().unwrap_or(usize::MAX)
     }
 }
+
+/// Characters that are read; more than any chat platform lets through in one message.
+const LONGEST_QUESTION: usize = 4096;
 
 /// Longer messages stand for themselves.
 const FOLLOW_UP_UNITS: usize = 14;
 const FOLLOW_UP_TURNS: usize = 2;
 
-/// The fused confidence, if it is enough to answer. `nearness` is the text's fit as a share of the best one.
-fn score(link: &Link, fit: &Fit, nearness: f32) -> Option<f32> {
-    let text = weight::TEXT * fit.coverage * nearness;
-    let score = 1.0 - (1.0 - link.evidence) * (1.0 - text);
+/// The fused confidence, if it is enough to answer. `tokens` is how many tokens of the question the text
+/// has, `nearness` its fit as a share of the best one.
+fn score(link: &Link, coverage: f32, tokens: usize, nearness: f32) -> Option<f32> {
     let enough = if link.named {
         true
+    } else if link.telling {
+        link.evidence >= weight::TELLING_ENOUGH && coverage >= weight::TELLING_COVERAGE
     } else if link.evidence > 0.0 {
-        score >= weight::ENOUGH && fit.coverage >= weight::COVERAGE
+        // "Chest pain" alone may be anything: no passage is better than one of the wrong condition.
+        link.terms.len() >= weight::SIGNS
+            && link.evidence >= weight::SIGNS_ENOUGH
+            && coverage >= weight::SIGNS_COVERAGE
     } else {
-        fit.coverage >= weight::TEXT_ONLY_COVERAGE && fit.tokens >= weight::TEXT_ONLY_WORDS && nearness >= 1.0
+        coverage >= weight::TEXT_ONLY_COVERAGE && tokens >= weight::TEXT_ONLY_TOKENS && nearness >= 1.0
     };
-    enough.then_some(score)
+    enough.then(|| 1.0 - (1.0 - link.evidence) * (1.0 - weight::TEXT * coverage * nearness))
 }
 
 /// The pieces of a section, those that share most with the question first.

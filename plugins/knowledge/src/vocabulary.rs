@@ -38,6 +38,8 @@ pub(crate) struct Vocabulary {
     pub(crate) off_topic: Phrases,
     pub(crate) animals: Phrases,
     pub(crate) unknown: UnknownDiseases,
+    /// General complaints and the ids of the conditions that they usually go with.
+    pub(crate) complaints: BTreeMap<String, Vec<String>>,
     /// Folded, for the check of articles.
     pub(crate) imperatives: Vec<String>,
 }
@@ -56,6 +58,7 @@ pub(crate) struct Negation {
 
 pub(crate) struct UnknownDiseases {
     pub(crate) endings: Vec<String>,
+    pub(crate) names: Vec<UnitText>,
     pub(crate) words: Phrases,
     pub(crate) generic: Phrases,
 }
@@ -106,9 +109,11 @@ impl Vocabulary {
             animals: set(&tables.block.animals),
             unknown: UnknownDiseases {
                 endings: unknown.endings.clone(),
+                names: read_all(&unknown.words),
                 words: set(&unknown.words),
                 generic: set(&unknown.generic),
             },
+            complaints: tables.complaints,
             imperatives: tables.lint.imperatives.iter().map(|it| squeeze(it, language)).collect(),
             rewriter,
         }
@@ -187,9 +192,10 @@ impl Rewriter {
     }
 }
 
-/// Folded, with every run of white space as one space.
+/// Folded, with every run of white space as one space, in Chinese as none.
 pub(crate) fn squeeze(text: &str, language: Language) -> String {
-    crate::fold::fold(text, language).split_whitespace().collect::<Vec<_>>().join(" ")
+    let between = if language == Language::Zh { "" } else { " " };
+    crate::fold::fold(text, language).split_whitespace().collect::<Vec<_>>().join(between)
 }
 
 /// Whether a word of a disease's name is on the list of those that are told by their ending.
@@ -226,6 +232,7 @@ struct Tables {
     negation: NegationTables,
     block: Block,
     unknown_disease: UnknownDiseaseTables,
+    complaints: BTreeMap<String, Vec<String>>,
     lint: Lint,
 }
 

@@ -42,6 +42,21 @@ fn both_languages_say_the_same_of_a_condition() {
 }
 
 #[test]
+fn the_longest_message_is_read_within_the_deadline() {
+    let library = Library::load(&[Folder { path: conditions(), origin: Origin::Starter }]).unwrap();
+    for (language, text) in [
+        (Language::Zh, "我最近大脚趾又红又肿，疼得不能碰，晚上睡不着，早上起来头也疼，"),
+        (Language::En, "my big toe is red and swollen and sore and my head hurts and I cough at night, "),
+    ] {
+        let long: String = text.chars().cycle().take(8000).collect();
+        let started = std::time::Instant::now();
+        let hits = library.search(language, &long, &[]).hits.len();
+        println!("{language}: {hits} hits in {:?}", started.elapsed());
+        assert!(started.elapsed() < Duration::from_millis(400), "{language}: {:?}", started.elapsed());
+    }
+}
+
+#[test]
 fn the_index_is_built_quickly() {
     let path = conditions();
     let folders = [Folder { path: path.clone(), origin: Origin::Starter }, Folder { path, origin: Origin::Hospital }];

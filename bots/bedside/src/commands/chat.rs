@@ -26,7 +26,7 @@ pub(crate) fn run(config: Config) -> anyhow::Result<ExitCode> {
         let bot = parts.bot(vec![Arc::new(terminal) as Arc<dyn Connector>]);
         let ended = bot.run(CancellationToken::new()).await;
         parts.plugins.shutdown().await;
-        parts.store.close();
+        parts.store.close().await;
         anyhow::Ok(ended?)
     });
     // A thread that still reads standard input would hold the process otherwise.

@@ -27,7 +27,7 @@ pub(crate) fn run(config: Config) -> anyhow::Result<ExitCode> {
         let ended = bot.run(stop).await;
         model.abort();
         parts.plugins.shutdown().await;
-        parts.store.close();
+        parts.store.close().await;
         ended?;
         Ok(ExitCode::SUCCESS)
     })

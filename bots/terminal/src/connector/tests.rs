@@ -7,8 +7,8 @@ use std::{
 
 use async_trait::async_trait;
 use bedside_contract::{
-    Connector, ConnectorError, Cursor, InboxSeq, Intake, Language, OutboxItem, Part, PartId, PartKind, QuickReply,
-    Receipt, StoreError, Update, UpdateKind,
+    Connector, ConnectorError, Cursor, InboxSeq, Intake, Language, OutboxItem, Part, PartId, PartKind,
+    QuickReply, Receipt, StoreError, Update, UpdateKind,
 };
 
 use super::TerminalConnector;
@@ -61,7 +61,10 @@ impl Intake for Echo {
             let mut taken = self.taken.lock().unwrap();
             taken.push(update.kind.clone());
             let seq = InboxSeq(i64::try_from(taken.len()).unwrap());
-            receipts.push(Receipt { seq, duplicate: false });
+            receipts.push(Receipt {
+                seq,
+                duplicate: false,
+            });
             let connector = Arc::clone(self.connector.get().unwrap());
             tokio::spawn(async move { answer(&connector, seq, update).await });
         }
@@ -84,53 +87,86 @@ async fn answer(connector: &TerminalConnector, seq: InboxSeq, update: Update) {
     };
     match update.text() {
         None => {
-            let yes = QuickReply { label: "Yes".to_owned(), data: "consent:yes".to_owned() };
-            let welcome = Part { quick_replies: vec![yes], ..Part::notice(Language::En, "Welcome. Agree?") };
+            let yes = QuickReply {
+                label: "Yes".to_owned(),
+                data: "consent:yes".to_owned(),
+            };
+            let welcome = Part {
+                quick_replies: vec![yes],
+                ..Part::notice(Language::En, "Welcome. Agree?")
+            };
             deliver(welcome).await;
         }
         Some("silent") => {}
         Some("slow") => {
             connector.typing(&update.conversation).await;
-            connector.preview(&update.conversation, seq, None, "Once upon").await.unwrap();
+            connector
+                .preview(&update.conversation, seq, None, "Once upon")
+                .await
+                .unwrap();
             connector.interrupt();
         }
         Some(text) => {
-            deliver(Part { kind: PartKind::Answer, ..Part::notice(Language::En, format!("{text}!")) }).await;
+            deliver(Part {
+                kind: PartKind::Answer,
+                ..Part::notice(Language::En, format!("{text}!"))
+            })
+            .await;
             tokio::time::sleep(Duration::from_millis(20)).await;
             deliver(Part::notice(Language::En, "more")).await;
         }
     }
 }
 
-async fn chat(input: Script, look: Look, echo: Echo) -> (Result<(), ConnectorError>, Vec<UpdateKind>, String) {
+async fn chat(
+    input: Script,
+    look: Look,
+    echo: Echo,
+) -> (Result<(), ConnectorError>, Vec<UpdateKind>, String) {
     let paper = Paper::default();
     let config = TerminalConfig {
         language: Some(Language::En),
         patience: Duration::from_millis(400),
         ..TerminalConfig::default()
     };
-    let terminal = Terminal { input: Box::new(input), output: Box::new(paper.clone()), look };
+    let terminal = Terminal {
+        input: Box::new(input),
+        output: Box::new(paper.clone()),
+        look,
+    };
     let connector = Arc::new(config.build_on(terminal));
     let echo = Arc::new(echo);
     echo.connector.set(Arc::clone(&connector)).ok().unwrap();
-    let end = tokio::time::timeout(Duration::from_secs(20), connector.run(Arc::<Echo>::clone(&echo))).await.unwrap();
+    let end = tokio::time::timeout(Duration::from_secs(20), connector.run(Arc::<Echo>::clone(&echo)))
+        .await
+        .unwrap();
     let taken = echo.taken.lock().unwrap().clone();
     let text = String::from_utf8(paper.0.lock().unwrap().clone()).unwrap();
     (end, taken, text)
 }
 
 fn text(text: &str) -> UpdateKind {
-    UpdateKind::Text { text: text.to_owned() }
+    UpdateKind::Text {
+        text: text.to_owned(),
+    }
 }
 
-const PLAIN: Look = Look { color: false, live: false };
-const LIVE: Look = Look { color: false, live: true };
+const PLAIN: Look = Look {
+    color: false,
+    live: false,
+};
+const LIVE: Look = Look {
+    color: false,
+    live: true,
+};
 
 #[tokio::test]
 async fn a_pipe_ends_after_its_last_answer() {
     let (end, taken, printed) = chat(script(&["1", "", "我头疼"]), PLAIN, Echo::default()).await;
     assert!(end.is_ok());
-    let choice = UpdateKind::Choice { data: "consent:yes".to_owned() };
+    let choice = UpdateKind::Choice {
+        data: "consent:yes".to_owned(),
+    };
     assert_eq!(taken, [UpdateKind::Joined, choice, text("我头疼")]);
     assert_eq!(
         printed,
@@ -143,14 +179,20 @@ async fn an_answer_that_never_comes_does_not_hold_the_rest_for_ever() {
     let (end, taken, printed) = chat(script(&["silent", "next"]), LIVE, Echo::default()).await;
     assert!(end.is_ok());
     assert_eq!(taken, [UpdateKind::Joined, text("silent"), text("next")]);
-    assert!(printed.contains("There was no answer") && printed.ends_with("next!\n\nmore\n\n"), "{printed}");
+    assert!(
+        printed.contains("There was no answer") && printed.ends_with("next!\n\nmore\n\n"),
+        "{printed}"
+    );
 }
 
 #[tokio::test]
 async fn an_interrupt_stops_the_answer() {
     let (end, taken, printed) = chat(script(&["slow", "next"]), LIVE, Echo::default()).await;
     assert!(end.is_ok());
-    assert_eq!(taken, [UpdateKind::Joined, text("slow"), text("/stop"), text("next")]);
+    assert_eq!(
+        taken,
+        [UpdateKind::Joined, text("slow"), text("/stop"), text("next")]
+    );
     assert!(printed.contains("Once upon\nStopping…\n/stop!\n"), "{printed}");
 }
 
@@ -175,6 +217,17 @@ async fn two_interrupts_at_the_prompt_leave_and_one_does_not() {
 
 #[tokio::test]
 async fn a_store_that_fails_ends_the_chat_with_its_reason() {
-    let (end, ..) = chat(script(&["a"]), PLAIN, Echo { broken: true, ..Echo::default() }).await;
-    assert!(matches!(end, Err(ConnectorError::Store(StoreError::Broken(_)))), "{end:?}");
+    let (end, ..) = chat(
+        script(&["a"]),
+        PLAIN,
+        Echo {
+            broken: true,
+            ..Echo::default()
+        },
+    )
+    .await;
+    assert!(
+        matches!(end, Err(ConnectorError::Store(StoreError::Broken(_)))),
+        "{end:?}"
+    );
 }

@@ -8,9 +8,18 @@ use bedside_contract::{Citation, Disposition, InboxSeq, Language, Part, PartKind
 use super::Screen;
 use crate::config::Look;
 
-const PLAIN: Look = Look { color: false, live: false };
-const LIVE: Look = Look { color: false, live: true };
-const COLORED: Look = Look { color: true, live: true };
+const PLAIN: Look = Look {
+    color: false,
+    live: false,
+};
+const LIVE: Look = Look {
+    color: false,
+    live: true,
+};
+const COLORED: Look = Look {
+    color: true,
+    live: true,
+};
 
 #[derive(Clone, Default)]
 struct Paper(Arc<Mutex<Vec<u8>>>);
@@ -32,7 +41,10 @@ fn printed(look: Look, act: impl FnOnce(&mut Screen)) -> String {
 }
 
 fn part(kind: PartKind, text: &str) -> Part {
-    Part { kind, ..Part::notice(Language::En, text) }
+    Part {
+        kind,
+        ..Part::notice(Language::En, text)
+    }
 }
 
 #[test]
@@ -46,11 +58,23 @@ fn a_growing_answer_is_printed_once() {
         });
         assert_eq!(text, expect, "{previews:?}");
     };
-    check(&["Drink", "Drink wa", "Drink water."], "Drink water. Rest.", "Drink water. Rest.\n\n");
+    check(
+        &["Drink", "Drink wa", "Drink water."],
+        "Drink water. Rest.",
+        "Drink water. Rest.\n\n",
+    );
     check(&["喝", "喝水"], "喝水。", "喝水。\n\n");
-    check(&["Rest.\n", "Rest.\n\nAnd"], "Rest.", "Rest.\n\nAnd\nThe answer was changed; this is the whole of it:\nRest.\n\n");
+    check(
+        &["Rest.\n", "Rest.\n\nAnd"],
+        "Rest.",
+        "Rest.\n\nAnd\nThe answer was changed; this is the whole of it:\nRest.\n\n",
+    );
     check(&["Rest.\n"], "Rest.", "Rest.\n\n");
-    check(&["One", "Two", "One more"], "Two more", "One\nThe answer was changed; this is the whole of it:\nTwo more\n\n");
+    check(
+        &["One", "Two", "One more"],
+        "Two more",
+        "One\nThe answer was changed; this is the whole of it:\nTwo more\n\n",
+    );
     check(&[], "Whole.", "Whole.\n\n");
 }
 
@@ -60,7 +84,9 @@ fn in_a_pipe_only_the_finished_answer_is_printed() {
         screen.hint("hint").unwrap();
         screen.typing().unwrap();
         screen.preview(InboxSeq(1), "Dri").unwrap();
-        screen.part(InboxSeq(1), &part(PartKind::Answer, "Drink.")).unwrap();
+        screen
+            .part(InboxSeq(1), &part(PartKind::Answer, "Drink."))
+            .unwrap();
     });
     assert_eq!(text, "Drink.\n\n");
 }
@@ -69,9 +95,16 @@ fn in_a_pipe_only_the_finished_answer_is_printed() {
 fn an_emergency_interrupts_what_is_being_written() {
     let text = printed(LIVE, |screen| {
         screen.preview(InboxSeq(1), "Drink wat").unwrap();
-        screen.part(InboxSeq(2), &part(PartKind::Emergency, "Call 120 now.\nDo not wait.")).unwrap();
+        screen
+            .part(
+                InboxSeq(2),
+                &part(PartKind::Emergency, "Call 120 now.\nDo not wait."),
+            )
+            .unwrap();
         screen.preview(InboxSeq(1), "Drink water").unwrap();
-        screen.part(InboxSeq(1), &part(PartKind::Notice, "Stopped.")).unwrap();
+        screen
+            .part(InboxSeq(1), &part(PartKind::Notice, "Stopped."))
+            .unwrap();
     });
     let expect = "Drink wat\n┏━━ EMERGENCY ━━━━━━━━━━━━━━━━━━━━\n┃ Call 120 now.\n┃ Do not wait.\n\
                   ┗━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━\n\n\
@@ -84,10 +117,15 @@ fn an_emergency_is_red_and_the_waiting_mark_goes_away() {
     let text = printed(COLORED, |screen| {
         screen.typing().unwrap();
         screen.typing().unwrap();
-        screen.part(InboxSeq(1), &part(PartKind::Emergency, "Call 120.")).unwrap();
+        screen
+            .part(InboxSeq(1), &part(PartKind::Emergency, "Call 120."))
+            .unwrap();
     });
     assert_eq!(text.matches('…').count(), 1);
-    assert!(text.contains("…\x1b[0m\r\x1b[2K\x1b[1;31m┏━━ EMERGENCY"), "{text:?}");
+    assert!(
+        text.contains("…\x1b[0m\r\x1b[2K\x1b[1;31m┏━━ EMERGENCY"),
+        "{text:?}"
+    );
     assert!(text.contains("\x1b[1;31m┃ Call 120.\x1b[0m\n"), "{text:?}");
 }
 
@@ -97,12 +135,19 @@ fn below_an_answer_stand_urgency_departments_sources_and_label() {
         disposition: Some(Disposition::SameDay),
         disposition_text: Some("Be seen by a doctor today".to_owned()),
         departments: vec!["Fever clinic".to_owned()],
-        citations: vec![Citation { number: 1, title: "Fever".to_owned(), source: "Starter, 2026-11".to_owned() }],
+        citations: vec![Citation {
+            number: 1,
+            title: "Fever".to_owned(),
+            source: "Starter, 2026-11".to_owned(),
+        }],
         label: Some("Written by AI".to_owned()),
         ..part(PartKind::Answer, "See a doctor [1].")
     };
     let check = |look: Look, expect: &str| {
-        assert_eq!(printed(look, |screen| screen.part(InboxSeq(1), &answer).unwrap()), expect);
+        assert_eq!(
+            printed(look, |screen| screen.part(InboxSeq(1), &answer).unwrap()),
+            expect
+        );
     };
     check(
         PLAIN,
@@ -118,9 +163,14 @@ fn below_an_answer_stand_urgency_departments_sources_and_label() {
 
 #[test]
 fn a_number_or_its_words_choose_a_quick_reply() {
-    let reply = |label: &str, data: &str| QuickReply { label: label.to_owned(), data: data.to_owned() };
-    let question =
-        Part { quick_replies: vec![reply("I agree", "yes"), reply("不同意", "no")], ..part(PartKind::Notice, "Agree?") };
+    let reply = |label: &str, data: &str| QuickReply {
+        label: label.to_owned(),
+        data: data.to_owned(),
+    };
+    let question = Part {
+        quick_replies: vec![reply("I agree", "yes"), reply("不同意", "no")],
+        ..part(PartKind::Notice, "Agree?")
+    };
     let check = |line: &str, expect: &str| {
         let text = printed(PLAIN, |screen| {
             screen.part(InboxSeq(1), &question).unwrap();
@@ -130,7 +180,11 @@ fn a_number_or_its_words_choose_a_quick_reply() {
                 other => panic!("{other:?}"),
             };
             assert_eq!(data, expect, "{line}");
-            assert_eq!(screen.read("1"), UpdateKind::Text { text: "1".to_owned() }, "a question is answered once");
+            assert_eq!(
+                screen.read("1"),
+                UpdateKind::Text { text: "1".to_owned() },
+                "a question is answered once"
+            );
         });
         assert_eq!(text, "Agree?\n  1) I agree\n  2) 不同意\n\n");
     };
@@ -147,7 +201,12 @@ fn a_number_or_its_words_choose_a_quick_reply() {
 fn a_model_cannot_command_the_terminal() {
     let text = printed(LIVE, |screen| {
         screen.preview(InboxSeq(1), "a\x1b[2J").unwrap();
-        screen.part(InboxSeq(1), &part(PartKind::Answer, "a\x1b[2Jb\u{9b}31m\r\n\tc\x07")).unwrap();
+        screen
+            .part(
+                InboxSeq(1),
+                &part(PartKind::Answer, "a\x1b[2Jb\u{9b}31m\r\n\tc\x07"),
+            )
+            .unwrap();
     });
     assert_eq!(text, "a[2Jb31m\n\tc\n\n");
 }

@@ -48,13 +48,25 @@ impl Browser {
     pub(crate) async fn open(config: WebConfig) -> Self {
         let memory = Arc::new(Memory::default());
         let (context, ready) = context(&memory);
-        let connector = WebConfig { listen: "127.0.0.1:0".to_owned(), ..config }.build(context).unwrap();
+        let connector = WebConfig {
+            listen: "127.0.0.1:0".to_owned(),
+            ..config
+        }
+        .build(context)
+        .unwrap();
         let connector = Arc::new(connector.with_routes(Router::new().route("/extra", get(async || "extra"))));
         let running = {
             let (connector, memory) = (Arc::clone(&connector), Arc::clone(&memory));
             tokio::spawn(async move { connector.run(memory).await }).abort_handle()
         };
-        Self { memory, connector, ready, client: Client::new(), cookie: None, running }
+        Self {
+            memory,
+            connector,
+            ready,
+            client: Client::new(),
+            cookie: None,
+            running,
+        }
     }
 
     /// The same browser after it has opened the page.
@@ -65,12 +77,18 @@ impl Browser {
 
     pub(crate) fn with_cookie(&self, set_cookie: &header::HeaderValue) -> Self {
         let pair = set_cookie.to_str().unwrap().split(';').next().unwrap().to_owned();
-        Self { cookie: Some(pair), ..self.clone() }
+        Self {
+            cookie: Some(pair),
+            ..self.clone()
+        }
     }
 
     /// Somebody else's browser at the same server.
     pub(crate) fn stranger(&self) -> Self {
-        Self { cookie: None, ..self.clone() }
+        Self {
+            cookie: None,
+            ..self.clone()
+        }
     }
 
     pub(crate) fn authority(&self) -> String {
@@ -96,7 +114,10 @@ impl Browser {
 
     pub(crate) async fn post_raw(&self, body: &str) -> (u16, Value) {
         let url = format!("http://{}/api/messages", self.authority());
-        let request = self.client.post(url).header("content-type", "application/json; charset=utf-8");
+        let request = self
+            .client
+            .post(url)
+            .header("content-type", "application/json; charset=utf-8");
         let response = self.dressed(request.body(body.to_owned())).send().await.unwrap();
         (response.status().as_u16(), response.json().await.unwrap())
     }
@@ -108,12 +129,17 @@ impl Browser {
         }
         let response = request.send().await.unwrap();
         assert_eq!(response.headers()["content-type"], "text/event-stream");
-        Events { body: response.bytes_stream().boxed(), text: String::new() }
+        Events {
+            body: response.bytes_stream().boxed(),
+            text: String::new(),
+        }
     }
 
     /// The bot says something in the only conversation there is.
     pub(crate) async fn say(&self, seq: i64, text: &str) {
-        let item = self.memory.say(&self.memory.conversation(), seq, Part::notice(Language::En, text));
+        let item = self
+            .memory
+            .say(&self.memory.conversation(), seq, Part::notice(Language::En, text));
         self.connector.deliver(&item).await.unwrap();
     }
 
@@ -146,7 +172,10 @@ impl Events {
     /// The next event, which must have this name; the first one, `open`, is skipped if it is not asked for.
     pub(crate) async fn next(&mut self, name: &str) -> ReceivedEvent {
         loop {
-            let event = tokio::time::timeout(PATIENCE, self.receive()).await.expect("an event in time").expect("an event");
+            let event = tokio::time::timeout(PATIENCE, self.receive())
+                .await
+                .expect("an event in time")
+                .expect("an event");
             if event.name == "open" && name != "open" {
                 continue;
             }
@@ -157,12 +186,18 @@ impl Events {
 
     pub(crate) async fn assert_silent(&mut self) {
         while let Ok(event) = tokio::time::timeout(SILENCE, self.receive()).await {
-            assert_eq!(event.as_ref().map(|it| it.name.as_str()), Some("open"), "{event:?}");
+            assert_eq!(
+                event.as_ref().map(|it| it.name.as_str()),
+                Some("open"),
+                "{event:?}"
+            );
         }
     }
 
     pub(crate) async fn assert_ends(&mut self) {
-        let end = tokio::time::timeout(PATIENCE, self.receive()).await.expect("an end in time");
+        let end = tokio::time::timeout(PATIENCE, self.receive())
+            .await
+            .expect("an end in time");
         assert!(end.is_none(), "{end:?}");
     }
 
@@ -171,7 +206,10 @@ impl Events {
             if let Some((block, rest)) = self.text.split_once("\n\n") {
                 let field = |name: &str| {
                     let prefix = format!("{name}: ");
-                    block.lines().find_map(|it| it.strip_prefix(&prefix)).map(str::to_owned)
+                    block
+                        .lines()
+                        .find_map(|it| it.strip_prefix(&prefix))
+                        .map(str::to_owned)
                 };
                 let event = field("event").map(|name| ReceivedEvent {
                     name,

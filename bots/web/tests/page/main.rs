@@ -30,11 +30,19 @@ async fn the_page_comes_with_a_secret_cookie_and_strict_headers() {
     let (pair, attributes) = cookie.split_once("; ").unwrap();
     assert_eq!(attributes, "HttpOnly; SameSite=Strict; Path=/; Max-Age=2592000");
     let secret = pair.strip_prefix("bedside=").unwrap();
-    assert!(secret.len() == 64 && secret.chars().all(|it| it.is_ascii_hexdigit()), "{secret}");
+    assert!(
+        secret.len() == 64 && secret.chars().all(|it| it.is_ascii_hexdigit()),
+        "{secret}"
+    );
 
     let header = |name: &str| page.headers()[name].to_str().unwrap().to_owned();
     let policy = header("content-security-policy");
-    for directive in ["default-src 'none'", "frame-ancestors 'none'", "base-uri 'none'", "connect-src 'self'"] {
+    for directive in [
+        "default-src 'none'",
+        "frame-ancestors 'none'",
+        "base-uri 'none'",
+        "connect-src 'self'",
+    ] {
         assert!(policy.contains(directive), "{policy}");
     }
     assert!(!policy.contains("unsafe"), "{policy}");
@@ -42,17 +50,32 @@ async fn the_page_comes_with_a_secret_cookie_and_strict_headers() {
     assert_eq!(header("referrer-policy"), "no-referrer");
     assert_eq!(header("cache-control"), "no-store");
 
-    let nonce = policy.split("script-src 'nonce-").nth(1).unwrap().split('\'').next().unwrap().to_owned();
+    let nonce = policy
+        .split("script-src 'nonce-")
+        .nth(1)
+        .unwrap()
+        .split('\'')
+        .next()
+        .unwrap()
+        .to_owned();
     let html = page.text().await.unwrap();
     assert_eq!(html.matches(&format!("nonce=\"{nonce}\"")).count(), 2);
     assert!(html.contains("Test &amp; Hospital"));
     let second = browser.get("/").await;
-    assert_ne!(second.headers()["content-security-policy"].to_str().unwrap(), policy, "a nonce serves once");
+    assert_ne!(
+        second.headers()["content-security-policy"].to_str().unwrap(),
+        policy,
+        "a nonce serves once"
+    );
 }
 
 #[tokio::test]
 async fn the_cookie_stays_the_same_while_it_is_used() {
-    let browser = Browser::open(WebConfig { session_days: 0, ..WebConfig::default() }).await;
+    let browser = Browser::open(WebConfig {
+        session_days: 0,
+        ..WebConfig::default()
+    })
+    .await;
     let first = browser.get("/").await.headers()[header::SET_COOKIE].clone();
     let again = browser.with_cookie(&first).get("/").await.headers()[header::SET_COOKIE].clone();
     assert_eq!(first, again);
@@ -69,11 +92,17 @@ async fn other_sites_other_names_and_other_formats_are_refused() {
             .iter()
             .map(|(name, value)| (header::HeaderName::from_static(name), value.parse().unwrap()))
             .collect();
-        let request = browser.post_request(&json!({"id": ID, "text": "hello"})).headers(headers_map);
+        let request = browser
+            .post_request(&json!({"id": ID, "text": "hello"}))
+            .headers(headers_map);
         let response = request.send().await.unwrap();
         let status = response.status().as_u16();
         let body: serde_json::Value = response.json().await.unwrap();
-        assert_eq!((status, body["code"].as_str().unwrap_or("taken")), expect, "{headers:?}");
+        assert_eq!(
+            (status, body["code"].as_str().unwrap_or("taken")),
+            expect,
+            "{headers:?}"
+        );
     };
     check(&[("origin", "https://evil.example")], (403, "other-site")).await;
     check(&[("origin", "null")], (403, "other-site")).await;
@@ -81,12 +110,26 @@ async fn other_sites_other_names_and_other_formats_are_refused() {
     check(&[("host", "evil.example")], (421, "unknown-host")).await;
     check(&[("content-type", "text/plain")], (415, "not-json")).await;
     assert_eq!(browser.memory.updates.lock().unwrap().len(), 0);
-    check(&[("origin", &own), ("sec-fetch-site", "same-origin")], (202, "taken")).await;
+    check(
+        &[("origin", &own), ("sec-fetch-site", "same-origin")],
+        (202, "taken"),
+    )
+    .await;
     assert_eq!(browser.memory.updates.lock().unwrap().len(), 1);
 
-    let rebound = browser.get_request("/api/events").header("host", "evil.example").send().await.unwrap();
+    let rebound = browser
+        .get_request("/api/events")
+        .header("host", "evil.example")
+        .send()
+        .await
+        .unwrap();
     assert_eq!(rebound.status(), StatusCode::MISDIRECTED_REQUEST);
-    let probe = browser.get_request("/healthz").header("host", "bedside.internal").send().await.unwrap();
+    let probe = browser
+        .get_request("/healthz")
+        .header("host", "bedside.internal")
+        .send()
+        .await
+        .unwrap();
     assert_eq!(probe.status(), StatusCode::OK);
 }
 
@@ -94,16 +137,33 @@ async fn other_sites_other_names_and_other_formats_are_refused() {
 async fn a_message_sent_twice_is_taken_once() {
     let browser = Browser::open(WebConfig::default()).await.into_session().await;
     let message = json!({"id": ID, "text": "我头疼", "language": "zh"});
-    assert_eq!(browser.post(&message).await, (202, json!({"seq": 1, "duplicate": false})));
-    assert_eq!(browser.post(&message).await, (202, json!({"seq": 1, "duplicate": true})));
+    assert_eq!(
+        browser.post(&message).await,
+        (202, json!({"seq": 1, "duplicate": false}))
+    );
+    assert_eq!(
+        browser.post(&message).await,
+        (202, json!({"seq": 1, "duplicate": true}))
+    );
     let upper = json!({"id": ID.to_uppercase(), "text": "我头疼"});
-    assert_eq!(browser.post(&upper).await, (202, json!({"seq": 1, "duplicate": true})));
+    assert_eq!(
+        browser.post(&upper).await,
+        (202, json!({"seq": 1, "duplicate": true}))
+    );
 
     let updates = browser.memory.updates.lock().unwrap().clone();
     assert_eq!(updates.len(), 1);
-    assert_eq!(updates[0].kind, UpdateKind::Text { text: "我头疼".to_owned() });
+    assert_eq!(
+        updates[0].kind,
+        UpdateKind::Text {
+            text: "我头疼".to_owned()
+        }
+    );
     assert_eq!(updates[0].language_hint, Some(Language::Zh));
-    assert_eq!(updates[0].conversation.as_str(), format!("web:page:{}", updates[0].sender));
+    assert_eq!(
+        updates[0].conversation.as_str(),
+        format!("web:page:{}", updates[0].sender)
+    );
     assert_eq!(updates[0].external_id, format!("{}:{ID}", updates[0].sender));
 }
 
@@ -112,7 +172,10 @@ async fn two_browsers_do_not_meet() {
     let first = Browser::open(WebConfig::default()).await.into_session().await;
     let second = first.stranger().into_session().await;
     first.post(&json!({"id": ID, "text": "my secret"})).await;
-    assert_eq!(second.post(&json!({"id": ID, "text": "hello"})).await, (202, json!({"seq": 2, "duplicate": false})));
+    assert_eq!(
+        second.post(&json!({"id": ID, "text": "hello"})).await,
+        (202, json!({"seq": 2, "duplicate": false}))
+    );
 
     let mut stream = second.events("/api/events?after=0", None).await;
     assert_eq!(stream.next("entry").await.data["text"], "hello");
@@ -126,7 +189,9 @@ async fn what_cannot_be_taken_is_said_in_both_languages() {
         let (status, body) = browser.post(&message).await;
         assert_eq!((status, body["code"].as_str().unwrap_or("taken")), expect);
         if status != 202 {
-            assert!(body["en"].as_str().unwrap().len() > 10 && body["zh"].as_str().unwrap().chars().count() > 3);
+            assert!(
+                body["en"].as_str().unwrap().len() > 10 && body["zh"].as_str().unwrap().chars().count() > 3
+            );
         }
     };
     check(json!({"id": ID, "text": "x".repeat(17_000)}), (413, "too-large")).await;
@@ -147,25 +212,45 @@ async fn what_could_not_be_stored_is_not_acknowledged() {
     browser.memory.broken.store(true, Ordering::SeqCst);
     let (status, body) = browser.post(&json!({"id": ID, "text": "hello"})).await;
     assert_eq!((status, body["code"].as_str()), (503, Some("not-stored")));
-    assert!(!body.to_string().contains("disk full"), "the operator's words are not the patient's");
+    assert!(
+        !body.to_string().contains("disk full"),
+        "the operator's words are not the patient's"
+    );
     browser.memory.broken.store(false, Ordering::SeqCst);
     assert_eq!(browser.post(&json!({"id": ID, "text": "hello"})).await.0, 202);
 }
 
 #[tokio::test]
 async fn who_writes_too_fast_is_told_to_call_if_it_is_urgent() {
-    let config = WebConfig { messages_per_minute: 2, ..WebConfig::default() };
+    let config = WebConfig {
+        messages_per_minute: 2,
+        ..WebConfig::default()
+    };
     let browser = Browser::open(config).await.into_session().await;
-    let message = |number: u8| json!({"id": format!("{number:08x}-0000-4000-8000-000000000000"), "text": "hello"});
+    let message =
+        |number: u8| json!({"id": format!("{number:08x}-0000-4000-8000-000000000000"), "text": "hello"});
     assert_eq!(browser.post(&message(1)).await.0, 202);
     assert_eq!(browser.post(&message(2)).await.0, 202);
     let response = browser.post_request(&message(3)).send().await.unwrap();
     assert_eq!(response.status(), StatusCode::TOO_MANY_REQUESTS);
-    assert!(response.headers()[header::RETRY_AFTER].to_str().unwrap().parse::<u32>().unwrap() <= 31);
+    assert!(
+        response.headers()[header::RETRY_AFTER]
+            .to_str()
+            .unwrap()
+            .parse::<u32>()
+            .unwrap()
+            <= 31
+    );
     let body: serde_json::Value = response.json().await.unwrap();
-    assert!(body["en"].as_str().unwrap().contains("emergency") && body["zh"].as_str().unwrap().contains("急救"));
+    assert!(
+        body["en"].as_str().unwrap().contains("emergency") && body["zh"].as_str().unwrap().contains("急救")
+    );
     let stranger = browser.stranger().into_session().await;
-    assert_eq!(stranger.post(&message(3)).await.0, 202, "one patient's limit is not another's");
+    assert_eq!(
+        stranger.post(&message(3)).await.0,
+        202,
+        "one patient's limit is not another's"
+    );
 }
 
 #[tokio::test]
@@ -174,7 +259,10 @@ async fn a_first_visit_is_announced_once() {
     let mut stream = browser.events("/api/events?after=0&language=zh", None).await;
     stream.next("open").await;
     let joined = browser.memory.updates.lock().unwrap()[0].clone();
-    assert_eq!((joined.kind, joined.language_hint), (UpdateKind::Joined, Some(Language::Zh)));
+    assert_eq!(
+        (joined.kind, joined.language_hint),
+        (UpdateKind::Joined, Some(Language::Zh))
+    );
     assert_eq!(joined.external_id, format!("{}:joined", joined.sender));
 
     browser.say(1, "欢迎").await;
@@ -195,7 +283,10 @@ async fn a_stream_goes_on_where_the_page_left_off() {
         let mut stream = browser.events(path, last_event_id).await;
         for id in expect {
             let event = stream.next("entry").await;
-            assert_eq!((event.id.as_deref(), &event.data["id"]), (Some(id.to_string().as_str()), &json!(id)));
+            assert_eq!(
+                (event.id.as_deref(), &event.data["id"]),
+                (Some(id.to_string().as_str()), &json!(id))
+            );
         }
         stream.assert_silent().await;
     };
@@ -213,7 +304,10 @@ async fn the_page_finds_its_own_message_by_its_own_id() {
     let mut stream = browser.events("/api/events", None).await;
     browser.post(&json!({"id": ID, "choice": "consent:yes"})).await;
     let entry = stream.next("entry").await.data;
-    assert_eq!(entry, json!({"id": 1, "seq": 2, "external_id": ID, "from": "patient", "text": "consent:yes"}));
+    assert_eq!(
+        entry,
+        json!({"id": 1, "seq": 2, "external_id": ID, "from": "patient", "text": "consent:yes"})
+    );
 }
 
 #[tokio::test]
@@ -226,20 +320,37 @@ async fn an_answer_is_shown_while_it_is_written_and_then_whole() {
 
     browser.connector.typing(&conversation).await;
     stream.next("typing").await;
-    let shown = browser.connector.preview(&conversation, InboxSeq(1), None, "Dri").await.unwrap();
-    assert_eq!(stream.next("preview").await.data, json!({"seq": 1, "text": "Dri"}));
-    let again = browser.connector.preview(&conversation, InboxSeq(1), Some(&shown), "Drink wat").await.unwrap();
+    let shown = browser
+        .connector
+        .preview(&conversation, InboxSeq(1), None, "Dri")
+        .await
+        .unwrap();
+    assert_eq!(
+        stream.next("preview").await.data,
+        json!({"seq": 1, "text": "Dri"})
+    );
+    let again = browser
+        .connector
+        .preview(&conversation, InboxSeq(1), Some(&shown), "Drink wat")
+        .await
+        .unwrap();
     assert_eq!(again, shown);
     assert_eq!(stream.next("preview").await.data["text"], "Drink wat");
     let mut second_tab = browser.events("/api/events?after=1", None).await;
     assert_eq!(second_tab.next("preview").await.data["text"], "Drink wat");
 
-    let item = browser.memory.say(&conversation, 1, Part::notice(Language::En, "Drink water."));
+    let item = browser
+        .memory
+        .say(&conversation, 1, Part::notice(Language::En, "Drink water."));
     assert_eq!(browser.connector.deliver(&item).await.unwrap().0, "part-1");
     for stream in [&mut stream, &mut second_tab] {
         assert_eq!(stream.next("entry").await.data["part"]["text"], "Drink water.");
     }
-    browser.connector.preview(&conversation, InboxSeq(1), Some(&shown), "late").await.unwrap();
+    browser
+        .connector
+        .preview(&conversation, InboxSeq(1), Some(&shown), "late")
+        .await
+        .unwrap();
     stream.assert_silent().await;
 }
 
@@ -248,7 +359,11 @@ async fn a_part_that_becomes_visible_after_its_signal_still_arrives() {
     let browser = Browser::open(WebConfig::default()).await.into_session().await;
     let mut stream = browser.events("/api/events", None).await;
     stream.next("open").await;
-    let item = outbox_item(&browser.memory.conversation(), 1, Part::notice(Language::En, "late"));
+    let item = outbox_item(
+        &browser.memory.conversation(),
+        1,
+        Part::notice(Language::En, "late"),
+    );
     browser.connector.deliver(&item).await.unwrap();
     tokio::time::sleep(Duration::from_millis(80)).await;
     browser.memory.show(&item);
@@ -258,7 +373,9 @@ async fn a_part_that_becomes_visible_after_its_signal_still_arrives() {
 #[tokio::test]
 async fn the_health_page_tells_alive_from_ready() {
     let browser = Browser::open(WebConfig::default()).await;
-    let check = async |path: &str, expect: u16| assert_eq!(browser.get(path).await.status().as_u16(), expect, "{path}");
+    let check = async |path: &str, expect: u16| {
+        assert_eq!(browser.get(path).await.status().as_u16(), expect, "{path}")
+    };
     check("/healthz", 200).await;
     check("/readyz", 503).await;
     browser.ready.store(true, Ordering::SeqCst);
@@ -275,17 +392,28 @@ async fn the_health_page_tells_alive_from_ready() {
 async fn further_routes_stand_behind_the_same_guard() {
     let browser = Browser::open(WebConfig::default()).await;
     assert_eq!(browser.get("/extra").await.text().await.unwrap(), "extra");
-    let rebound = browser.get_request("/extra").header("host", "evil.example").send().await.unwrap();
+    let rebound = browser
+        .get_request("/extra")
+        .header("host", "evil.example")
+        .send()
+        .await
+        .unwrap();
     assert_eq!(rebound.status(), StatusCode::MISDIRECTED_REQUEST);
 }
 
 #[tokio::test]
 async fn only_so_many_pages_are_open_at_once() {
-    let config = WebConfig { max_open_pages: 1, ..WebConfig::default() };
+    let config = WebConfig {
+        max_open_pages: 1,
+        ..WebConfig::default()
+    };
     let browser = Browser::open(config).await.into_session().await;
     let mut first = browser.events("/api/events", None).await;
     first.next("open").await;
-    assert_eq!(browser.get("/api/events").await.status(), StatusCode::SERVICE_UNAVAILABLE);
+    assert_eq!(
+        browser.get("/api/events").await.status(),
+        StatusCode::SERVICE_UNAVAILABLE
+    );
     drop(first);
     for _ in 0..100 {
         if browser.get("/api/events").await.status() == StatusCode::OK {
@@ -310,22 +438,63 @@ async fn a_port_in_use_is_named_with_one_that_is_free() {
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let listen = taken.local_addr().unwrap().to_string();
     let memory = Arc::new(Memory::default());
-    let config = WebConfig { listen: listen.clone(), ..WebConfig::default() };
+    let config = WebConfig {
+        listen: listen.clone(),
+        ..WebConfig::default()
+    };
     let error = config.build(context(&memory).0).err().unwrap();
-    let ConnectorError::AddressInUse { key, address, suggestion } = &error else { panic!("{error}") };
+    let ConnectorError::AddressInUse {
+        key,
+        address,
+        suggestion,
+    } = &error
+    else {
+        panic!("{error}")
+    };
     assert_eq!((key.as_str(), address), ("web.listen", &listen));
     assert!(error.to_string().contains(suggestion));
-    let config = WebConfig { listen: suggestion.clone(), ..WebConfig::default() };
-    assert_eq!(config.build(context(&memory).0).unwrap().local_address().to_string(), *suggestion);
+    let config = WebConfig {
+        listen: suggestion.clone(),
+        ..WebConfig::default()
+    };
+    assert_eq!(
+        config
+            .build(context(&memory).0)
+            .unwrap()
+            .local_address()
+            .to_string(),
+        *suggestion
+    );
 }
 
 #[tokio::test]
 async fn wrong_settings_are_named() {
     let check = |config: WebConfig, expect: &str| {
-        let error = config.build(context(&Arc::new(Memory::default())).0).err().unwrap();
+        let error = config
+            .build(context(&Arc::new(Memory::default())).0)
+            .err()
+            .unwrap();
         assert!(error.to_string().starts_with(expect), "{error}");
     };
-    check(WebConfig { listen: "8080".to_owned(), ..WebConfig::default() }, "web.listen: ");
-    check(WebConfig { public_url: Some("chat.example".to_owned()), ..WebConfig::default() }, "web.public_url: ");
-    check(WebConfig { messages_per_minute: 0, ..WebConfig::default() }, "web.messages_per_minute: ");
+    check(
+        WebConfig {
+            listen: "8080".to_owned(),
+            ..WebConfig::default()
+        },
+        "web.listen: ",
+    );
+    check(
+        WebConfig {
+            public_url: Some("chat.example".to_owned()),
+            ..WebConfig::default()
+        },
+        "web.public_url: ",
+    );
+    check(
+        WebConfig {
+            messages_per_minute: 0,
+            ..WebConfig::default()
+        },
+        "web.messages_per_minute: ",
+    );
 }

@@ -7,8 +7,8 @@ use std::sync::{
 
 use async_trait::async_trait;
 use bedside_contract::{
-    ConversationKey, ConversationState, Cursor, FinishedTurn, InboxItem, InboxSeq, Intake, OutboxItem, Part, PartId,
-    PlatformMessageId, Receipt, Said, SendOutcome, Store, StoreError, TranscriptEntry, Update,
+    ConversationKey, ConversationState, Cursor, FinishedTurn, InboxItem, InboxSeq, Intake, OutboxItem, Part,
+    PartId, PlatformMessageId, Receipt, Said, SendOutcome, Store, StoreError, TranscriptEntry, Update,
 };
 
 #[derive(Default)]
@@ -27,18 +27,39 @@ impl Memory {
     }
 
     pub(crate) fn show(&self, item: &OutboxItem) {
-        self.push(&item.conversation, item.seq, None, Said::Bot { part: Box::new(item.part.clone()) });
+        self.push(
+            &item.conversation,
+            item.seq,
+            None,
+            Said::Bot {
+                part: Box::new(item.part.clone()),
+            },
+        );
     }
 
     /// The conversation of the only session there is.
     pub(crate) fn conversation(&self) -> ConversationKey {
-        self.updates.lock().unwrap().first().expect("somebody was here").conversation.clone()
+        self.updates
+            .lock()
+            .unwrap()
+            .first()
+            .expect("somebody was here")
+            .conversation
+            .clone()
     }
 
     fn push(&self, conversation: &ConversationKey, seq: InboxSeq, external_id: Option<String>, said: Said) {
         let mut entries = self.entries.lock().unwrap();
         let id = i64::try_from(entries.len()).unwrap() + 1;
-        entries.push((conversation.clone(), TranscriptEntry { id, seq, external_id, said }));
+        entries.push((
+            conversation.clone(),
+            TranscriptEntry {
+                id,
+                seq,
+                external_id,
+                said,
+            },
+        ));
     }
 }
 
@@ -55,7 +76,11 @@ pub(crate) fn outbox_item(conversation: &ConversationKey, seq: i64, part: Part) 
 
 #[async_trait]
 impl Intake for Memory {
-    async fn accept(&self, updates: Vec<Update>, _cursor: Option<Cursor>) -> Result<Vec<Receipt>, StoreError> {
+    async fn accept(
+        &self,
+        updates: Vec<Update>,
+        _cursor: Option<Cursor>,
+    ) -> Result<Vec<Receipt>, StoreError> {
         if self.broken.load(Ordering::SeqCst) {
             return Err(StoreError::Failed("disk full".to_owned()));
         }
@@ -66,12 +91,17 @@ impl Intake for Memory {
             let seq = InboxSeq(i64::try_from(place.unwrap_or(known.len())).unwrap() + 1);
             if place.is_none() {
                 if let Some(text) = update.text() {
-                    let said = Said::Patient { text: text.to_owned() };
+                    let said = Said::Patient {
+                        text: text.to_owned(),
+                    };
                     self.push(&update.conversation, seq, Some(update.external_id.clone()), said);
                 }
                 known.push(update);
             }
-            receipts.push(Receipt { seq, duplicate: place.is_some() });
+            receipts.push(Receipt {
+                seq,
+                duplicate: place.is_some(),
+            });
         }
         Ok(receipts)
     }
@@ -83,9 +113,17 @@ fn unused<T>() -> Result<T, StoreError> {
 
 #[async_trait]
 impl Store for Memory {
-    async fn transcript(&self, conversation: &ConversationKey, after: i64) -> Result<Vec<TranscriptEntry>, StoreError> {
+    async fn transcript(
+        &self,
+        conversation: &ConversationKey,
+        after: i64,
+    ) -> Result<Vec<TranscriptEntry>, StoreError> {
         let entries = self.entries.lock().unwrap();
-        Ok(entries.iter().filter(|it| it.0 == *conversation && it.1.id > after).map(|it| it.1.clone()).collect())
+        Ok(entries
+            .iter()
+            .filter(|it| it.0 == *conversation && it.1.id > after)
+            .map(|it| it.1.clone())
+            .collect())
     }
 
     fn is_healthy(&self) -> bool {

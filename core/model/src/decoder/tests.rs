@@ -23,10 +23,12 @@ fn load(path: &Path) -> Decoder {
     Decoder::load(&GgufFile::open(path).unwrap(), &mut |_| {}).unwrap()
 }
 
+/// Within that part of the largest.
 fn close(found: &[f32], expect: &[f32], tolerance: f32) {
     assert_eq!(found.len(), expect.len());
     let worst = found.iter().zip(expect).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
-    assert!(worst < tolerance, "off by {worst}");
+    let largest = expect.iter().fold(0.0_f32, |largest, it| largest.max(it.abs()));
+    assert!(worst <= tolerance * largest, "off by {worst}, {largest} is the largest");
 }
 
 /// All tokens at once, then three single ones: logits after each.
@@ -78,7 +80,7 @@ fn same_as_candle(model: &TinyModel, tolerance: f32) {
 fn logits_are_those_of_candle_transformers() {
     for architecture in ["llama", "qwen2", "qwen3"] {
         for own_head in [false, true] {
-            same_as_candle(&TinyModel { architecture, own_head, ..TinyModel::default() }, 2e-3);
+            same_as_candle(&TinyModel { architecture, own_head, ..TinyModel::default() }, 3e-4);
         }
     }
 }
@@ -87,7 +89,7 @@ fn logits_are_those_of_candle_transformers() {
 fn quantized_weights_give_nearly_the_same_logits() {
     // Both round the activations, each in its own way.
     for weights in [GgmlDType::Q8_0, GgmlDType::Q4_1, GgmlDType::Q4_0] {
-        same_as_candle(&TinyModel { weights, ..TinyModel::default() }, 0.6);
+        same_as_candle(&TinyModel { weights, ..TinyModel::default() }, 0.03);
     }
 }
 
@@ -101,12 +103,12 @@ fn pieces_of_a_prompt_give_the_same_logits() {
         for cut in [1, 5, 20] {
             let mut session = decoder.session();
             assert!(decoder.forward(&mut session, &PROMPT[..cut], Want::Nothing).unwrap().is_empty());
-            close(&decoder.forward(&mut session, &PROMPT[cut..], Want::Logits).unwrap(), &expect, 1e-3);
+            close(&decoder.forward(&mut session, &PROMPT[cut..], Want::Logits).unwrap(), &expect, 1e-5);
         }
         let mut session = decoder.session();
         let mut last = Vec::new();
         PROMPT.iter().for_each(|it| last = decoder.forward(&mut session, &[*it], Want::Logits).unwrap());
-        close(&last, &expect, 1e-3);
+        close(&last, &expect, 1e-5);
     }
 }
 

@@ -1,13 +1,14 @@
 use std::path::Path;
 
 use landlock::{
-    ABI, Access, AccessFs, Ruleset, RulesetAttr, RulesetCreatedAttr, RulesetError, RulesetStatus, path_beneath_rules,
+    ABI, Access, AccessFs, Ruleset, RulesetAttr, RulesetCreatedAttr, RulesetError, RulesetStatus,
+    path_beneath_rules,
 };
 use nix::{libc, sys::prctl, unistd};
 use rlimit::Resource;
 use seccompiler::{
-    BpfProgram, SeccompAction, SeccompCmpArgLen::Dword, SeccompCmpOp, SeccompCondition, SeccompFilter, SeccompRule,
-    apply_filter_all_threads,
+    BpfProgram, SeccompAction, SeccompCmpArgLen::Dword, SeccompCmpOp, SeccompCondition, SeccompFilter,
+    SeccompRule, apply_filter_all_threads,
 };
 
 use super::{Limits, SandboxReport};
@@ -107,7 +108,9 @@ pub(super) fn enter(package: &Path, data: Option<&Path>, limits: Limits) -> Sand
     match restrict_files(package, data) {
         Ok(RulesetStatus::FullyEnforced) => {}
         Ok(RulesetStatus::PartiallyEnforced) => {
-            missing.push("files: this kernel's Landlock is older than 6.2, truncation is not covered".to_owned());
+            missing.push(
+                "files: this kernel's Landlock is older than 6.2, truncation is not covered".to_owned(),
+            );
         }
         Ok(RulesetStatus::NotEnforced) => {
             missing.push("files: this kernel has no Landlock; add landlock to its lsm= list".to_owned());
@@ -183,17 +186,27 @@ fn refuse_system_calls() -> Result<(), Box<dyn std::error::Error>> {
         (libc::SYS_clone, vec![one(0, SeccompCmpOp::MaskedEq(thread), 0)?]),
     ]);
     #[cfg(target_arch = "x86_64")]
-    rules.extend([libc::SYS_fork, libc::SYS_vfork, libc::SYS_iopl, libc::SYS_ioperm].map(|it| (it, Vec::new())));
+    rules.extend(
+        [libc::SYS_fork, libc::SYS_vfork, libc::SYS_iopl, libc::SYS_ioperm].map(|it| (it, Vec::new())),
+    );
     install(rules, libc::EPERM)?;
 
     // Its flags lie in memory, out of a filter's sight; without it the C library falls back to clone.
     install(vec![(libc::SYS_clone3, Vec::new())], libc::ENOSYS)
 }
 
-fn install(rules: Vec<(libc::c_long, Vec<SeccompRule>)>, errno: i32) -> Result<(), Box<dyn std::error::Error>> {
+fn install(
+    rules: Vec<(libc::c_long, Vec<SeccompRule>)>,
+    errno: i32,
+) -> Result<(), Box<dyn std::error::Error>> {
     let refuse = SeccompAction::Errno(errno.unsigned_abs());
     let rules = rules.into_iter().collect();
-    let filter = SeccompFilter::new(rules, SeccompAction::Allow, refuse, std::env::consts::ARCH.try_into()?)?;
+    let filter = SeccompFilter::new(
+        rules,
+        SeccompAction::Allow,
+        refuse,
+        std::env::consts::ARCH.try_into()?,
+    )?;
     let program: BpfProgram = filter.try_into()?;
     Ok(apply_filter_all_threads(&program)?)
 }

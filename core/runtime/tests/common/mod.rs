@@ -18,7 +18,7 @@ use tokio_util::sync::CancellationToken;
 
 /// What the scripted model does with the next request.
 #[derive(Debug, Clone)]
-pub enum Script {
+pub(crate) enum Script {
     Say(&'static str),
     /// Says this word by word and then waits until it is cancelled.
     SayAndHang(&'static str),
@@ -27,10 +27,10 @@ pub enum Script {
     Panic,
 }
 
-pub struct ScriptedModel {
-    pub scripts: Mutex<VecDeque<Script>>,
-    pub languages: Vec<Language>,
-    pub prompts: Mutex<Vec<Vec<ChatMessage>>>,
+pub(crate) struct ScriptedModel {
+    pub(crate) scripts: Mutex<VecDeque<Script>>,
+    pub(crate) languages: Vec<Language>,
+    pub(crate) prompts: Mutex<Vec<Vec<ChatMessage>>>,
 }
 
 struct ScriptedGeneration {
@@ -93,12 +93,12 @@ impl Generator for ScriptedModel {
 
 /// Knows the common cold in both languages and nothing else.
 #[derive(Default)]
-pub struct ScriptedPlugins {
-    pub broken: bool,
+pub(crate) struct ScriptedPlugins {
+    pub(crate) broken: bool,
 }
 
-pub const COLD: &str = "Rest and drink enough fluids. Honey eases a sore throat.";
-pub const COLD_ZH: &str = "多休息，多喝水。蜂蜜可以缓解嗓子疼。";
+pub(crate) const COLD: &str = "Rest and drink enough fluids. Honey eases a sore throat.";
+pub(crate) const COLD_ZH: &str = "多休息，多喝水。蜂蜜可以缓解嗓子疼。";
 
 #[async_trait]
 impl Plugins for ScriptedPlugins {
@@ -162,10 +162,10 @@ impl Plugins for ScriptedPlugins {
 
 /// Records what was delivered; fails as told.
 #[derive(Default)]
-pub struct Recorder {
-    pub delivered: Mutex<Vec<OutboxItem>>,
-    pub previews: Mutex<Vec<String>>,
-    pub failures: Mutex<VecDeque<DeliverError>>,
+pub(crate) struct Recorder {
+    pub(crate) delivered: Mutex<Vec<OutboxItem>>,
+    pub(crate) previews: Mutex<Vec<String>>,
+    pub(crate) failures: Mutex<VecDeque<DeliverError>>,
 }
 
 #[async_trait]
@@ -212,26 +212,26 @@ impl Connector for Recorder {
     }
 }
 
-pub struct Stage {
-    pub bot: Bot,
-    pub store: Arc<SqliteStore>,
-    pub model: Arc<ScriptedModel>,
-    pub platform: Arc<Recorder>,
-    pub stop: CancellationToken,
-    pub running: tokio::task::JoinHandle<()>,
+pub(crate) struct Stage {
+    pub(crate) bot: Bot,
+    pub(crate) store: Arc<SqliteStore>,
+    pub(crate) model: Arc<ScriptedModel>,
+    pub(crate) platform: Arc<Recorder>,
+    pub(crate) stop: CancellationToken,
+    pub(crate) running: tokio::task::JoinHandle<()>,
     next: AtomicU64,
 }
 
-pub fn chat(name: &str) -> ConversationKey {
+pub(crate) fn chat(name: &str) -> ConversationKey {
     ConversationKey::new("test", "bot", name)
 }
 
 impl Stage {
-    pub fn new(languages: &[Language], scripts: &[Script], plugins: ScriptedPlugins) -> Self {
+    pub(crate) fn new(languages: &[Language], scripts: &[Script], plugins: ScriptedPlugins) -> Self {
         Self::with_store(SqliteStore::open_temporary().unwrap(), languages, scripts, plugins)
     }
 
-    pub fn with_store(
+    pub(crate) fn with_store(
         store: Arc<SqliteStore>,
         languages: &[Language],
         scripts: &[Script],
@@ -259,7 +259,7 @@ impl Stage {
     }
 
     /// One who has consented already.
-    pub async fn patient(&self, name: &str) -> ConversationKey {
+    pub(crate) async fn patient(&self, name: &str) -> ConversationKey {
         let key = chat(name);
         self.says(&key, "consent:yes").await;
         self.wait(|delivered| delivered.iter().any(|it| it.conversation == chat(name))).await;
@@ -267,12 +267,12 @@ impl Stage {
         key
     }
 
-    pub async fn says(&self, key: &ConversationKey, text: &str) -> Receipt {
+    pub(crate) async fn says(&self, key: &ConversationKey, text: &str) -> Receipt {
         let id = self.next.fetch_add(1, Ordering::SeqCst);
         self.says_as(key, text, &id.to_string()).await
     }
 
-    pub async fn says_as(&self, key: &ConversationKey, text: &str, id: &str) -> Receipt {
+    pub(crate) async fn says_as(&self, key: &ConversationKey, text: &str, id: &str) -> Receipt {
         let update = Update {
             platform: "test".to_owned(),
             bot: "bot".to_owned(),
@@ -286,7 +286,7 @@ impl Stage {
     }
 
     /// Waits until `done` holds of what was delivered, ten seconds at most.
-    pub async fn wait(&self, done: impl Fn(&[OutboxItem]) -> bool) {
+    pub(crate) async fn wait(&self, done: impl Fn(&[OutboxItem]) -> bool) {
         for _ in 0..1000 {
             if done(&self.platform.delivered.lock().unwrap()) {
                 return;
@@ -297,17 +297,17 @@ impl Stage {
     }
 
     /// Waits for `count` parts and gives their texts.
-    pub async fn parts(&self, count: usize) -> Vec<String> {
+    pub(crate) async fn parts(&self, count: usize) -> Vec<String> {
         self.wait(|delivered| delivered.len() >= count).await;
         self.texts()
     }
 
-    pub fn texts(&self) -> Vec<String> {
+    pub(crate) fn texts(&self) -> Vec<String> {
         self.platform.delivered.lock().unwrap().iter().map(|it| it.part.plain_text()).collect()
     }
 
     /// Everything that was accepted is answered and delivered, and nothing more comes.
-    pub async fn settled(&self) {
+    pub(crate) async fn settled(&self) {
         for _ in 0..1000 {
             let undelivered = self.store.undelivered_conversations().await.unwrap();
             let unfinished = self.store.unfinished_conversations().await.unwrap();

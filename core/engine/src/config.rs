@@ -1,0 +1,88 @@
+//! What an operator may set. The comments are the manual.
+
+use std::path::PathBuf;
+
+use bedside_contract::{AnswerMode, Language, Sampling};
+use serde::{Deserialize, Serialize};
+
+/// `[engine]`: how requests wait and how the machine is used.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct EngineConfig {
+    /// How many requests may wait. One more is told at once that the bot is busy.
+    pub queue: usize,
+    /// Threads that compute. Left out: one per physical core. More than that makes it slower.
+    pub threads: Option<usize>,
+    /// Prompt tokens that are read in one go; between two such pieces a request can be cancelled.
+    pub prompt_chunk: usize,
+    /// Earlier prompts whose beginnings are kept, so that a common beginning (the instructions, a chat's
+    /// own history) is read only once. 0 switches it off.
+    pub prefix_snapshots: usize,
+    /// Memory that they may take, in MiB; the oldest go first.
+    pub prefix_memory_mib: usize,
+}
+
+impl Default for EngineConfig {
+    fn default() -> Self {
+        Self { queue: 32, threads: None, prompt_chunk: 64, prefix_snapshots: 32, prefix_memory_mib: 256 }
+    }
+}
+
+/// `[model]`: which model answers, and how far it is trusted.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ModelConfig {
+    /// `default` (SmolLM2-135M-Instruct, English only), a path to a GGUF file, `hf:OWNER/REPO/FILE.gguf` or
+    /// a URL. `#sha256=HEX` behind it has the file checked. Architectures: llama, qwen2, qwen3, gemma3.
+    pub source: String,
+    /// Where `hf:` files are fetched from; set it to a mirror inside the hospital if there is one.
+    pub endpoint: String,
+    /// Languages that the model may be asked in, `en` or `zh`; in others patients get the passages of the
+    /// knowledge base themselves. Left out: what is known of the model by its name, else English.
+    pub languages: Option<Vec<Language>>,
+    /// `grounded`: answers only reword what the knowledge base says. `free`: the model may use what it
+    /// learned. Left out: grounded below 3 thousand million parameters, since small models invent medicine.
+    pub answer_mode: Option<AnswerMode>,
+    /// Tokens of prompt and answer together. Left out: what the model was trained for, at most 4096. Memory
+    /// for each running chat grows with it.
+    pub context_length: Option<usize>,
+    /// How answers are drawn.
+    pub sampling: Sampling,
+    /// The folder that models are fetched into. Set by the program from its data directory.
+    #[serde(skip)]
+    pub models_dir: PathBuf,
+}
+
+impl Default for ModelConfig {
+    fn default() -> Self {
+        Self {
+            source: "default".to_owned(),
+            endpoint: bedside_model::pull::DEFAULT_ENDPOINT.to_owned(),
+            languages: None,
+            answer_mode: None,
+            context_length: None,
+            sampling: Sampling::default(),
+            models_dir: PathBuf::new(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bedside_contract::{AnswerMode, Language};
+
+    use super::{EngineConfig, ModelConfig};
+
+    #[test]
+    fn keys_are_read_and_wrong_ones_refused() {
+        let model: ModelConfig =
+            serde_json::from_str(r#"{"source":"a.gguf","languages":["zh"],"answer_mode":"free","sampling":{"top_k":1}}"#)
+                .unwrap();
+        assert_eq!(model.languages, Some(vec![Language::Zh]));
+        assert_eq!((model.answer_mode, model.sampling.top_k), (Some(AnswerMode::Free), 1));
+        assert!(serde_json::from_str::<ModelConfig>(r#"{"models_dir":"/x"}"#).is_err());
+        let engine: EngineConfig = serde_json::from_str(r#"{"queue":2}"#).unwrap();
+        assert_eq!(engine, EngineConfig { queue: 2, ..EngineConfig::default() });
+        assert!(serde_json::from_str::<EngineConfig>(r#"{"que":2}"#).unwrap_err().to_string().contains("que"));
+    }
+}

@@ -1,0 +1,254 @@
+//! The engine as the rest of the bot sees it.
+
+use std::{
+    sync::{
+        Arc, Condvar, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+    thread,
+};
+
+use async_trait::async_trait;
+use bedside_contract::{ChatMessage, GenerateError, GenerateRequest, Generation, Generator, ModelInfo};
+use bedside_model::{NoProgress, Progress};
+use serde::Serialize;
+use tokio::sync::{mpsc, watch};
+
+use crate::{
+    config::{EngineConfig, ModelConfig},
+    generation::{EngineGeneration, Stage},
+    loaded::Loaded,
+    queue::Queue,
+    run::{Job, Outcome},
+    worker::{Loader, work},
+};
+
+/// Serves one model. Dropping it ends its thread within one token.
+pub struct Engine {
+    shared: Arc<Shared>,
+    queue_limit: usize,
+}
+
+/// What has happened since the start.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub struct EngineStats {
+    /// Requests that wait now.
+    pub queued: usize,
+    /// Whether one is being answered now (or the model is loading).
+    pub busy: bool,
+    pub finished: u64,
+    pub cancelled: u64,
+    pub failed: u64,
+    /// Turned away because the queue was full.
+    pub rejected: u64,
+    pub prompt_tokens: u64,
+    /// Of these, read already for an earlier prompt.
+    pub reused_tokens: u64,
+    pub generated_tokens: u64,
+}
+
+pub(crate) struct Shared {
+    queue: Mutex<Queue>,
+    pub(crate) wake: Condvar,
+    pub(crate) status: watch::Sender<Status>,
+    pub(crate) stopping: AtomicBool,
+    pub(crate) counters: Counters,
+    #[cfg(test)]
+    pub(crate) probe: Option<Arc<dyn Fn() + Send + Sync>>,
+}
+
+#[derive(Clone)]
+pub(crate) enum Status {
+    Loading,
+    Ready(Arc<Loaded>),
+    Failed(String),
+}
+
+#[derive(Default)]
+pub(crate) struct Counters {
+    finished: AtomicU64,
+    cancelled: AtomicU64,
+    pub(crate) failed: AtomicU64,
+    rejected: AtomicU64,
+    prompt_tokens: AtomicU64,
+    reused_tokens: AtomicU64,
+    generated_tokens: AtomicU64,
+}
+
+impl Engine {
+    /// Starts the engine's thread, which fetches and loads the model; returns at once. Requests wait until
+    /// the model is there.
+    #[must_use]
+    pub fn start(config: EngineConfig, model: ModelConfig) -> Arc<Self> {
+        Self::start_with_progress(config, model, Box::new(NoProgress))
+    }
+
+    /// As [`Engine::start`]; `progress` hears of download and loading, on the engine's thread.
+    #[must_use]
+    pub fn start_with_progress(
+        config: EngineConfig,
+        model: ModelConfig,
+        progress: Box<dyn Progress + Send>,
+    ) -> Arc<Self> {
+        let loader: Loader = Box::new(move || Loaded::load(&model, progress.as_ref()));
+        Self::spawn(config, loader, Shared::new())
+    }
+
+    pub(crate) fn spawn(config: EngineConfig, loader: Loader, shared: Shared) -> Arc<Self> {
+        let shared = Arc::new(shared);
+        let engine = Self { shared: shared.clone(), queue_limit: config.queue.max(1) };
+        let thread = thread::Builder::new().name("bedside-engine".to_owned());
+        let in_thread = shared.clone();
+        if let Err(error) = thread.spawn(move || work(&in_thread, &config, loader)) {
+            shared.status.send_replace(Status::Failed(format!("the engine's thread cannot be started: {error}")));
+        }
+        Arc::new(engine)
+    }
+
+    /// Waits until the model is loaded.
+    ///
+    /// # Errors
+    /// [`GenerateError::Unavailable`] with the reason if it cannot be.
+    pub async fn wait_ready(&self) -> Result<ModelInfo, GenerateError> {
+        let mut status = self.shared.status.subscribe();
+        let settled = status.wait_for(|it| !matches!(it, Status::Loading)).await;
+        match settled.map(|it| it.clone()) {
+            Ok(Status::Ready(loaded)) => Ok(loaded.info.clone()),
+            Ok(Status::Failed(reason)) => Err(GenerateError::Unavailable { reason }),
+            Ok(Status::Loading) | Err(_) => Err(GenerateError::NotReady),
+        }
+    }
+
+    /// Why the model could not be loaded, if so.
+    #[must_use]
+    pub fn failure(&self) -> Option<String> {
+        match &*self.shared.status.borrow() {
+            Status::Failed(reason) => Some(reason.clone()),
+            _ => None,
+        }
+    }
+
+    /// Counts for metrics and status pages.
+    #[must_use]
+    pub fn stats(&self) -> EngineStats {
+        let (queued, busy) = {
+            let queue = self.shared.lock();
+            (queue.len(), queue.busy)
+        };
+        let Counters { finished, cancelled, failed, rejected, prompt_tokens, reused_tokens, generated_tokens } =
+            &self.shared.counters;
+        let read = |it: &AtomicU64| it.load(Ordering::Relaxed);
+        EngineStats {
+            queued,
+            busy,
+            finished: read(finished),
+            cancelled: read(cancelled),
+            failed: read(failed),
+            rejected: read(rejected),
+            prompt_tokens: read(prompt_tokens),
+            reused_tokens: read(reused_tokens),
+            generated_tokens: read(generated_tokens),
+        }
+    }
+
+    fn status(&self) -> Status {
+        self.shared.status.borrow().clone()
+    }
+}
+
+#[async_trait]
+impl Generator for Engine {
+    fn model(&self) -> Option<ModelInfo> {
+        match &*self.shared.status.borrow() {
+            Status::Ready(loaded) => Some(loaded.info.clone()),
+            _ => None,
+        }
+    }
+
+    fn count_tokens(&self, messages: &[ChatMessage]) -> Result<usize, GenerateError> {
+        let Status::Ready(loaded) = self.status() else { return Err(GenerateError::NotReady) };
+        let tokens = loaded.model.encode(messages).map_err(|error| GenerateError::Failed(error.to_string()))?;
+        Ok(tokens.len())
+    }
+
+    async fn generate(&self, request: GenerateRequest) -> Result<Box<dyn Generation>, GenerateError> {
+        let prompt = match self.status() {
+            Status::Failed(reason) => return Err(GenerateError::Unavailable { reason }),
+            Status::Ready(loaded) => Some(loaded.encode(&request.messages)?),
+            Status::Loading => None,
+        };
+        let now = tokio::time::Instant::now();
+        // A day stands for "no deadline": adding more could overflow.
+        let deadline = now + request.deadline.min(std::time::Duration::from_secs(86_400));
+        let cancelled = Arc::new(AtomicBool::new(false));
+        let (sender, events) = mpsc::unbounded_channel();
+        let priority = request.priority;
+        let job = Job { request, prompt, cancelled: cancelled.clone(), deadline: deadline.into_std(), events: sender };
+        {
+            let mut queue = self.shared.lock();
+            if queue.closed {
+                let reason = self.failure().unwrap_or_else(|| "the engine has stopped".to_owned());
+                return Err(GenerateError::Unavailable { reason });
+            }
+            queue.push(job, priority, self.queue_limit).inspect_err(|_| {
+                self.shared.counters.rejected.fetch_add(1, Ordering::Relaxed);
+            })?;
+        }
+        self.shared.wake.notify_one();
+        let shared = self.shared.clone();
+        Ok(Box::new(EngineGeneration { shared, events, cancelled, deadline, progress: Stage::Waiting }))
+    }
+}
+
+impl Drop for Engine {
+    fn drop(&mut self) {
+        self.shared.stopping.store(true, Ordering::Release);
+        let mut queue = self.shared.lock();
+        queue.closed = true;
+        queue.drain().for_each(drop);
+        drop(queue);
+        self.shared.wake.notify_all();
+    }
+}
+
+impl Shared {
+    pub(crate) fn new() -> Self {
+        Self {
+            // Until the model is loaded, even the first must wait.
+            queue: Mutex::new(Queue { busy: true, ..Queue::default() }),
+            wake: Condvar::new(),
+            status: watch::Sender::new(Status::Loading),
+            stopping: AtomicBool::new(false),
+            counters: Counters::default(),
+            #[cfg(test)]
+            probe: None,
+        }
+    }
+
+    pub(crate) fn lock(&self) -> MutexGuard<'_, Queue> {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Counters {
+    pub(crate) fn count(&self, outcome: Outcome) {
+        let add = |counter: &AtomicU64, number: usize| counter.fetch_add(number as u64, Ordering::Relaxed);
+        match outcome {
+            Outcome::Finished { prompt_tokens, reused_tokens, generated_tokens } => {
+                add(&self.finished, 1);
+                add(&self.prompt_tokens, prompt_tokens);
+                add(&self.reused_tokens, reused_tokens);
+                add(&self.generated_tokens, generated_tokens);
+            }
+            Outcome::Cancelled => {
+                add(&self.cancelled, 1);
+            }
+            Outcome::Failed => {
+                add(&self.failed, 1);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,85 @@
+//! The model once it is there, and what the rest of the bot is told of it.
+
+use bedside_contract::{AnswerMode, ChatMessage, GenerateError, Language, ModelInfo};
+use bedside_model::{Model, ModelSource, Progress, pull::pull_from};
+
+use crate::config::ModelConfig;
+
+/// Unless the config says otherwise; each token of it costs memory.
+const DEFAULT_CONTEXT: usize = 4096;
+/// Below this a model is not trusted with medicine of its own.
+const FREE_FROM_PARAMETERS: u64 = 3_000_000_000;
+/// Families that were trained on Chinese as well.
+const CHINESE_FAMILIES: [&str; 7] = ["qwen", "glm", "deepseek", "yi-", "internlm", "baichuan", "minicpm"];
+
+pub(crate) struct Loaded {
+    pub(crate) model: Model,
+    pub(crate) info: ModelInfo,
+}
+
+impl Loaded {
+    /// Fetches the model if it is not on disk yet and loads it.
+    pub(crate) fn load(config: &ModelConfig, progress: &dyn Progress) -> Result<Self, String> {
+        let source: ModelSource = config.source.parse().map_err(|error| format!("model source: {error}"))?;
+        let path = pull_from(&source, &config.models_dir, &config.endpoint, progress).map_err(|it| it.to_string())?;
+        let model = Model::load(&path, progress).map_err(|error| error.to_string())?;
+        Ok(Self::new(model, config))
+    }
+
+    pub(crate) fn new(model: Model, config: &ModelConfig) -> Self {
+        let facts = &model.facts;
+        let answer_mode = match config.answer_mode {
+            Some(mode) => mode,
+            None if facts.parameters < FREE_FROM_PARAMETERS => AnswerMode::Grounded,
+            None => AnswerMode::Free,
+        };
+        let info = ModelInfo {
+            name: facts.name.clone(),
+            architecture: facts.architecture.clone(),
+            parameters: facts.parameters,
+            context_length: config.context_length.unwrap_or(DEFAULT_CONTEXT).clamp(1, facts.context_length.max(1)),
+            sha256: facts.sha256.clone(),
+            languages: config.languages.clone().unwrap_or_else(|| known_languages(&facts.name)),
+            answer_mode,
+        };
+        Self { model, info }
+    }
+
+    /// The prompt's tokens, with room for at least one more.
+    pub(crate) fn encode(&self, messages: &[ChatMessage]) -> Result<Vec<u32>, GenerateError> {
+        let tokens = self.model.encode(messages).map_err(|error| GenerateError::Failed(error.to_string()))?;
+        let limit = self.info.context_length - 1;
+        if tokens.is_empty() {
+            return Err(GenerateError::Failed("the prompt is empty".to_owned()));
+        }
+        if tokens.len() > limit {
+            return Err(GenerateError::PromptTooLong { tokens: tokens.len(), limit });
+        }
+        Ok(tokens)
+    }
+}
+
+fn known_languages(name: &str) -> Vec<Language> {
+    let name = name.to_lowercase();
+    if CHINESE_FAMILIES.iter().any(|it| name.contains(it)) {
+        vec![Language::En, Language::Zh]
+    } else {
+        vec![Language::En]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bedside_contract::Language;
+
+    use super::known_languages;
+
+    #[test]
+    fn languages_are_known_by_name() {
+        let check = |name: &str, expect: &[Language]| assert_eq!(known_languages(name), expect, "{name}");
+        check("SmolLM2-135M-Instruct Q4_1", &[Language::En]);
+        check("Qwen2.5-0.5B-Instruct Q4_K_M", &[Language::En, Language::Zh]);
+        check("DeepSeek-R1-Distill", &[Language::En, Language::Zh]);
+        check("something", &[Language::En]);
+    }
+}
