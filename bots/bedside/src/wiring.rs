@@ -7,8 +7,8 @@ use std::{
 
 use anyhow::Context;
 use bedside_contract::{Connector, Generator, ModelInfo, Plugins, Store};
-use bedside_engine::Engine;
-use bedside_plugin_host::PluginHost;
+use bedside_engine::{Engine, ModelConfig};
+use bedside_plugin_host::{PluginHost, PluginHostSetup};
 use bedside_runtime::{Bot, BotParts};
 use bedside_store::SqliteStore;
 use bedside_telegram::TelegramContext;
@@ -30,8 +30,10 @@ impl Parts {
     /// Starts plugins and engine in the background; neither is waited for. Call within a tokio runtime.
     pub(crate) fn start(config: Config, store: Arc<SqliteStore>, data_dir: &Path) -> anyhow::Result<Self> {
         let rules = rules(&config)?;
-        let engine = Engine::start(config.engine.clone(), config.model.clone(), &models_dir(data_dir));
-        let plugins = start_plugins(&config, &store, Some(Arc::clone(&engine) as Arc<dyn Generator>))?;
+        let model = ModelConfig { models_dir: models_dir(data_dir), ..config.model.clone() };
+        let engine = Engine::start(config.engine.clone(), model);
+        let generator = Some(Arc::clone(&engine) as Arc<dyn Generator>);
+        let plugins = start_plugins(&config, &store, generator, Some(data_dir.join("plugins")))?;
         Ok(Self { config, store, plugins, engine, rules })
     }
 
@@ -96,13 +98,18 @@ pub(crate) fn start_plugins(
     config: &Config,
     store: &Arc<SqliteStore>,
     generator: Option<Arc<dyn Generator>>,
+    data_dir: Option<PathBuf>,
 ) -> anyhow::Result<Arc<PluginHost>> {
     let executable = std::env::current_exe().context("cannot tell where this program is")?;
     let beside = executable.parent().map(Path::to_path_buf).unwrap_or_default();
-    let search = vec![beside.join("plugins")];
-    let runner = beside.join("bedside-plugin-runner");
-    let store = Arc::clone(store) as Arc<dyn Store>;
-    Ok(PluginHost::start(config.plugins.clone(), &search, &runner, store, generator))
+    Ok(PluginHost::start(PluginHostSetup {
+        config: config.plugins.clone(),
+        search_dirs: vec![beside.join("plugins")],
+        runner: beside.join("bedside-plugin-runner"),
+        data_dir,
+        store: Arc::clone(store) as Arc<dyn Store>,
+        generator,
+    }))
 }
 
 pub(crate) fn models_dir(data_dir: &Path) -> PathBuf {

@@ -214,8 +214,7 @@ impl Drop for Engine {
 impl Shared {
     pub(crate) fn new() -> Self {
         Self {
-            // Until the model is loaded, even the first must wait.
-            queue: Mutex::new(Queue { busy: true, ..Queue::default() }),
+            queue: Mutex::new(Queue::before_loading()),
             wake: Condvar::new(),
             status: watch::Sender::new(Status::Loading),
             stopping: AtomicBool::new(false),

@@ -6,7 +6,6 @@ use bedside_contract::{GenerateError, GenerationEvent, Priority};
 
 use crate::run::Job;
 
-#[derive(Default)]
 pub(crate) struct Queue {
     waiting: Vec<Waiting>,
     /// The engine works on something else, or on loading the model.
@@ -21,6 +20,11 @@ struct Waiting {
 }
 
 impl Queue {
+    /// Until the model is loaded, even the first must wait.
+    pub(crate) fn before_loading() -> Self {
+        Self { waiting: Vec::new(), busy: true, closed: false }
+    }
+
     pub(crate) fn len(&self) -> usize {
         self.waiting.len()
     }

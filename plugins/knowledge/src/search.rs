@@ -70,6 +70,8 @@ struct Candidate {
     place: usize,
     score: f32,
     named: bool,
+    /// Signs of it are told.
+    described: bool,
     /// Where in the question its first term stands.
     first: usize,
 }
@@ -91,7 +93,7 @@ impl Index {
             candidates = self.carried_over(&text, &intent, earlier);
         }
         let Some(top) = candidates.first().copied() else { return Found::default() };
-        let reports = !top.named || !self.vocabulary.reports.find(&text).is_empty();
+        let reports = top.described || !self.vocabulary.reports.find(&text).is_empty();
         let tokens = self.content_tokens(&text, &intent.cue_units, &[]);
         let tokens: HashSet<String> = tokens.into_iter().map(|it| it.text).collect();
         Found { hits: self.hits(&candidates, intent.section, reports, &tokens), reports }
@@ -123,7 +125,7 @@ impl Index {
                 };
                 let coverage = self.bm25.coverage(&tokens, place, explained);
                 let score = score(&link, coverage, fit.tokens, fit.score / best_fit)?;
-                Some(Candidate { place, score, named: link.named, first: link.first() })
+                Some(Candidate { place, score, named: link.named, described: link.described, first: link.first() })
             })
             .collect();
         candidates.sort_by(|a, b| b.score.total_cmp(&a.score).then(a.first.cmp(&b.first)));
@@ -160,6 +162,7 @@ impl Index {
                 let weight = if again { 0.0 } else { weight };
                 link.evidence = 1.0 - (1.0 - link.evidence) * (1.0 - weight);
                 link.named |= *kind <= TermKind::Alias && mention.closeness >= 1.0;
+                link.described |= matches!(kind, TermKind::Colloquial | TermKind::Symptom);
                 link.telling |= *kind <= TermKind::Complaint || self.is_telling(&term.units);
                 link.terms.insert(mention.term);
                 link.spans.push(mention.units.clone());
@@ -233,6 +236,7 @@ impl Index {
 struct Link {
     evidence: f32,
     named: bool,
+    described: bool,
     /// There is more than general signs.
     telling: bool,
     terms: HashSet<usize>,

@@ -1,4 +1,5 @@
 //! The articles of the package are whole, and there quickly.
+#![expect(clippy::unwrap_used, reason = "helpers of tests may fail as tests do")]
 
 use std::{collections::BTreeMap, path::Path, time::Duration};
 
@@ -51,7 +52,7 @@ fn the_longest_message_is_read_within_the_deadline() {
         let long: String = text.chars().cycle().take(8000).collect();
         let started = std::time::Instant::now();
         let hits = library.search(language, &long, &[]).hits.len();
-        println!("{language}: {hits} hits in {:?}", started.elapsed());
+        assert!(hits > 0, "{language}");
         assert!(started.elapsed() < Duration::from_millis(400), "{language}: {:?}", started.elapsed());
     }
 }
@@ -61,7 +62,6 @@ fn the_index_is_built_quickly() {
     let path = conditions();
     let folders = [Folder { path: path.clone(), origin: Origin::Starter }, Folder { path, origin: Origin::Hospital }];
     let library = Library::load(&folders).unwrap();
-    println!("built in {:?}", library.build_time());
     // Twice the files: 300 ms for a hundred files, with room for a busy machine.
     assert!(library.build_time() < Duration::from_secs(2), "{:?}", library.build_time());
     for language in Language::ALL {

@@ -1,4 +1,5 @@
 //! The plugin as the bot calls it.
+#![expect(clippy::unwrap_used, reason = "helpers of tests may fail as tests do")]
 
 use std::{fs, path::Path};
 

@@ -3,7 +3,7 @@
 use std::{fs, process::ExitCode, sync::OnceLock};
 
 use anyhow::Context;
-use bedside_model::{ModelSource, Progress, pull::pull_from};
+use bedside_model::{GgufFile, ModelSource, Progress, pull::pull_from};
 use indicatif::{HumanBytes, ProgressBar, ProgressStyle};
 
 use crate::{
@@ -21,6 +21,8 @@ pub(crate) fn pull(config: &Config, source: Option<&str>) -> anyhow::Result<Exit
     let bar = Bar::default();
     let path = pull_from(&parsed, &models, &config.model.endpoint, &bar)?;
     bar.finish();
+    // A file that came whole may still be no model.
+    GgufFile::open(&path)?;
     say(&format!("{}", path.display()));
     Ok(ExitCode::SUCCESS)
 }

@@ -1,9 +1,9 @@
 //! `bedside plugin list` and the subcommands that belong to a plugin.
 
-use std::{process::ExitCode, sync::Arc};
+use std::{process::ExitCode, sync::Arc, time::Duration};
 
 use anyhow::Context;
-use bedside_contract::Plugins as _;
+use bedside_contract::PluginStatus;
 use bedside_plugin_host::PluginHost;
 use bedside_store::SqliteStore;
 
@@ -18,8 +18,12 @@ use crate::{
 pub(crate) fn command(config: Config, plugin: &str, name: &str, arguments: &PluginArguments) -> anyhow::Result<ExitCode> {
     let words = arguments.words.join(" ");
     with_plugins(&config, async |host| match host.run_command(plugin, name, &words, arguments.json).await {
-        Ok(text) => {
-            say(&text);
+        Ok(reply) if reply.failed => {
+            complain(&format!("bedside: {}", reply.text));
+            ExitCode::FAILURE
+        }
+        Ok(reply) => {
+            say(&reply.text);
             ExitCode::SUCCESS
         }
         Err(words) => {
@@ -31,8 +35,7 @@ pub(crate) fn command(config: Config, plugin: &str, name: &str, arguments: &Plug
 
 pub(crate) fn list(config: Config, json: bool) -> anyhow::Result<ExitCode> {
     with_plugins(&config, async |host| {
-        host.wait_started().await;
-        let rows = host.status();
+        let rows = settled(host).await;
         if json {
             say(&serde_json::json!(rows).to_string());
         } else {
@@ -48,11 +51,22 @@ pub(crate) fn list(config: Config, json: bool) -> anyhow::Result<ExitCode> {
     })
 }
 
+/// The rows once no plugin is starting any more, or after five seconds.
+async fn settled(host: &PluginHost) -> Vec<PluginStatus> {
+    for _ in 0..100 {
+        if host.list().iter().all(|it| it.state != "starting") {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    host.list()
+}
+
 fn with_plugins(config: &Config, work: impl AsyncFnOnce(&Arc<PluginHost>) -> ExitCode) -> anyhow::Result<ExitCode> {
     let store = SqliteStore::open_temporary()?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("no async runtime")?;
     runtime.block_on(async {
-        let host = start_plugins(config, &store, None)?;
+        let host = start_plugins(config, &store, None, None)?;
         let code = work(&host).await;
         host.shutdown().await;
         Ok(code)

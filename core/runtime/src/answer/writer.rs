@@ -18,6 +18,8 @@ pub(crate) struct Writer {
     /// Drop what no passage supports.
     grounded: bool,
     language: Language,
+    /// Normalised.
+    titles: Vec<String>,
     visible: String,
     /// Normalised sentences that stand there already: small models repeat themselves.
     said: HashSet<String>,
@@ -47,6 +49,7 @@ impl Writer {
             grounding: Grounding::new(passages),
             grounded,
             language: passages.first().map_or(Language::En, |it| it.language),
+            titles: passages.iter().map(|it| normalised(&it.title)).collect(),
             visible: String::new(),
             said: HashSet::new(),
             used: Vec::new(),
@@ -88,7 +91,8 @@ impl Writer {
     }
 
     fn read(&mut self, sentence: &str) {
-        let normalised: String = sentence.chars().filter(|it| it.is_alphanumeric()).flat_map(char::to_lowercase).collect();
+        let sentence = self.without_title(sentence);
+        let normalised = normalised(sentence);
         if normalised.is_empty() {
             if self.visible.ends_with(|it: char| !it.is_whitespace()) && sentence.contains('\n') {
                 self.visible.push('\n');
@@ -122,6 +126,12 @@ impl Writer {
         self.visible.push_str(sentence);
     }
 
+    /// Small models begin with the title of the passage that they reword: "Common cold – Treatment: Rest …".
+    fn without_title<'s>(&self, sentence: &'s str) -> &'s str {
+        let echo = sentence.split_once([':', '：']).filter(|(head, _)| self.titles.contains(&normalised(head)));
+        echo.map_or(sentence, |(_, rest)| rest.trim_start())
+    }
+
     /// Puts "[n]" behind the last sentence that rests on the current passage.
     fn close_citation(&mut self) {
         let Some(passage) = self.current.take() else { return };
@@ -131,6 +141,11 @@ impl Writer {
         self.visible.push_str(&format!(" [{}]", number + 1));
         self.visible.push_str(if white.is_empty() { " " } else { &white });
     }
+}
+
+/// Letters and digits alone, to compare by.
+fn normalised(text: &str) -> String {
+    text.chars().filter(|it| it.is_alphanumeric()).flat_map(char::to_lowercase).collect()
 }
 
 /// A finished text without the sentences that must not leave; whether there were any.
@@ -203,6 +218,12 @@ mod tests {
             "Rest and drink enough fluids. Honey eases a sore throat. [1] A virus causes it and spreads by coughing. [2]"
         );
         assert_eq!((written.used, written.dropped), (vec![0, 1], 1));
+    }
+
+    #[test]
+    fn an_echo_of_the_title_is_left_out() {
+        let written = write(true, &["Common Cold - Treatment: Rest and drink enough fluids."]);
+        assert_eq!(written.text, "Rest and drink enough fluids. [1]");
     }
 
     #[test]
