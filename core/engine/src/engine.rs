@@ -230,19 +230,19 @@ impl Shared {
 }
 
 impl Counters {
-    pub(crate) fn count(&self, outcome: Outcome) {
+    pub(crate) fn count(&self, outcome: &Outcome) {
         let add = |counter: &AtomicU64, number: usize| counter.fetch_add(number as u64, Ordering::Relaxed);
         match outcome {
-            Outcome::Finished { prompt_tokens, reused_tokens, generated_tokens } => {
+            Outcome::Finished { prompt_tokens, reused_tokens, generated_tokens, .. } => {
                 add(&self.finished, 1);
-                add(&self.prompt_tokens, prompt_tokens);
-                add(&self.reused_tokens, reused_tokens);
-                add(&self.generated_tokens, generated_tokens);
+                add(&self.prompt_tokens, *prompt_tokens);
+                add(&self.reused_tokens, *reused_tokens);
+                add(&self.generated_tokens, *generated_tokens);
             }
             Outcome::Cancelled => {
                 add(&self.cancelled, 1);
             }
-            Outcome::Failed => {
+            Outcome::Failed(_) => {
                 add(&self.failed, 1);
             }
         }

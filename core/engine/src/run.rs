@@ -38,12 +38,13 @@ impl Job {
     }
 }
 
-/// How a request ended, for the counters.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// How a request ended.
+#[derive(Debug)]
 pub(crate) enum Outcome {
-    Finished { prompt_tokens: usize, reused_tokens: usize, generated_tokens: usize },
+    /// `end` is the event that is still to be sent.
+    Finished { prompt_tokens: usize, reused_tokens: usize, generated_tokens: usize, end: GenerationEvent },
     Cancelled,
-    Failed,
+    Failed(GenerateError),
 }
 
 /// What a request runs in.
@@ -74,10 +75,7 @@ pub(crate) fn run(job: &Job, prefix: &mut PrefixCache, surroundings: &Surroundin
     };
     let prompt = match prompt {
         Ok(prompt) => prompt,
-        Err(error) => {
-            job.fail(error);
-            return Outcome::Failed;
-        }
+        Err(error) => return Outcome::Failed(error),
     };
     job.send(GenerationEvent::Started);
     let decoder = &surroundings.loaded.model.decoder;
@@ -95,15 +93,12 @@ pub(crate) fn run(job: &Job, prefix: &mut PrefixCache, surroundings: &Surroundin
     prefix.keep(run.tokens, run.session);
     match end {
         End::Cancelled => Outcome::Cancelled,
-        End::Error(error) => {
-            job.fail(error);
-            Outcome::Failed
-        }
+        End::Error(error) => Outcome::Failed(error),
         End::Reason(reason) => {
             let generate_time = start.elapsed().saturating_sub(prompt_time);
             let prompt_tokens = run.prompt_tokens;
-            job.send(finished(reason, prompt_tokens, generated, prompt_time, generate_time));
-            Outcome::Finished { prompt_tokens, reused_tokens, generated_tokens: generated }
+            let end = finished(reason, prompt_tokens, generated, prompt_time, generate_time);
+            Outcome::Finished { prompt_tokens, reused_tokens, generated_tokens: generated, end }
         }
     }
 }

@@ -27,8 +27,8 @@ pub(crate) fn work(shared: &Shared, config: &EngineConfig, loader: Loader) {
         Err(reason) => return give_up(shared, &reason),
     };
     report(&loaded, pool.current_num_threads());
-    shared.status.send_replace(Status::Ready(loaded.clone()));
     shared.lock().busy = false;
+    shared.status.send_replace(Status::Ready(loaded.clone()));
 
     let mut prefix = PrefixCache::new(config.prefix_snapshots, config.prefix_memory_mib << 20);
     let surroundings = Surroundings {
@@ -45,10 +45,14 @@ pub(crate) fn work(shared: &Shared, config: &EngineConfig, loader: Loader) {
             tracing::error!("the decoder panicked; the request has failed, the engine goes on");
             // Whatever the panic left half done must not reach another patient.
             prefix.clear();
-            job.fail(GenerateError::Failed("the decoder panicked".to_owned()));
-            Outcome::Failed
+            Outcome::Failed(GenerateError::Failed("the decoder panicked".to_owned()))
         });
-        shared.counters.count(outcome);
+        shared.counters.count(&outcome);
+        match outcome {
+            Outcome::Finished { end, .. } => job.send(end),
+            Outcome::Failed(error) => job.fail(error),
+            Outcome::Cancelled => {}
+        }
     }
 }
 

@@ -5,6 +5,7 @@
 //! ModelSource → pull → GgufFile → Model { Tokenizer, ChatTemplate, Decoder } → Sampler → StopMatcher
 //! ```
 
+pub mod bench;
 pub mod decoder;
 pub mod gguf;
 mod kernels;

@@ -93,6 +93,7 @@ impl TinyModel {
         let own = |name: &str| format!("{}.{name}", self.architecture);
         let mut metadata = vec![
             ("general.architecture".to_owned(), text(self.architecture)),
+            ("general.dtype".to_owned(), Value::U32(0)),
             (own("block_count"), size(self.layers)),
             (own("context_length"), size(self.context_length)),
             (own("embedding_length"), size(WIDTH)),

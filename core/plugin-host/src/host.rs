@@ -8,32 +8,29 @@ use std::{
 
 use bedside_contract::{Generator, PluginStatus, Store};
 use bedside_plugin_api::{
-    abi::Hook,
-    msg::{Command, CommandReply, Job, JobProgress, JobResult, Setup},
+    abi::{Hook, Permission},
+    msg::{Command, CommandReply, Job, Setup},
 };
 use bedside_plugin_runner::{Limits, RunnerSetup, loader};
 use serde::Serialize;
 use serde_json::Value;
-use tokio::{
-    runtime::Handle,
-    sync::{oneshot, watch},
-    time::{sleep, timeout},
-};
+use tokio::{runtime::Handle, time::timeout};
 use tokio_util::{
     sync::{CancellationToken, DropGuard},
     task::TaskTracker,
 };
 
 use crate::{
-    calls::{JobLink, Services},
+    calls::Services,
     child::Spawner,
     config::{PluginsConfig, SandboxPolicy},
     discovery::{self, Package},
     handle::Plugin,
+    job::{self, JobHandle},
     manifest::{HookRule, Manifest, OnFailure, nearest},
     opaque::OpaqueIds,
-    problem::{Problem, cut},
-    session::{Launch, Place, Session},
+    problem::cut,
+    session::{Launch, Place},
     supervisor::supervise,
 };
 
@@ -85,13 +82,6 @@ pub struct LibraryNote {
     pub abi: String,
     pub target: String,
     pub rustc: String,
-}
-
-/// A job that runs in a process of its own.
-pub struct JobHandle {
-    cancel: CancellationToken,
-    progress: watch::Receiver<JobProgress>,
-    result: oneshot::Receiver<Result<JobResult, String>>,
 }
 
 impl PluginHost {
@@ -213,21 +203,13 @@ impl PluginHost {
             place: Place::Child,
             ..launch.clone()
         };
-        let cancel = self.stop.child_token();
-        let (report, progress) = watch::channel(JobProgress::default());
-        let link = JobLink {
-            cancel: cancel.clone(),
-            progress: Arc::new(report),
-        };
-        let (reply, result) = oneshot::channel();
-        self.tasks.spawn(async move {
-            let _ = reply.send(work(&plugin, &launch, job, link).await);
-        });
-        Ok(JobHandle {
-            cancel,
-            progress,
-            result,
-        })
+        Ok(job::start(
+            plugin,
+            launch,
+            job,
+            &self.tasks,
+            self.stop.child_token(),
+        ))
     }
 
     /// The plugins that have this hook, in their order. One whose library was found to lack it stays in if
@@ -312,6 +294,13 @@ impl PluginHost {
             .get(&id)
             .cloned()
             .unwrap_or_else(|| Value::Object(serde_json::Map::new()));
+        // A typo must not grant what was to be taken away.
+        if let Err(problem) = check_denied(config.deny.get(&id)) {
+            tracing::error!(plugin = id, %problem, "plugin does not run");
+            return self
+                .idle
+                .push(idle_status(&id, &version, "failed", Some(problem)));
+        }
         let denied = config.deny.get(&id).map_or(&[][..], Vec::as_slice);
         let (store, generator) = (setup.store.clone(), setup.generator.clone());
         let services = Services::new(
@@ -365,68 +354,19 @@ impl PluginHost {
     }
 }
 
-impl JobHandle {
-    /// Asks the job to stop; after 10 seconds its process is ended.
-    pub fn cancel(&self) {
-        self.cancel.cancel();
+fn check_denied(denied: Option<&Vec<String>>) -> Result<(), String> {
+    let keys = || Permission::ALL.iter().map(|it| it.key());
+    match denied
+        .into_iter()
+        .flatten()
+        .find(|it| !keys().any(|key| key == it.as_str()))
+    {
+        None => Ok(()),
+        Some(unknown) => Err(format!(
+            "plugins.deny: there is no permission {unknown:?}{}",
+            nearest(unknown, keys())
+        )),
     }
-
-    /// How far it is, as it last said.
-    #[must_use]
-    pub fn progress(&self) -> JobProgress {
-        self.progress.borrow().clone()
-    }
-
-    /// Waits for its end.
-    ///
-    /// # Errors
-    /// Words: the job crashed, took too long or was cancelled.
-    pub async fn result(self) -> Result<JobResult, String> {
-        self.result
-            .await
-            .unwrap_or_else(|_| Err("the bot is ending".to_owned()))
-    }
-}
-
-const CANCEL_GRACE: Duration = Duration::from_secs(10);
-
-async fn work(plugin: &Plugin, launch: &Launch, job: Job, link: JobLink) -> Result<JobResult, String> {
-    let words = |problem: Problem| format!("{}: {problem}", plugin.id());
-    let services = Arc::new(plugin.services.for_job(link.clone()));
-    let (mut session, _) = Session::start(launch, services).await.map_err(words)?;
-    let body = serde_json::to_vec(&job).map_err(|error| error.to_string())?;
-    let limit = Duration::from_secs(plugin.manifest.limits.job_seconds);
-    let overdue = async {
-        link.cancel.cancelled().await;
-        sleep(CANCEL_GRACE).await;
-    };
-    let ended = tokio::select! {
-        ended = session.call(Hook::RunJob, body, limit) => Some(ended),
-        () = overdue => None,
-    };
-    match ended {
-        Some(Ok(answer)) => {
-            session.end().await;
-            serde_json::from_slice(&answer).map_err(|_| words(Problem::BadAnswer { hook: Hook::RunJob }))
-        }
-        Some(Err(problem)) => {
-            session.abandon(&problem).await;
-            clean_up(plugin, &job).await;
-            Err(words(problem))
-        }
-        None => {
-            drop(session);
-            clean_up(plugin, &job).await;
-            Err(format!(
-                "{}: cancelled; it did not stop by itself and was ended",
-                plugin.id()
-            ))
-        }
-    }
-}
-
-async fn clean_up(plugin: &Plugin, job: &Job) {
-    let _: Result<(), _> = plugin.ask(Hook::CancelJob, &job.id).await;
 }
 
 fn idle_status(id: &str, version: &str, state: &str, problem: Option<String>) -> PluginStatus {

@@ -16,6 +16,7 @@ mod handle;
 mod hooks;
 mod host;
 mod inprocess;
+mod job;
 mod limiter;
 pub mod manifest;
 mod opaque;
@@ -24,5 +25,6 @@ mod session;
 mod supervisor;
 
 pub use config::{PluginsConfig, SandboxPolicy};
-pub use host::{Inspection, JobHandle, PluginHost, PluginHostSetup};
+pub use host::{Inspection, LibraryNote, PluginHost, PluginHostSetup};
+pub use job::JobHandle;
 pub use manifest::{Manifest, ManifestError};

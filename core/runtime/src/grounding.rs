@@ -19,6 +19,9 @@ pub(crate) struct Grounding {
 
 struct Support {
     passage: usize,
+    /// Of the sentence itself.
+    own: HashSet<String>,
+    /// Those of the passage's title too.
     words: HashSet<String>,
     denies: bool,
 }
@@ -36,13 +39,15 @@ impl Grounding {
                 .map(|sentence| (content_words(sentence), denies(sentence)))
                 .collect();
             for (words, denies) in &sentences {
-                supports.push(Support { passage, words: words.union(&title).cloned().collect(), denies: *denies });
+                let with_title = words.union(&title).cloned().collect();
+                supports.push(Support { passage, own: words.clone(), words: with_title, denies: *denies });
             }
             for pair in sentences.windows(2) {
                 let [(first, first_denies), (second, second_denies)] = pair else { continue };
                 if first_denies == second_denies {
-                    let words = first.union(second).chain(&title).cloned().collect();
-                    supports.push(Support { passage, words, denies: *first_denies });
+                    let own: HashSet<_> = first.union(second).cloned().collect();
+                    let words = own.union(&title).cloned().collect();
+                    supports.push(Support { passage, own, words, denies: *first_denies });
                 }
             }
         }
@@ -60,6 +65,8 @@ impl Grounding {
             .iter()
             .filter(|support| support.denies == denies)
             .filter(|support| words.iter().filter(|it| is_number(it)).all(|it| support.words.contains(it)))
+            // A title says nothing by itself.
+            .filter(|support| words.iter().filter(|it| support.own.contains(*it)).count() >= 2)
             .map(|support| {
                 let shared = words.iter().filter(|it| support.words.contains(*it)).count();
                 (shared as f32 / words.len() as f32, support.passage)
@@ -151,6 +158,7 @@ mod tests {
             ("Do not drink fluids and do not rest.", false),
             ("Apply a warm compress to your chest and wait.", false),
             ("Yes.", false),
+            ("The answer is: common cold treatment.", false),
         ];
         let grounding = grounding();
         for (sentence, expected) in cases {

@@ -95,6 +95,7 @@ impl SqliteStore {
     pub fn open_temporary() -> Result<Arc<Self>, StoreError> {
         let dir = tempfile::Builder::new()
             .prefix("bedside-")
+            .permissions(std::os::unix::fs::PermissionsExt::from_mode(0o700))
             .tempdir()
             .map_err(|error| StoreError::Failed(format!("cannot make a temporary directory: {error}")))?;
         Self::open_with(

@@ -5,7 +5,7 @@
 //! | `fever` | the finding, or the group of that name, is there |
 //! | `headache@sudden` | the finding is there and the modifier stands beside it |
 //! | `cough>=3w` | it has lasted so long (`h` `d` `w` `m` `y`) |
-//! | `temp>=39` | the value is known and so; also `spo2 sbp dbp glucose heart-rate breathing-rate pain gestation` (weeks) |
+//! | `temp>=39` | the value is known and so; also `spo2 sbp dbp glucose heart-rate breathing-rate pain-score gestation` (weeks) |
 //! | `age<3m` | the age is known and so |
 //! | `female male pregnant child infant elderly` | known or named in the text |
 //! | `!x`, `x & y`, `x \| y`, `(…)`, `atleast(2, x, y, z)` | as usual; `&` binds closer than `\|` |
@@ -284,7 +284,7 @@ fn value(name: &str) -> Option<Value> {
         "glucose" => Value::Glucose,
         "heart-rate" => Value::HeartRate,
         "breathing-rate" => Value::BreathingRate,
-        "pain" => Value::PainScore,
+        "pain-score" => Value::PainScore,
         "gestation" => Value::Gestation,
         _ => return None,
     })

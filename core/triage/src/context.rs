@@ -9,7 +9,7 @@ mod subject;
 use std::ops::Range;
 
 use crate::{data::FindingKind, lexicon::Mention, normal_text::is_han};
-pub(crate) use subject::Subjects;
+pub(crate) use subject::{Subjects, is_family_history};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Polarity {

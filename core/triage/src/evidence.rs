@@ -213,20 +213,15 @@ impl Evidence {
     }
 
     fn settle_facts(&mut self, bundle: &Bundle) {
-        let active = |name: &str| bundle.id(name).is_some_and(|it| self.is_active(it));
-        let says_child = active("child-words");
-        let says_infant = active("infant-words");
-        let says_old = active("elderly-words");
+        let is_active = |name: &str| bundle.id(name).is_some_and(|it| self.is_active(it));
+        let says_pregnant = is_active("pregnancy");
+        // An unborn baby makes no infant of the mother.
+        let says_infant = is_active("infant-words") && !says_pregnant;
+        let says_child = is_active("child-words") && !says_pregnant;
+        let says_old = is_active("elderly-words");
         let denied = bundle.id("pregnancy").is_some_and(|id| {
             self.mentions.iter().any(|it| it.mention.entry == id && it.polarity == Polarity::Absent)
         });
-        let pregnant = if active("pregnancy") || self.facts.gestation_weeks.is_some() {
-            Some(true)
-        } else if denied {
-            Some(false)
-        } else {
-            self.pregnant
-        };
         // A grown-up's profile says nothing of the child that he or she writes about.
         if self.facts.age_years.is_none() && (says_child || says_infant) && self.age_years.is_some_and(|it| it >= 18.0) {
             self.age_years = None;
@@ -234,20 +229,35 @@ impl Evidence {
         self.child = self.age_years.map_or(says_child || says_infant, |it| it < 14.0);
         self.infant = self.age_years.map_or(says_infant, |it| it < 1.0);
         self.elderly = self.age_years.map_or(says_old, |it| it >= 75.0);
-        self.pregnant = if self.sex == Some(Sex::Male) && !active("pregnancy") { Some(false) } else { pregnant };
-        if self.pregnant == Some(true) && active("pregnancy") {
+        if says_pregnant || self.facts.gestation_weeks.is_some() {
+            self.pregnant = Some(true);
             self.sex = Some(Sex::Female);
+        } else if denied || self.sex == Some(Sex::Male) {
+            self.pregnant = Some(false);
         }
     }
 }
 
 fn read_mentions(bundle: &Bundle, text: &str, layout: &Layout, found: Vec<Mention>) -> Vec<Reading> {
     let kind = |mention: &Mention| bundle.findings.get(mention.entry).map_or(FindingKind::Term, |it| it.kind);
+    let base = |mention: &Mention| bundle.findings.get(mention.entry).map(|it| it.base);
+    // 'chest really hurts' is not a chest pain and a pain besides.
+    let wide: Vec<Mention> = found.iter().filter(|it| it.gap.is_some()).cloned().collect();
+    let is_part = |it: &Mention| {
+        kind(it) == FindingKind::Symptom
+            && wide.iter().any(|whole| {
+                whole.entry != it.entry
+                    && whole.span.start <= it.span.start
+                    && it.span.end <= whole.span.end
+                    && whole.span.len() > it.span.len()
+                    && base(it) <= base(whole)
+            })
+    };
     let masks: Vec<Range<usize>> =
         found.iter().filter(|it| kind(it) == FindingKind::Mask).map(|it| it.span.clone()).collect();
     let found: Vec<Mention> = found
         .into_iter()
-        .filter(|it| kind(it) != FindingKind::Mask)
+        .filter(|it| kind(it) != FindingKind::Mask && !is_part(it))
         .filter(|it| !masks.iter().any(|mask| mask.start <= it.span.start && it.span.end <= mask.end))
         .collect();
     let placed: Vec<Placed<'_>> = found.iter().map(|mention| Placed { mention, kind: kind(mention) }).collect();

@@ -1,7 +1,7 @@
 //! Finds in a text all that the data has a form for.
 //!
-//! A form is written with two shorthands: `{a,b,}` stands for each alternative (`胸{痛,闷}`, `vomit{,ed,ing}`),
-//! `~` for a gap of up to four Chinese characters or three English words (`胸口~痛`, `arm ~ numb`), `~~` for
+//! A form is written with shorthands: `{a,b,}` stands for each alternative (`胸{痛,闷}`, `vomit{,ed,ing}`), `x?`
+//! and `{a,b}?` for with or without, `~` for a gap of up to four Chinese characters or three English words (`胸口~痛`, `arm ~ numb`), `~~` for
 //! a wider one. English forms match whole words, a plural `s` allowed.
 
 use std::{collections::HashMap, ops::Range};
@@ -150,6 +150,9 @@ fn follow(text: &str, hits: &[(usize, Range<usize>)], form: &GapForm, start: &Ra
     Some(Mention { entry: form.entry, span: start.start..end, gap })
 }
 
+/// A form that stands for more is a slip of the pen.
+const MOST_EXPANSIONS: usize = 2000;
+
 /// Other parts of the body and sentence signs end a gap: 头晕肚子痛 is no 头痛.
 const GAP_ENDS: &str = ",。;:!?、()\n头肚胸腹腰背腿脚手眼耳鼻喉咽牙颈脖肩膝胃心痛";
 
@@ -206,20 +209,38 @@ fn keep_longest_per_entry(mentions: &mut Vec<Mention>) {
     *mentions = kept;
 }
 
-/// Each alternative of each brace.
+/// Each alternative of each brace, with and without what stands before a question mark.
 fn expand(form: &str) -> Result<Vec<String>, String> {
-    let Some((head, tail)) = form.split_once('{') else {
-        return if form.contains('}') { Err("a `}` without `{`".to_owned()) } else { Ok(vec![form.to_owned()]) };
-    };
-    let (alternatives, tail) = tail.split_once('}').ok_or("a `{` without `}`")?;
-    if alternatives.contains('{') {
-        return Err("braces inside braces".to_owned());
+    let mut expanded = vec![String::new()];
+    let mut rest = form.chars().peekable();
+    while let Some(c) = rest.next() {
+        let mut alternatives: Vec<String> = match c {
+            '{' => {
+                let inside: String = rest.by_ref().take_while(|it| *it != '}').collect();
+                if inside.contains('{') {
+                    return Err("braces inside braces, or a `{` without `}`".to_owned());
+                }
+                inside.split(',').map(str::to_owned).collect()
+            }
+            '}' => return Err("a `}` without `{`".to_owned()),
+            '?' => return Err("nothing stands before `?`".to_owned()),
+            _ => vec![c.to_string()],
+        };
+        if rest.next_if_eq(&'?').is_some() && !alternatives.iter().any(String::is_empty) {
+            alternatives.push(String::new());
+        }
+        if expanded.len() * alternatives.len() > MOST_EXPANSIONS {
+            return Err(format!("stands for more than {MOST_EXPANSIONS} texts: split it"));
+        }
+        expanded = expanded
+            .iter()
+            .flat_map(|head| alternatives.iter().map(move |it| format!("{head}{it}")))
+            .collect();
     }
-    let tails = expand(tail)?;
-    Ok(alternatives
-        .split(',')
-        .flat_map(|it| tails.iter().map(move |tail| format!("{head}{it}{tail}")))
-        .collect())
+    if form.matches('{').count() != form.matches('}').count() {
+        return Err("a `{` without `}`".to_owned());
+    }
+    Ok(expanded)
 }
 
 #[cfg(test)]
@@ -263,6 +284,7 @@ mod tests {
     #[test]
     fn braces() {
         assert_eq!(expand("{a,b}c{d,}").unwrap(), ["acd", "ac", "bcd", "bc"]);
+        assert_eq!(expand("ab?{c,d}?").unwrap(), ["abc", "abd", "ab", "ac", "ad", "a"]);
         assert!(expand("{a").is_err() && expand("a}").is_err() && expand("{a{b}}").is_err());
     }
 }

@@ -51,25 +51,60 @@ impl Article {
         if lines.first().map(|it| it.trim_end()) != Some(FENCE) {
             return Err(at(1, "front matter", ArticleProblem::NoFrontMatter));
         }
-        let Some(end) = lines.iter().skip(1).position(|it| it.trim_end() == FENCE).map(|it| it + 1) else {
-            return Err(at(lines.len(), "front matter", ArticleProblem::FrontMatterNotClosed));
+        let Some(end) = lines
+            .iter()
+            .skip(1)
+            .position(|it| it.trim_end() == FENCE)
+            .map(|it| it + 1)
+        else {
+            return Err(at(
+                lines.len(),
+                "front matter",
+                ArticleProblem::FrontMatterNotClosed,
+            ));
         };
         let front_lines = lines.get(1..end).unwrap_or_default();
         let source = front_lines.join("\n");
         let front: FrontMatter = toml::from_str(&source).map_err(|error| {
-            let line = error.span().map_or(0, |it| source.get(..it.start).unwrap_or_default().matches('\n').count());
-            let key = front_lines.get(line).and_then(|it| it.split_once('=')).map_or("front matter", |it| it.0.trim());
+            let line = error.span().map_or(0, |it| {
+                source.get(..it.start).unwrap_or_default().matches('\n').count()
+            });
+            let key = front_lines
+                .get(line)
+                .and_then(|it| it.split_once('='))
+                .map_or("front matter", |it| it.0.trim());
             // A missing key has no place of its own: toml points at the first line.
-            let key = error.message().split('`').nth(1).filter(|_| error.message().contains("field")).unwrap_or(key);
-            at(line + 2, key, ArticleProblem::Toml { reason: error.message().to_owned() })
+            let key = error
+                .message()
+                .split('`')
+                .nth(1)
+                .filter(|_| error.message().contains("field"))
+                .unwrap_or(key);
+            at(
+                line + 2,
+                key,
+                ArticleProblem::Toml {
+                    reason: error.message().to_owned(),
+                },
+            )
         })?;
         let line_of = |key: &str| {
-            let found = front_lines.iter().position(|it| it.split_once('=').is_some_and(|it| it.0.trim() == key));
+            let found = front_lines
+                .iter()
+                .position(|it| it.split_once('=').is_some_and(|it| it.0.trim() == key));
             found.map_or(2, |it| it + 2)
         };
-        front.check(file).map_err(|(key, problem)| at(line_of(key), key, problem))?;
+        front
+            .check(file)
+            .map_err(|(key, problem)| at(line_of(key), key, problem))?;
         let Some(language) = Language::parse(&front.language) else {
-            return Err(at(line_of("language"), "language", ArticleProblem::UnknownLanguage { found: front.language }));
+            return Err(at(
+                line_of("language"),
+                "language",
+                ArticleProblem::UnknownLanguage {
+                    found: front.language,
+                },
+            ));
         };
         let sections = parse_sections(lines.get(end + 1..).unwrap_or_default(), end + 2, language)
             .map_err(|(line, key, problem)| at(line, &key, problem))?;
@@ -93,7 +128,10 @@ impl Article {
     /// The text of a section, if the article has it.
     #[must_use]
     pub fn section(&self, section: Section) -> Option<&str> {
-        self.sections.iter().find(|it| it.0 == section).map(|it| it.1.as_str())
+        self.sections
+            .iter()
+            .find(|it| it.0 == section)
+            .map(|it| it.1.as_str())
     }
 }
 
@@ -167,9 +205,12 @@ struct FrontMatter {
 
 impl FrontMatter {
     fn check(&self, file: &str) -> Result<(), (&'static str, ArticleProblem)> {
-        for (key, value) in
-            [("id", &self.id), ("language", &self.language), ("name", &self.name), ("review", &self.review)]
-        {
+        for (key, value) in [
+            ("id", &self.id),
+            ("language", &self.language),
+            ("name", &self.name),
+            ("review", &self.review),
+        ] {
             if value.trim().is_empty() {
                 return Err((key, ArticleProblem::Empty));
             }
@@ -185,7 +226,10 @@ impl FrontMatter {
                 return Err((key, ArticleProblem::Empty));
             }
         }
-        for (key, values) in [("id", std::slice::from_ref(&self.id)), ("departments", self.departments.as_slice())] {
+        for (key, values) in [
+            ("id", std::slice::from_ref(&self.id)),
+            ("departments", self.departments.as_slice()),
+        ] {
             if let Some(found) = values.iter().find(|it| !is_slug(it)) {
                 return Err((key, ArticleProblem::NotASlug { found: found.clone() }));
             }
@@ -194,30 +238,56 @@ impl FrontMatter {
             return Err(("icd10", ArticleProblem::NotIcd10 { found: found.clone() }));
         }
         if !DISPOSITIONS.contains(&self.disposition.as_str()) {
-            return Err(("disposition", ArticleProblem::UnknownDisposition { found: self.disposition.clone() }));
+            return Err((
+                "disposition",
+                ArticleProblem::UnknownDisposition {
+                    found: self.disposition.clone(),
+                },
+            ));
         }
         if !is_edition(&self.edition) {
-            return Err(("edition", ArticleProblem::NotAnEdition { found: self.edition.clone() }));
+            return Err((
+                "edition",
+                ArticleProblem::NotAnEdition {
+                    found: self.edition.clone(),
+                },
+            ));
         }
         let expected = format!("{}.{}.md", self.id, self.language);
         match file.rsplit(['/', '\\']).next() {
             Some(name) if name == expected => Ok(()),
-            _ => Err(("id", ArticleProblem::OtherFileName { found: self.id.clone(), expected })),
+            _ => Err((
+                "id",
+                ArticleProblem::OtherFileName {
+                    found: self.id.clone(),
+                    expected,
+                },
+            )),
         }
     }
 }
 
 type SectionError = (usize, String, ArticleProblem);
 
-fn parse_sections(lines: &[&str], first_line: usize, language: Language) -> Result<Vec<(Section, String)>, SectionError> {
+fn parse_sections(
+    lines: &[&str],
+    first_line: usize,
+    language: Language,
+) -> Result<Vec<(Section, String)>, SectionError> {
     let mut sections: Vec<(Section, usize, String)> = Vec::new();
     for (number, line) in (first_line..).zip(lines) {
         if let Some(heading) = line.strip_prefix('#') {
             let name = heading.trim_start_matches('#').trim();
-            let known = heading.strip_prefix("# ").and_then(|it| Section::from_heading(it, language));
+            let known = heading
+                .strip_prefix("# ")
+                .and_then(|it| Section::from_heading(it, language));
             let Some(section) = known else {
                 let expected = Section::ALL.map(|it| it.heading(language)).join(", ");
-                return Err((number, name.to_owned(), ArticleProblem::UnknownHeading { expected }));
+                return Err((
+                    number,
+                    name.to_owned(),
+                    ArticleProblem::UnknownHeading { expected },
+                ));
             };
             if sections.iter().any(|it| it.0 == section) {
                 return Err((number, name.to_owned(), ArticleProblem::DoubleHeading));
@@ -228,32 +298,51 @@ fn parse_sections(lines: &[&str], first_line: usize, language: Language) -> Resu
             text.push('\n');
         } else if !line.trim().is_empty() {
             let expected = Section::Definition.heading(language);
-            return Err((number, "text".to_owned(), ArticleProblem::TextBeforeHeading { expected }));
+            return Err((
+                number,
+                "text".to_owned(),
+                ArticleProblem::TextBeforeHeading { expected },
+            ));
         }
     }
     if let Some((section, line, _)) = sections.iter().find(|it| it.2.trim().is_empty()) {
-        return Err((*line, section.heading(language).to_owned(), ArticleProblem::EmptySection));
+        return Err((
+            *line,
+            section.heading(language).to_owned(),
+            ArticleProblem::EmptySection,
+        ));
     }
     if sections.is_empty() {
         let expected = Section::Definition.heading(language);
-        return Err((first_line, "sections".to_owned(), ArticleProblem::NoSection { expected }));
+        return Err((
+            first_line,
+            "sections".to_owned(),
+            ArticleProblem::NoSection { expected },
+        ));
     }
-    Ok(sections.into_iter().map(|(section, _, text)| (section, text.trim().to_owned())).collect())
+    Ok(sections
+        .into_iter()
+        .map(|(section, _, text)| (section, text.trim().to_owned()))
+        .collect())
 }
 
 fn is_slug(text: &str) -> bool {
     !text.starts_with('-')
         && !text.ends_with('-')
-        && text.chars().all(|it| it.is_ascii_lowercase() || it.is_ascii_digit() || it == '-')
+        && text
+            .chars()
+            .all(|it| it.is_ascii_lowercase() || it.is_ascii_digit() || it == '-')
 }
 
 /// `J00`, `J45.9`, `C7A.0`, `J00-J06`.
 fn is_icd10(text: &str) -> bool {
     let is_code = |code: &str| {
-        let (category, detail) = code.split_once('.').map_or((code, None), |(it, detail)| (it, Some(detail)));
+        let (category, detail) = code
+            .split_once('.')
+            .map_or((code, None), |(it, detail)| (it, Some(detail)));
         let category: Vec<char> = category.chars().collect();
-        let detail_fits =
-            detail.is_none_or(|it| (1..=4).contains(&it.len()) && it.chars().all(|it| it.is_ascii_alphanumeric()));
+        let detail_fits = detail
+            .is_none_or(|it| (1..=4).contains(&it.len()) && it.chars().all(|it| it.is_ascii_alphanumeric()));
         matches!(category.as_slice(), [a, b, c]
             if a.is_ascii_uppercase() && b.is_ascii_digit() && (c.is_ascii_digit() || c.is_ascii_uppercase()))
             && detail_fits
@@ -267,7 +356,9 @@ fn is_edition(text: &str) -> bool {
     let lengths: Vec<usize> = parts.iter().map(|it| it.len()).collect();
     let digits = parts.iter().all(|it| it.chars().all(|it| it.is_ascii_digit()));
     let month = parts.get(1).and_then(|it| it.parse::<u8>().ok());
-    digits && matches!(lengths.as_slice(), [4, 2] | [4, 2, 2]) && month.is_some_and(|it| (1..=12).contains(&it))
+    digits
+        && matches!(lengths.as_slice(), [4, 2] | [4, 2, 2])
+        && month.is_some_and(|it| (1..=12).contains(&it))
 }
 
 #[cfg(test)]

@@ -24,7 +24,10 @@ pub(crate) struct Fit {
 
 impl Bm25 {
     pub(crate) fn new(documents: Vec<Vec<String>>) -> Self {
-        let mut index = Self { lengths: Vec::with_capacity(documents.len()), ..Self::default() };
+        let mut index = Self {
+            lengths: Vec::with_capacity(documents.len()),
+            ..Self::default()
+        };
         for (place, tokens) in documents.into_iter().enumerate() {
             index.lengths.push(tokens.len() as f32);
             let mut counts: HashMap<String, f32> = HashMap::new();
@@ -47,7 +50,8 @@ impl Bm25 {
         for token in distinct {
             let information = self.information(token);
             for (place, count) in self.postings.get(token).into_iter().flatten() {
-                let length = self.lengths.get(*place).copied().unwrap_or_default() / self.mean_length.max(1.0);
+                let length =
+                    self.lengths.get(*place).copied().unwrap_or_default() / self.mean_length.max(1.0);
                 let Some(fit) = fits.get_mut(*place) else { continue };
                 fit.score += information * count * (K1 + 1.0) / (count + K1 * (1.0 - B + B * length));
                 fit.tokens += 1;
@@ -59,13 +63,25 @@ impl Bm25 {
     /// The share of the information in `question` that is known of a document: its own tokens, and those
     /// that `explained` names by their place in the question. A token that no document has counts as the
     /// rarest. 1 if the question has no tokens.
-    pub(crate) fn coverage(&self, question: &[String], place: usize, explained: impl Fn(usize) -> bool) -> f32 {
+    pub(crate) fn coverage(
+        &self,
+        question: &[String],
+        place: usize,
+        explained: impl Fn(usize) -> bool,
+    ) -> f32 {
         let (mut known, mut total) = (0.0, 0.0);
         for (index, token) in question.iter().enumerate() {
             let information = self.information(token);
-            let having = self.postings.get(token).is_some_and(|it| it.iter().any(|it| it.0 == place));
+            let having = self
+                .postings
+                .get(token)
+                .is_some_and(|it| it.iter().any(|it| it.0 == place));
             total += information;
-            known += if having || explained(index) { information } else { 0.0 };
+            known += if having || explained(index) {
+                information
+            } else {
+                0.0
+            };
         }
         if total > 0.0 { known / total } else { 1.0 }
     }
@@ -88,7 +104,11 @@ mod tests {
 
     #[test]
     fn rare_words_weigh_more_and_unknown_ones_lower_the_coverage() {
-        let index = Bm25::new(["cough fever", "cough rash", "cough headache nausea"].map(tokens).into());
+        let index = Bm25::new(
+            ["cough fever", "cough rash", "cough headache nausea"]
+                .map(tokens)
+                .into(),
+        );
         let question = tokens("cough rash");
         let fits = index.fits(&question);
         assert!(fits[1].score > fits[0].score && fits[0].score > 0.0);

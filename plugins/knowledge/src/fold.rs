@@ -10,8 +10,12 @@ use crate::section::{Language, is_han};
 /// Half width, lower case, simplified Chinese, without invisible characters.
 #[must_use]
 pub(crate) fn fold(text: &str, language: Language) -> String {
-    let folded: String =
-        text.nfkc().filter(|it| !is_invisible(*it)).flat_map(char::to_lowercase).map(straight_quote).collect();
+    let folded: String = text
+        .nfkc()
+        .filter(|it| !is_invisible(*it))
+        .flat_map(char::to_lowercase)
+        .map(straight_quote)
+        .collect();
     match (&*SIMPLIFIER, language) {
         (Some(simplifier), Language::Zh) if folded.chars().any(is_han) => simplifier.convert(&folded),
         _ => folded,

@@ -47,7 +47,11 @@ impl Index {
         let mut entries = Vec::with_capacity(articles.len());
         for article in articles {
             let head = format!("{}. {}.", article.name, article.aliases.join(". "));
-            let signs = format!("{}. {}.", article.colloquial.join(". "), article.symptoms.join(". "));
+            let signs = format!(
+                "{}. {}.",
+                article.colloquial.join(". "),
+                article.symptoms.join(". ")
+            );
             // Names and signs count double: they say what the article is about.
             let mut document = tokens_of(&[head.as_str(), &signs, &head, &signs].join(" "));
             let indexed: Vec<IndexedPassage> = passages(&article)
@@ -55,13 +59,25 @@ impl Index {
                 .map(|stored| {
                     let tokens = tokens_of(&stored.text);
                     document.extend(tokens.iter().cloned());
-                    IndexedPassage { stored, tokens: tokens.into_iter().collect() }
+                    IndexedPassage {
+                        stored,
+                        tokens: tokens.into_iter().collect(),
+                    }
                 })
                 .collect();
             documents.push(document);
-            entries.push(Entry { article, passages: indexed });
+            entries.push(Entry {
+                article,
+                passages: indexed,
+            });
         }
-        Ok(Self { language, entries, linker, bm25: Bm25::new(documents), vocabulary })
+        Ok(Self {
+            language,
+            entries,
+            linker,
+            bm25: Bm25::new(documents),
+            vocabulary,
+        })
     }
 
     /// The articles in the order of their ids.
@@ -83,9 +99,19 @@ impl Index {
 
     /// Tokens of a question that say what it is about, without the units in `skip`, each with its units.
     /// No token reaches over the border of a term.
-    pub(crate) fn content_tokens(&self, text: &UnitText, skip: &HashSet<usize>, terms: &[Range<usize>]) -> Vec<Token> {
+    pub(crate) fn content_tokens(
+        &self,
+        text: &UnitText,
+        skip: &HashSet<usize>,
+        terms: &[Range<usize>],
+    ) -> Vec<Token> {
         let in_term = |index: &usize| terms.iter().any(|it| it.contains(index));
-        let stop = self.vocabulary.stop.find_longest(text).into_iter().flat_map(|it| it.units);
+        let stop = self
+            .vocabulary
+            .stop
+            .find_longest(text)
+            .into_iter()
+            .flat_map(|it| it.units);
         let stop: HashSet<usize> = stop.filter(|it| !in_term(it)).collect();
         let border = |index| terms.iter().any(|it| it.start == index || it.end == index);
         let mut row = Row::new(self.language);
@@ -105,7 +131,9 @@ impl Index {
 
 impl Entry {
     pub(crate) fn of_section(&self, section: Section) -> impl Iterator<Item = &IndexedPassage> {
-        self.passages.iter().filter(move |it| it.stored.section == section)
+        self.passages
+            .iter()
+            .filter(move |it| it.stored.section == section)
     }
 }
 
@@ -144,16 +172,27 @@ struct Row<'a> {
 
 impl<'a> Row<'a> {
     fn new(language: Language) -> Self {
-        Self { language, before: None, tokens: Vec::new() }
+        Self {
+            language,
+            before: None,
+            tokens: Vec::new(),
+        }
     }
 
     fn push(&mut self, index: usize, unit: &'a str) {
-        let whole_word = self.language == Language::En || unit.starts_with(|it: char| it.is_ascii_alphanumeric());
+        let whole_word =
+            self.language == Language::En || unit.starts_with(|it: char| it.is_ascii_alphanumeric());
         if whole_word {
             self.before = None;
-            self.tokens.push(Token { text: unit.to_owned(), units: index..index + 1 });
+            self.tokens.push(Token {
+                text: unit.to_owned(),
+                units: index..index + 1,
+            });
         } else if let Some(before) = self.before.replace(unit) {
-            self.tokens.push(Token { text: format!("{before}{unit}"), units: index - 1..index + 1 });
+            self.tokens.push(Token {
+                text: format!("{before}{unit}"),
+                units: index - 1..index + 1,
+            });
         }
     }
 

@@ -74,7 +74,7 @@ impl FileRead {
 /// A folder cannot be read.
 #[derive(Debug, thiserror::Error)]
 pub enum LibraryError {
-    #[error("{}: {source}: give a folder that the plugin may read, with files <id>.<en or zh>.md", path.display())]
+    #[error("{}: {source}: give a folder with files <id>.<en or zh>.md that the plugin may read (in a sandbox: one in its data folder)", path.display())]
     Unreadable { path: PathBuf, source: std::io::Error },
     #[error("{}: there is no file named <id>.<en or zh>.md in it", path.display())]
     NoArticles { path: PathBuf },
@@ -106,28 +106,40 @@ impl Library {
                 let usable = file.is_usable();
                 findings.extend(file.findings);
                 if let Some(mut article) = file.article.filter(|_| usable) {
-                    article.source.get_or_insert_with(|| folder.origin.name(article.language).to_owned());
+                    article
+                        .source
+                        .get_or_insert_with(|| folder.origin.name(article.language).to_owned());
                     articles.insert((article.language, article.id.clone()), article);
                 }
             }
         }
         let mut build = |language: Language| {
-            let of_language = articles.extract_if(.., |key, _| key.0 == language).map(|it| it.1).collect();
-            Index::build(of_language, language)
-                .map_err(|error| LibraryError::TooManyTerms { language, reason: error.to_string() })
+            let of_language = articles
+                .extract_if(.., |key, _| key.0 == language)
+                .map(|it| it.1)
+                .collect();
+            Index::build(of_language, language).map_err(|error| LibraryError::TooManyTerms {
+                language,
+                reason: error.to_string(),
+            })
         };
         let (english, chinese) = (build(Language::En)?, build(Language::Zh)?);
-        Ok(Self { english, chinese, findings, build_time: started.elapsed() })
+        Ok(Self {
+            english,
+            chinese,
+            findings,
+            build_time: started.elapsed(),
+        })
     }
 
     /// Finds passages in one language, never in the other.
     #[must_use]
     pub fn search(&self, language: Language, question: &str, earlier: &[&str]) -> Found<'_> {
-        self.index(language).search(question, earlier)
+        self.of(language).search(question, earlier)
     }
 
     #[must_use]
-    pub fn index(&self, language: Language) -> &Index {
+    pub fn of(&self, language: Language) -> &Index {
         match language {
             Language::En => &self.english,
             Language::Zh => &self.chinese,
@@ -150,7 +162,10 @@ impl Library {
 /// The source and edition of an article, as it is cited.
 #[must_use]
 pub fn citation(article: &Article) -> String {
-    let source = article.source.as_deref().unwrap_or(Origin::Starter.name(article.language));
+    let source = article
+        .source
+        .as_deref()
+        .unwrap_or(Origin::Starter.name(article.language));
     match article.language {
         Language::En => format!("{source}, {}", article.edition),
         Language::Zh => format!("{source}，{}", article.edition),
@@ -162,7 +177,10 @@ pub fn citation(article: &Article) -> String {
 /// # Errors
 /// [`LibraryError`] if the folder cannot be read or holds no article.
 pub fn read_folder(path: &Path) -> Result<Vec<FileRead>, LibraryError> {
-    let unreadable = |path: &Path, source| LibraryError::Unreadable { path: path.to_owned(), source };
+    let unreadable = |path: &Path, source| LibraryError::Unreadable {
+        path: path.to_owned(),
+        source,
+    };
     let mut files = Vec::new();
     if path.is_file() {
         files.push(path.to_owned());
@@ -173,10 +191,15 @@ pub fn read_folder(path: &Path) -> Result<Vec<FileRead>, LibraryError> {
         files.retain(|it| it.is_file() && is_article_name(it));
     }
     if files.is_empty() {
-        return Err(LibraryError::NoArticles { path: path.to_owned() });
+        return Err(LibraryError::NoArticles {
+            path: path.to_owned(),
+        });
     }
     files.sort();
-    files.into_iter().map(|it| read_file(&it).map_err(|error| unreadable(&it, error))).collect()
+    files
+        .into_iter()
+        .map(|it| read_file(&it).map_err(|error| unreadable(&it, error)))
+        .collect()
 }
 
 fn read_file(path: &Path) -> std::io::Result<FileRead> {
@@ -185,20 +208,35 @@ fn read_file(path: &Path) -> std::io::Result<FileRead> {
         path: path.to_owned(),
         text: String::new(),
         article: None,
-        findings: vec![Finding { file: name.clone(), line: 0, severity: Severity::Error, problem: problem.to_owned() }],
+        findings: vec![Finding {
+            file: name.clone(),
+            line: 0,
+            severity: Severity::Error,
+            problem: problem.to_owned(),
+        }],
     };
     if fs::metadata(path)?.len() > LARGEST_FILE {
-        return Ok(refuse("the file is larger than 256 KiB: one file holds one condition, split it"));
+        return Ok(refuse(
+            "the file is larger than 256 KiB: one file holds one condition, split it",
+        ));
     }
     let Ok(text) = String::from_utf8(fs::read(path)?) else {
         return Ok(refuse("the file is not UTF-8: save it as UTF-8"));
     };
     let (article, findings) = lint_text(&name, &text);
-    Ok(FileRead { path: path.to_owned(), text, article, findings })
+    Ok(FileRead {
+        path: path.to_owned(),
+        text,
+        article,
+        findings,
+    })
 }
 
 /// `<id>.en.md` or `<id>.zh.md`; others, such as a readme, are not looked at.
 fn is_article_name(path: &Path) -> bool {
     let name = path.file_name().and_then(|it| it.to_str()).unwrap_or_default();
-    Language::ALL.iter().any(|it| name.ends_with(&format!(".{}.md", it.code()))) && !name.starts_with('.')
+    Language::ALL
+        .iter()
+        .any(|it| name.ends_with(&format!(".{}.md", it.code())))
+        && !name.starts_with('.')
 }

@@ -74,14 +74,21 @@ impl Linker {
         let vocabulary = vocabulary(language);
         let mut owners: BTreeMap<String, (UnitText, BTreeMap<usize, TermKind>)> = BTreeMap::new();
         for (place, article) in articles.iter().enumerate() {
-            let complaints = vocabulary.complaints.iter().filter(|it| it.1.contains(&article.id));
+            let complaints = vocabulary
+                .complaints
+                .iter()
+                .filter(|it| it.1.contains(&article.id));
             let complaints = complaints.map(|it| (TermKind::Complaint, it.0.clone()));
             for (kind, text) in terms_of(article).into_iter().chain(complaints) {
                 let units = vocabulary.units(&text);
                 if is_term(&units, kind, vocabulary, language) {
-                    let (_, kinds) =
-                        owners.entry(units.as_str().to_owned()).or_insert_with(|| (units, BTreeMap::new()));
-                    kinds.entry(place).and_modify(|it| *it = kind.min(*it)).or_insert(kind);
+                    let (_, kinds) = owners
+                        .entry(units.as_str().to_owned())
+                        .or_insert_with(|| (units, BTreeMap::new()));
+                    kinds
+                        .entry(place)
+                        .and_modify(|it| *it = kind.min(*it))
+                        .or_insert(kind);
                 }
             }
         }
@@ -105,15 +112,30 @@ impl Linker {
                 by_word.entry(word).or_default().push(index);
             }
         }
-        let names = terms.iter().filter(|it| it.owners.iter().any(|it| it.1 <= TermKind::Alias));
+        let names = terms
+            .iter()
+            .filter(|it| it.owners.iter().any(|it| it.1 <= TermKind::Alias));
         let name_words = names
             .flat_map(|it| match language {
                 Language::En => it.units.units().map(str::to_owned).collect(),
                 Language::Zh => pairs(&it.units),
             })
             .collect();
-        let phrases = Phrases::new(terms.iter().map(|it| &it.units).chain(&vocabulary.blocked).chain(&vocabulary.unknown.names))?;
-        Ok(Self { vocabulary, terms, phrases, by_word, name_words, language })
+        let phrases = Phrases::new(
+            terms
+                .iter()
+                .map(|it| &it.units)
+                .chain(&vocabulary.blocked)
+                .chain(&vocabulary.unknown.names),
+        )?;
+        Ok(Self {
+            vocabulary,
+            terms,
+            phrases,
+            by_word,
+            name_words,
+            language,
+        })
     }
 
     pub(crate) fn term(&self, mention: &Mention) -> Option<&Term> {
@@ -130,17 +152,28 @@ impl Linker {
         let is_denied = |units: &Range<usize>| units.clone().any(|it| denied.get(it) == Some(&true));
         let exact = self.phrases.find_longest(text);
         let taken: HashSet<usize> = exact.iter().flat_map(|it| it.units.clone()).collect();
-        let (terms, blocked): (Vec<_>, Vec<_>) = exact.into_iter().partition(|it| it.phrase < self.terms.len());
+        let (terms, blocked): (Vec<_>, Vec<_>) =
+            exact.into_iter().partition(|it| it.phrase < self.terms.len());
         let mut found: Vec<Mention> = terms
             .into_iter()
-            .map(|it| Mention { term: it.phrase, units: it.units, closeness: 1.0 })
+            .map(|it| Mention {
+                term: it.phrase,
+                units: it.units,
+                closeness: 1.0,
+            })
             .collect();
         let blocked: Vec<Range<usize>> = blocked.into_iter().map(|it| it.units).collect();
         let (squeezed, kept) = self.without_fillers(text);
-        let again = self.exact_again(&squeezed).into_iter().chain(self.partial(&squeezed));
+        let again = self
+            .exact_again(&squeezed)
+            .into_iter()
+            .chain(self.partial(&squeezed));
         let again = again.filter_map(|it| {
             let (first, last) = (*kept.get(it.units.start)?, *kept.get(it.units.end - 1)?);
-            Some(Mention { units: first..last + 1, ..it })
+            Some(Mention {
+                units: first..last + 1,
+                ..it
+            })
         });
         for mention in again {
             let new = mention.units.clone().any(|it| !taken.contains(&it));
@@ -153,19 +186,38 @@ impl Linker {
         found.retain(|it| {
             let negative = self.terms.get(it.term).is_some_and(|it| it.negative);
             // Within a term whose words stand apart there may be a "not" as well.
-            let telling = if it.closeness < 1.0 { it.units.clone() } else { it.units.start..it.units.start + 1 };
+            let telling = if it.closeness < 1.0 {
+                it.units.clone()
+            } else {
+                it.units.start..it.units.start + 1
+            };
             negative || !is_denied(&telling)
         });
-        Mentions { found, covered, denied }
+        Mentions {
+            found,
+            covered,
+            denied,
+        }
     }
 
     /// Whether the question names a disease that no article is about.
     pub(crate) fn names_unknown_disease(&self, text: &UnitText, covered: &HashSet<usize>) -> bool {
         let unknown = &self.vocabulary.unknown;
-        let generic: HashSet<usize> = unknown.generic.find(text).into_iter().flat_map(|it| it.units).collect();
+        let generic: HashSet<usize> = unknown
+            .generic
+            .find(text)
+            .into_iter()
+            .flat_map(|it| it.units)
+            .collect();
         let named = unknown.words.find(text).into_iter().map(|it| it.units);
-        let by_ending = (0..text.len()).filter(|it| self.ends_as_disease(text, *it)).map(|it| it..it + 1);
-        named.chain(by_ending).any(|units| units.clone().all(|it| !covered.contains(&it) && !generic.contains(&it)))
+        let by_ending = (0..text.len())
+            .filter(|it| self.ends_as_disease(text, *it))
+            .map(|it| it..it + 1);
+        named.chain(by_ending).any(|units| {
+            units
+                .clone()
+                .all(|it| !covered.contains(&it) && !generic.contains(&it))
+        })
     }
 
     fn ends_as_disease(&self, text: &UnitText, index: usize) -> bool {
@@ -178,9 +230,14 @@ impl Linker {
             Language::Zh => {
                 let ending = self.vocabulary.unknown.endings.iter().find(|it| {
                     let length = it.chars().count();
-                    index + 1 >= length && it.chars().zip(index + 1 - length..).all(|(c, at)| text.unit(at).starts_with(c))
+                    index + 1 >= length
+                        && it
+                            .chars()
+                            .zip(index + 1 - length..)
+                            .all(|(c, at)| text.unit(at).starts_with(c))
                 });
-                let Some(before) = ending.and_then(|it| (index + 1).checked_sub(it.chars().count() + 1)) else {
+                let Some(before) = ending.and_then(|it| (index + 1).checked_sub(it.chars().count() + 1))
+                else {
                     return false;
                 };
                 let pair = format!("{}{}", text.unit(before), text.unit(before + 1));
@@ -193,18 +250,26 @@ impl Linker {
     fn partial(&self, text: &UnitText) -> Vec<Mention> {
         let words: Vec<String> = match self.language {
             Language::En => text.units().map(str::to_owned).collect(),
-            Language::Zh => (1..text.len()).map(|it| format!("{}{}", text.unit(it - 1), text.unit(it))).collect(),
+            Language::Zh => (1..text.len())
+                .map(|it| format!("{}{}", text.unit(it - 1), text.unit(it)))
+                .collect(),
         };
         let mut best: BTreeMap<usize, Mention> = BTreeMap::new();
         for (index, word) in words.iter().enumerate() {
             for term in self.by_word.get(word).into_iter().flatten().copied() {
-                let Some(content) = self.terms.get(term) else { continue };
+                let Some(content) = self.terms.get(term) else {
+                    continue;
+                };
                 let close = match self.language {
                     Language::En => words_near(text, index, &content.content),
                     Language::Zh => characters_near(text, index, &content.units),
                 };
                 let Some((units, share)) = close else { continue };
-                let mention = Mention { term, units, closeness: share * APART };
+                let mention = Mention {
+                    term,
+                    units,
+                    closeness: share * APART,
+                };
                 if best.get(&term).is_none_or(|it| it.closeness < mention.closeness) {
                     best.insert(term, mention);
                 }
@@ -215,14 +280,27 @@ impl Linker {
 
     /// Terms that are found once the fillers are left out: 头有点痛.
     fn exact_again(&self, squeezed: &UnitText) -> Vec<Mention> {
-        let found = longest(self.phrases.find(squeezed)).into_iter().filter(|it| it.phrase < self.terms.len());
-        found.map(|it| Mention { term: it.phrase, units: it.units, closeness: APART }).collect()
+        let found = longest(self.phrases.find(squeezed))
+            .into_iter()
+            .filter(|it| it.phrase < self.terms.len());
+        found
+            .map(|it| Mention {
+                term: it.phrase,
+                units: it.units,
+                closeness: APART,
+            })
+            .collect()
     }
 
     /// The text without fillers, and where each of its units stood.
     fn without_fillers(&self, text: &UnitText) -> (UnitText, Vec<usize>) {
-        let fillers: HashSet<usize> =
-            self.vocabulary.fillers.find_longest(text).into_iter().flat_map(|it| it.units).collect();
+        let fillers: HashSet<usize> = self
+            .vocabulary
+            .fillers
+            .find_longest(text)
+            .into_iter()
+            .flat_map(|it| it.units)
+            .collect();
         let kept: Vec<usize> = (0..text.len()).filter(|it| !fillers.contains(it)).collect();
         let squeezed = UnitText::from_units(kept.iter().map(|it| text.unit(*it)), self.language);
         (squeezed, kept)
@@ -241,11 +319,22 @@ const MOST: f32 = 0.75;
 fn words_near(text: &UnitText, index: usize, content: &[String]) -> Option<(Range<usize>, f32)> {
     let reach = content.len() * 3;
     let stops = |it: &usize| text.unit(*it) == STOP;
-    let first = (index.saturating_sub(reach)..index).rev().take_while(|it| !stops(it)).last().unwrap_or(index);
-    let last = (index..(index + reach + 1).min(text.len())).take_while(|it| !stops(it)).last().unwrap_or(index);
+    let first = (index.saturating_sub(reach)..index)
+        .rev()
+        .take_while(|it| !stops(it))
+        .last()
+        .unwrap_or(index);
+    let last = (index..(index + reach + 1).min(text.len()))
+        .take_while(|it| !stops(it))
+        .last()
+        .unwrap_or(index);
     let places: Vec<usize> = content
         .iter()
-        .filter_map(|word| (first..=last).filter(|it| text.unit(*it) == word).min_by_key(|it| it.abs_diff(index)))
+        .filter_map(|word| {
+            (first..=last)
+                .filter(|it| text.unit(*it) == word)
+                .min_by_key(|it| it.abs_diff(index))
+        })
         .collect();
     let (start, end) = (*places.iter().min()?, *places.iter().max()? + 1);
     let missing = content.len() - places.len();
@@ -258,12 +347,17 @@ fn words_near(text: &UnitText, index: usize, content: &[String]) -> Option<(Rang
 fn characters_near(text: &UnitText, index: usize, term: &UnitText) -> Option<(Range<usize>, f32)> {
     const BETWEEN: usize = 3;
     let reach = term.len() + BETWEEN;
-    let first = (index.saturating_sub(reach)..index).rev().take_while(|it| text.unit(*it) != STOP).last();
+    let first = (index.saturating_sub(reach)..index)
+        .rev()
+        .take_while(|it| text.unit(*it) != STOP)
+        .last();
     let first = first.unwrap_or(index.saturating_sub(1));
     let mut best: Option<(Range<usize>, f32)> = None;
-    for start in first..index {
-        let window: Vec<&str> =
-            (start..(start + reach).min(text.len())).map(|it| text.unit(it)).take_while(|it| *it != STOP).collect();
+    for start in first..=index {
+        let window: Vec<&str> = (start..(start + reach).min(text.len()))
+            .map(|it| text.unit(it))
+            .take_while(|it| *it != STOP)
+            .collect();
         let wanted: Vec<&str> = term.units().collect();
         let ends = [wanted.first(), wanted.last()];
         let share = longest_common_subsequence(&window, &wanted) as f32 / term.len() as f32;
@@ -295,18 +389,38 @@ fn longest_common_subsequence(a: &[&str], b: &[&str]) -> usize {
 fn terms_of(article: &Article) -> Vec<(TermKind, String)> {
     let mut terms = vec![(TermKind::Name, article.name.clone())];
     // "Sore throat (pharyngitis and tonsillitis)", "胃炎和消化不良": each part names it too.
-    let parts = article.name.split(['(', ')', '（', '）', '和', '、']).flat_map(|it| it.split(" and ")).map(str::trim);
-    terms.extend(parts.filter(|it| it.chars().count() >= 2).map(|it| (TermKind::Name, it.to_owned())));
+    let parts = article
+        .name
+        .split(['(', ')', '（', '）', '和', '、'])
+        .flat_map(|it| it.split(" and "))
+        .map(str::trim);
+    terms.extend(
+        parts
+            .filter(|it| it.chars().count() >= 2)
+            .map(|it| (TermKind::Name, it.to_owned())),
+    );
     terms.extend(article.aliases.iter().map(|it| (TermKind::Alias, it.clone())));
-    terms.extend(article.colloquial.iter().map(|it| (TermKind::Colloquial, it.clone())));
+    terms.extend(
+        article
+            .colloquial
+            .iter()
+            .map(|it| (TermKind::Colloquial, it.clone())),
+    );
     for symptom in &article.symptoms {
         terms.push((TermKind::Symptom, symptom.clone()));
         // "phlegm, sometimes with blood", "chills or fever", 乏力或麻木
         let head = symptom.split([',', '，', '、']).next().unwrap_or_default();
-        let alternatives = head.split(" or ").flat_map(|it| it.split(['或', '和'])).map(str::trim);
+        let alternatives = head
+            .split(" or ")
+            .flat_map(|it| it.split(['或', '和']))
+            .map(str::trim);
         // A lone "pain" or 麻木 would point anywhere.
         let telling = |it: &&str| it.contains(' ') || (!it.is_ascii() && it.chars().count() >= 3);
-        terms.extend(alternatives.filter(telling).map(|it| (TermKind::Symptom, it.to_owned())));
+        terms.extend(
+            alternatives
+                .filter(telling)
+                .map(|it| (TermKind::Symptom, it.to_owned())),
+        );
     }
     terms
 }
@@ -321,12 +435,17 @@ fn is_term(units: &UnitText, kind: TermKind, vocabulary: &Vocabulary, language: 
 
 fn content_words(units: &UnitText, vocabulary: &Vocabulary) -> Vec<String> {
     let mut seen = HashSet::new();
-    let content = units.units().filter(|it| !vocabulary.is_stop(it) && seen.insert(*it));
+    let content = units
+        .units()
+        .filter(|it| !vocabulary.is_stop(it) && seen.insert(*it));
     content.map(str::to_owned).collect()
 }
 
 /// Pairs of neighbouring characters.
 fn pairs(units: &UnitText) -> Vec<String> {
     let pairs = (1..units.len()).map(|it| (units.unit(it - 1), units.unit(it)));
-    pairs.filter(|it| !is_mark(it.0) && !is_mark(it.1)).map(|it| format!("{}{}", it.0, it.1)).collect()
+    pairs
+        .filter(|it| !is_mark(it.0) && !is_mark(it.1))
+        .map(|it| format!("{}{}", it.0, it.1))
+        .collect()
 }

@@ -37,8 +37,16 @@ impl Finding {
     pub(crate) fn of_folder(path: &Path, error: &impl fmt::Display) -> Self {
         let file = path.display().to_string();
         let problem = error.to_string();
-        let problem = problem.strip_prefix(&format!("{file}: ")).unwrap_or(&problem).to_owned();
-        Self { file, line: 0, severity: Severity::Error, problem }
+        let problem = problem
+            .strip_prefix(&format!("{file}: "))
+            .unwrap_or(&problem)
+            .to_owned();
+        Self {
+            file,
+            line: 0,
+            severity: Severity::Error,
+            problem,
+        }
     }
 }
 
@@ -99,14 +107,50 @@ pub const DEPARTMENTS: [&str; 37] = [
 
 /// Words that chat templates take for the borders of a message.
 const SPECIAL_TOKENS: [&str; 16] = [
-    "<|", "|>", "[gmask]", "<s>", "</s>", "[inst]", "[/inst]", "<<sys>>", "<start_of_turn>", "<end_of_turn>", "<eop>",
-    "<sop>", "<bos>", "<eos>", "<unk>", "<pad>",
+    "<|",
+    "|>",
+    "[gmask]",
+    "<s>",
+    "</s>",
+    "[inst]",
+    "[/inst]",
+    "<<sys>>",
+    "<start_of_turn>",
+    "<end_of_turn>",
+    "<eop>",
+    "<sop>",
+    "<bos>",
+    "<eos>",
+    "<unk>",
+    "<pad>",
 ];
 
 /// Units that only a dose has. Grams and millilitres stand in advice on food and drink as well.
 const DOSE_UNITS: [&str; 24] = [
-    "mg", "mcg", "µg", "μg", "ug", "iu", "i.u.", "milligram", "microgram", "毫克", "微克", "国际单位", "万单位", "片",
-    "粒", "丸", "胶囊", "tablet", "capsule", "pill", "puff", "drops", "喷", "滴",
+    "mg",
+    "mcg",
+    "µg",
+    "μg",
+    "ug",
+    "iu",
+    "i.u.",
+    "milligram",
+    "microgram",
+    "毫克",
+    "微克",
+    "国际单位",
+    "万单位",
+    "片",
+    "粒",
+    "丸",
+    "胶囊",
+    "tablet",
+    "capsule",
+    "pill",
+    "puff",
+    "drops",
+    "喷",
+    "滴",
 ];
 
 /// What is wrong with a file's text; `None` in place of an article that could not be read.
@@ -114,40 +158,77 @@ const DOSE_UNITS: [&str; 24] = [
 pub fn lint_text(file: &str, text: &str) -> (Option<Article>, Vec<Finding>) {
     let mut findings = Vec::new();
     let mut add = |line: usize, severity, problem: String| {
-        findings.push(Finding { file: file.to_owned(), line, severity, problem });
+        findings.push(Finding {
+            file: file.to_owned(),
+            line,
+            severity,
+            problem,
+        });
     };
     // Tabs, byte order marks and the like at the very start are the parser's business.
     for (line, content) in (1..).zip(text.trim_start_matches('\u{feff}').lines()) {
         if let Some(hidden) = content.chars().find(|it| is_invisible(*it)) {
             let code = u32::from(hidden);
-            add(line, Severity::Error, format!("the invisible character U+{code:04X} can hide words: remove it"));
+            add(
+                line,
+                Severity::Error,
+                format!("the invisible character U+{code:04X} can hide words: remove it"),
+            );
         }
         let folded = squeeze(content, Language::En);
         if let Some(token) = SPECIAL_TOKENS.iter().find(|it| folded.contains(**it)) {
-            add(line, Severity::Error, format!("`{token}` belongs to chat templates of models: remove it"));
+            add(
+                line,
+                Severity::Error,
+                format!("`{token}` belongs to chat templates of models: remove it"),
+            );
         }
         if let Some(dose) = dose(&folded) {
-            add(line, Severity::Error, format!("`{dose}` reads as a dose, and the bot gives none: say it without numbers"));
+            add(
+                line,
+                Severity::Error,
+                format!("`{dose}` reads as a dose, and the bot gives none: say it without numbers"),
+            );
         }
     }
     for (line, phrase) in imperatives(text) {
-        add(line, Severity::Error, format!("`{phrase}` speaks to a model, not to a patient: remove the sentence"));
+        add(
+            line,
+            Severity::Error,
+            format!("`{phrase}` speaks to a model, not to a patient: remove the sentence"),
+        );
     }
     let article = match Article::parse(file, text) {
         Ok(article) => article,
         Err(error) => {
-            add(error.line, Severity::Error, format!("{}: {}", error.key, error.problem));
+            add(
+                error.line,
+                Severity::Error,
+                format!("{}: {}", error.key, error.problem),
+            );
             return (None, findings);
         }
     };
     for section in Section::ALL {
         if article.section(section).is_none() {
             let heading = section.heading(article.language);
-            add(0, Severity::Warning, format!("the section `## {heading}` is missing: write it"));
+            add(
+                0,
+                Severity::Warning,
+                format!("the section `## {heading}` is missing: write it"),
+            );
         }
     }
-    for department in article.departments.iter().filter(|it| !DEPARTMENTS.contains(&it.as_str())) {
-        add(0, Severity::Warning, format!("the department `{department}` is not known: check its spelling"));
+    for department in article
+        .departments
+        .iter()
+        .filter(|it| !DEPARTMENTS.contains(&it.as_str()))
+    {
+        add(
+            0,
+            Severity::Warning,
+            format!("the department `{department}` is not known: check its spelling"),
+        );
     }
     (Some(article), findings)
 }
@@ -156,13 +237,21 @@ pub fn lint_text(file: &str, text: &str) -> (Option<Article>, Vec<Finding>) {
 #[must_use]
 pub fn missing_twins<'a>(articles: impl IntoIterator<Item = (&'a str, &'a Article)>) -> Vec<Finding> {
     let articles: Vec<(&str, &Article)> = articles.into_iter().collect();
-    let has = |id: &str, language| articles.iter().any(|(_, it)| it.id == id && it.language == language);
+    let has = |id: &str, language| {
+        articles
+            .iter()
+            .any(|(_, it)| it.id == id && it.language == language)
+    };
     let lone = articles.iter().filter(|(_, it)| !has(&it.id, it.language.twin()));
     lone.map(|(file, article)| Finding {
         file: (*file).to_owned(),
         line: 0,
         severity: Severity::Warning,
-        problem: format!("{}.{}.md is missing: translate this article", article.id, article.language.twin()),
+        problem: format!(
+            "{}.{}.md is missing: translate this article",
+            article.id,
+            article.language.twin()
+        ),
     })
     .collect()
 }
@@ -172,9 +261,19 @@ fn imperatives(text: &str) -> Vec<(usize, &'static str)> {
     let mut found = Vec::new();
     for language in Language::ALL {
         let squeezed = squeeze(text, language);
-        for phrase in vocabulary(language).imperatives.iter().filter(|it| squeezed.contains(it.as_str())) {
-            let ends: Vec<usize> = text.match_indices('\n').map(|it| it.0).chain([text.len()]).collect();
-            let has = |end: &usize| squeeze(text.get(..*end).unwrap_or_default(), language).contains(phrase.as_str());
+        for phrase in vocabulary(language)
+            .imperatives
+            .iter()
+            .filter(|it| squeezed.contains(it.as_str()))
+        {
+            let ends: Vec<usize> = text
+                .match_indices('\n')
+                .map(|it| it.0)
+                .chain([text.len()])
+                .collect();
+            let has = |end: &usize| {
+                squeeze(text.get(..*end).unwrap_or_default(), language).contains(phrase.as_str())
+            };
             found.push((ends.partition_point(|it| !has(it)) + 1, phrase.as_str()));
         }
     }
@@ -185,15 +284,25 @@ fn imperatives(text: &str) -> Vec<(usize, &'static str)> {
 fn dose(folded: &str) -> Option<String> {
     let chars: Vec<char> = folded.chars().collect();
     for (index, c) in chars.iter().enumerate().filter(|it| it.1.is_ascii_digit()) {
-        if chars.get(index + 1).is_some_and(|it| it.is_ascii_digit() || *it == '.') {
+        if chars
+            .get(index + 1)
+            .is_some_and(|it| it.is_ascii_digit() || *it == '.')
+        {
             continue;
         }
         let rest: String = chars.get(index + 1..).unwrap_or_default().iter().collect();
         let rest = rest.trim_start_matches([' ', '-']);
-        let Some(unit) = DOSE_UNITS.iter().find(|it| rest.starts_with(**it)) else { continue };
+        let Some(unit) = DOSE_UNITS.iter().find(|it| rest.starts_with(**it)) else {
+            continue;
+        };
         let tail = rest.strip_prefix(*unit).unwrap_or_default();
-        let goes_on = unit.is_ascii() && tail.trim_start_matches('s').starts_with(|it: char| it.is_ascii_alphabetic());
-        let laboratory = ["/dl", "/l", "/ml", "/ dl", "每"].iter().any(|it| tail.starts_with(it));
+        let goes_on = unit.is_ascii()
+            && tail
+                .trim_start_matches('s')
+                .starts_with(|it: char| it.is_ascii_alphabetic());
+        let laboratory = ["/dl", "/l", "/ml", "/ dl", "每"]
+            .iter()
+            .any(|it| tail.starts_with(it));
         if !goes_on && !laboratory {
             return Some(format!("{c} {unit}"));
         }
@@ -212,7 +321,11 @@ mod tests {
         let text = format!("{HEAD}## Definition\n{body}\n");
         let (article, findings) = lint_text("x.en.md", &text);
         assert!(article.is_some());
-        findings.into_iter().filter(|it| it.severity == Severity::Error).map(|it| (it.line, it.problem)).collect()
+        findings
+            .into_iter()
+            .filter(|it| it.severity == Severity::Error)
+            .map(|it| (it.line, it.problem))
+            .collect()
     }
 
     #[test]
@@ -230,7 +343,13 @@ mod tests {
         ] {
             assert_eq!(errors(body).len(), 1, "{body}: {:?}", errors(body));
         }
-        assert_eq!(errors("one\ntwo <|x"), [(14, "`<|` belongs to chat templates of models: remove it".to_owned())]);
+        assert_eq!(
+            errors("one\ntwo <|x"),
+            [(
+                14,
+                "`<|` belongs to chat templates of models: remove it".to_owned()
+            )]
+        );
         assert!(errors("Follow the instructions of your doctor. Do not ignore pain.").is_empty());
     }
 
@@ -257,13 +376,26 @@ mod tests {
 
     #[test]
     fn gaps_are_warned_of() {
-        let (article, findings) = lint_text("x.en.md", &format!("{HEAD}## Definition\nText.\n").replace("\"ent\"", "\"knees\""));
+        let (article, findings) = lint_text(
+            "x.en.md",
+            &format!("{HEAD}## Definition\nText.\n").replace("\"ent\"", "\"knees\""),
+        );
         let article = article.unwrap();
         assert_eq!(findings.len(), 7, "{findings:?}");
         assert!(findings.iter().all(|it| it.severity == Severity::Warning));
-        assert!(findings[6].to_string().contains("warning: x.en.md: the department `knees`"), "{}", findings[6]);
+        assert!(
+            findings[6]
+                .to_string()
+                .contains("warning: x.en.md: the department `knees`"),
+            "{}",
+            findings[6]
+        );
         let twins = missing_twins([("a/x.en.md", &article)]);
         assert_eq!(twins.len(), 1);
-        assert!(twins[0].to_string().contains("x.zh.md is missing"), "{}", twins[0]);
+        assert!(
+            twins[0].to_string().contains("x.zh.md is missing"),
+            "{}",
+            twins[0]
+        );
     }
 }

@@ -12,7 +12,12 @@ use crate::{
 pub(crate) fn denied_units(text: &UnitText, rules: &Negation) -> Vec<bool> {
     let mut denied = vec![false; text.len()];
     let pseudo = rules.pseudo.find_longest(text);
-    let ends: Vec<Range<usize>> = rules.ends.find_longest(text).into_iter().map(|it| it.units).collect();
+    let ends: Vec<Range<usize>> = rules
+        .ends
+        .find_longest(text)
+        .into_iter()
+        .map(|it| it.units)
+        .collect();
     for cue in rules.cues.find_longest(text) {
         if pseudo.iter().any(|it| overlap(&it.units, &cue.units)) {
             continue;
@@ -29,7 +34,11 @@ pub(crate) fn denied_units(text: &UnitText, rules: &Negation) -> Vec<bool> {
                 break;
             }
             // A list of denied things may be long.
-            left = if unit == COMMA || rules.joins.contains(unit) { reach } else { left - 1 };
+            left = if unit == COMMA || rules.joins.contains(unit) {
+                reach
+            } else {
+                left - 1
+            };
             if let Some(flag) = denied.get_mut(index) {
                 *flag = true;
             }
@@ -40,7 +49,11 @@ pub(crate) fn denied_units(text: &UnitText, rules: &Negation) -> Vec<bool> {
 
 /// Whether what follows a comma is still the same list: "no fever, cough or rash".
 fn list_runs_on(text: &UnitText, from: usize, rules: &Negation) -> bool {
-    let segment = || (from..text.len()).map(|it| text.unit(it)).take_while(|it| *it != STOP && *it != COMMA);
+    let segment = || {
+        (from..text.len())
+            .map(|it| text.unit(it))
+            .take_while(|it| *it != STOP && *it != COMMA)
+    };
     segment().any(|it| rules.joins.contains(it)) && !segment().any(|it| rules.resumes.contains(it))
 }
 
@@ -54,7 +67,9 @@ mod tests {
         let units = vocabulary.units(text);
         let word = vocabulary.units(word);
         let denied = denied_units(&units, &vocabulary.negation);
-        let at = (0..units.len()).find(|it| units.unit(*it) == word.unit(0) && units.unit(it + word.len() - 1) == word.unit(word.len() - 1));
+        let at = (0..units.len()).find(|it| {
+            units.unit(*it) == word.unit(0) && units.unit(it + word.len() - 1) == word.unit(word.len() - 1)
+        });
         let at = at.unwrap_or_else(|| panic!("{word:?} in {units:?}"));
         assert_eq!(denied[at], expect, "{text}: {word:?}");
     }

@@ -24,7 +24,10 @@ const CHINESE_CHARACTERS: usize = 180;
 #[must_use]
 pub fn passages(article: &Article) -> Vec<StoredPassage> {
     let pieces = article.sections.iter().flat_map(|(section, text)| {
-        split(text, article.language).into_iter().enumerate().map(|(index, text)| (*section, index, text))
+        split(text, article.language)
+            .into_iter()
+            .enumerate()
+            .map(|(index, text)| (*section, index, text))
     });
     pieces
         .map(|(section, index, text)| StoredPassage {
@@ -45,7 +48,10 @@ pub(crate) fn length(text: &str, language: Language) -> usize {
         Language::En => text.split_whitespace().count(),
         Language::Zh => {
             text.chars().filter(|it| is_han(*it)).count()
-                + text.split(|it: char| !it.is_ascii_alphanumeric()).filter(|it| !it.is_empty()).count()
+                + text
+                    .split(|it: char| !it.is_ascii_alphanumeric())
+                    .filter(|it| !it.is_empty())
+                    .count()
         }
     }
 }
@@ -58,7 +64,11 @@ fn split(text: &str, language: Language) -> Vec<String> {
     let mut pieces: Vec<String> = Vec::new();
     for paragraph in text.split("\n\n").map(str::trim).filter(|it| !it.is_empty()) {
         let mut glue = "\n\n";
-        let units = if length(paragraph, language) <= limit { vec![paragraph] } else { sentences(paragraph) };
+        let units = if length(paragraph, language) <= limit {
+            vec![paragraph]
+        } else {
+            sentences(paragraph)
+        };
         for unit in units {
             let fits = |it: &&mut String| length(it, language) + length(unit, language) <= limit;
             if let Some(last) = pieces.last_mut().filter(fits) {
@@ -135,12 +145,19 @@ mod tests {
         let pieces = split(&chinese, Language::Zh);
         assert!(pieces.len() > 1);
         assert_eq!(pieces.concat(), chinese);
-        assert!(pieces.iter().all(|it| length(it, Language::Zh) <= CHINESE_CHARACTERS && it.ends_with('。')));
+        assert!(
+            pieces
+                .iter()
+                .all(|it| length(it, Language::Zh) <= CHINESE_CHARACTERS && it.ends_with('。'))
+        );
     }
 
     #[test]
     fn lists_keep_their_lines() {
-        let list = (0..30).map(|it| format!("- item {it} has a few words")).collect::<Vec<_>>().join("\n");
+        let list = (0..30)
+            .map(|it| format!("- item {it} has a few words"))
+            .collect::<Vec<_>>()
+            .join("\n");
         let pieces = split(&list, Language::En);
         assert_eq!(pieces.join("\n"), list);
         assert!(pieces.iter().all(|it| length(it, Language::En) <= ENGLISH_WORDS));

@@ -23,7 +23,10 @@ pub(crate) struct PhraseMatch {
 impl Phrases {
     pub(crate) fn new<'a>(phrases: impl IntoIterator<Item = &'a UnitText>) -> Result<Self, BuildError> {
         let patterns: Vec<&str> = phrases.into_iter().map(UnitText::as_str).collect();
-        Ok(Self { is_empty: patterns.is_empty(), automaton: AhoCorasick::new(patterns)? })
+        Ok(Self {
+            is_empty: patterns.is_empty(),
+            automaton: AhoCorasick::new(patterns)?,
+        })
     }
 
     /// Everything found, overlapping, in no order of use.
@@ -34,7 +37,10 @@ impl Phrases {
         let found = self.automaton.find_overlapping_iter(text.as_str());
         let at_borders = found.filter_map(|it| {
             let units = text.unit_range(it.range())?;
-            Some(PhraseMatch { phrase: it.pattern().as_usize(), units })
+            Some(PhraseMatch {
+                phrase: it.pattern().as_usize(),
+                units,
+            })
         });
         at_borders.collect()
     }

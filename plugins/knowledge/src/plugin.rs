@@ -4,7 +4,10 @@ use std::path::{Path, PathBuf};
 
 use bedside_plugin_api::{
     Error, Host, Plugin,
-    msg::{Command, CommandReply, Description, Health, LogLevel, Message, Passage, PromptAdditions, PromptRequest},
+    msg::{
+        Command, CommandReply, Description, Health, LogLevel, Message, Passage, PromptAdditions,
+        PromptRequest,
+    },
 };
 use serde::Deserialize;
 
@@ -22,7 +25,8 @@ use crate::{
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
     /// The hospital's own folders of articles. Theirs replace starter articles of the same id and language,
-    /// a later folder's those of an earlier one.
+    /// a later folder's those of an earlier one. Relative to the plugin's data folder, which is the only
+    /// one besides its package that a sandboxed plugin can read.
     pub folders: Vec<PathBuf>,
 }
 
@@ -38,28 +42,43 @@ impl Plugin for Knowledge {
 
     fn new(host: Host, config: Config) -> Result<Self, Error> {
         let library = load(&host, &config)?;
-        Ok(Self { host, config, library })
+        Ok(Self {
+            host,
+            config,
+            library,
+        })
     }
 
     fn describe(&mut self) -> Result<Description, Error> {
         let [hooks, commands] =
             [["augment_prompt"], [command::NAME]].map(|names| names.map(str::to_owned).to_vec());
-        Ok(Description { hooks, commands, ..Description::default() })
+        Ok(Description {
+            hooks,
+            commands,
+            ..Description::default()
+        })
     }
 
     fn augment_prompt(&mut self, request: &PromptRequest) -> Result<PromptAdditions, Error> {
         let message = &request.message;
-        let Some(language) = language_of(message) else { return Ok(PromptAdditions::default()) };
+        let Some(language) = language_of(message) else {
+            return Ok(PromptAdditions::default());
+        };
         let history = request.history.iter().rev().filter(|it| it.role == "patient");
         let earlier: Vec<&str> = history.map(|it| it.text.as_str()).collect();
         let found = self.library.search(language, &message.text, &earlier);
         let passages = fitting(&found, request.token_budget);
         let instructions = match (passages.is_empty(), language) {
             (true, _) => Vec::new(),
-            (false, Language::En) => vec!["Rest medical statements on the passages and name their titles.".to_owned()],
+            (false, Language::En) => {
+                vec!["Rest medical statements on the passages and name their titles.".to_owned()]
+            }
             (false, Language::Zh) => vec!["医学内容以所附资料为准，并注明资料标题。".to_owned()],
         };
-        Ok(PromptAdditions { instructions, passages })
+        Ok(PromptAdditions {
+            instructions,
+            passages,
+        })
     }
 
     fn command(&mut self, command: &Command) -> Result<CommandReply, Error> {
@@ -67,9 +86,20 @@ impl Plugin for Knowledge {
     }
 
     fn health(&mut self) -> Result<Health, Error> {
-        let passages: usize = Language::ALL.iter().map(|it| self.library.index(*it).passage_count()).sum();
-        let left_out = self.library.findings().iter().filter(|it| it.severity == Severity::Error).count();
-        Ok(Health { ok: passages > 0, reason: format!("{passages} passages, {left_out} errors in articles") })
+        let passages: usize = Language::ALL
+            .iter()
+            .map(|it| self.library.of(*it).passage_count())
+            .sum();
+        let left_out = self
+            .library
+            .findings()
+            .iter()
+            .filter(|it| it.severity == Severity::Error)
+            .count();
+        Ok(Health {
+            ok: passages > 0,
+            reason: format!("{passages} passages, {left_out} errors in articles"),
+        })
     }
 }
 
@@ -90,6 +120,11 @@ impl Knowledge {
     /// All folders that are read, in their order.
     pub(crate) fn folders(&self) -> Vec<Folder> {
         folders(&self.host, &self.config)
+    }
+
+    /// The path that a person gave, seen from the plugin's data folder.
+    pub(crate) fn resolve(&self, path: &str) -> PathBuf {
+        resolve(&self.host, Path::new(path))
     }
 
     pub(crate) fn reload(&mut self) -> Result<(), Error> {
@@ -141,21 +176,43 @@ fn estimated_tokens(hit: &Hit<'_>) -> usize {
 
 fn load(host: &Host, config: &Config) -> Result<Library, Error> {
     let library = Library::load(&folders(host, config)).map_err(Error::new)?;
-    for finding in library.findings().iter().filter(|it| it.severity == Severity::Error) {
+    for finding in library
+        .findings()
+        .iter()
+        .filter(|it| it.severity == Severity::Error)
+    {
         host.log(LogLevel::Error, &finding.to_string());
     }
-    let [english, chinese] = Language::ALL.map(|it| library.index(it).articles().count());
+    let [english, chinese] = Language::ALL.map(|it| library.of(it).articles().count());
     let milliseconds = library.build_time().as_millis();
-    host.log(LogLevel::Info, &format!("{english} articles in English, {chinese} in Chinese, read in {milliseconds} ms"));
+    host.log(
+        LogLevel::Info,
+        &format!("{english} articles in English, {chinese} in Chinese, read in {milliseconds} ms"),
+    );
     Ok(library)
 }
 
 fn folders(host: &Host, config: &Config) -> Vec<Folder> {
-    let starter = Folder { path: host.package_dir().join("data/conditions"), origin: Origin::Starter };
-    let own = config.folders.iter().cloned().chain(host.data_dir().map(imported).filter(|it| it.is_dir()));
-    std::iter::once(starter).chain(own.map(|path| Folder { path, origin: Origin::Hospital })).collect()
+    let starter = Folder {
+        path: host.package_dir().join("data/conditions"),
+        origin: Origin::Starter,
+    };
+    let own = config.folders.iter().map(|it| resolve(host, it));
+    let own = own.chain(host.data_dir().map(imported).filter(|it| it.is_dir()));
+    std::iter::once(starter)
+        .chain(own.map(|path| Folder {
+            path,
+            origin: Origin::Hospital,
+        }))
+        .collect()
 }
 
 fn imported(data_dir: &Path) -> PathBuf {
     data_dir.join("articles")
+}
+
+fn resolve(host: &Host, path: &Path) -> PathBuf {
+    // Joining an absolute path gives that path.
+    host.data_dir()
+        .map_or_else(|| path.to_owned(), |it| it.join(path))
 }

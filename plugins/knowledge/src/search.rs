@@ -7,10 +7,10 @@ use std::{
 };
 
 use crate::{
+    article::Article,
     index::{Entry, Index, IndexedPassage},
     linker::{Mentions, TermKind},
     passage::StoredPassage,
-    article::Article,
     section::{Language, Section},
     units::UnitText,
     vocabulary::Intent,
@@ -92,11 +92,16 @@ impl Index {
         if candidates.is_empty() && mentions.covered.is_empty() {
             candidates = self.carried_over(&text, &intent, earlier);
         }
-        let Some(top) = candidates.first().copied() else { return Found::default() };
+        let Some(top) = candidates.first().copied() else {
+            return Found::default();
+        };
         let reports = top.described || !self.vocabulary.reports.find(&text).is_empty();
         let tokens = self.content_tokens(&text, &intent.cue_units, &[]);
         let tokens: HashSet<String> = tokens.into_iter().map(|it| it.text).collect();
-        Found { hits: self.hits(&candidates, intent.section, reports, &tokens), reports }
+        Found {
+            hits: self.hits(&candidates, intent.section, reports, &tokens),
+            reports,
+        }
     }
 
     /// The conditions that the question is about, best first.
@@ -110,8 +115,11 @@ impl Index {
             .chain((0..text.len()).filter(|it| mentions.denied.get(*it) == Some(&true)))
             .collect();
         let terms: Vec<Range<usize>> = mentions.found.iter().map(|it| it.units.clone()).collect();
-        let (tokens, places): (Vec<String>, Vec<Range<usize>>) =
-            self.content_tokens(text, &skip, &terms).into_iter().map(|it| (it.text, it.units)).unzip();
+        let (tokens, places): (Vec<String>, Vec<Range<usize>>) = self
+            .content_tokens(text, &skip, &terms)
+            .into_iter()
+            .map(|it| (it.text, it.units))
+            .unzip();
         let fits = self.bm25.fits(&tokens);
         let best_fit = fits.iter().map(|it| it.score).fold(f32::MIN_POSITIVE, f32::max);
         let mut candidates: Vec<Candidate> = fits
@@ -121,11 +129,19 @@ impl Index {
                 let link = links.get(&place).cloned().unwrap_or_default();
                 let explained = |token: usize| {
                     let units = places.get(token).cloned().unwrap_or_default();
-                    link.spans.iter().any(|it| it.start <= units.start && units.end <= it.end)
+                    link.spans
+                        .iter()
+                        .any(|it| it.start <= units.start && units.end <= it.end)
                 };
                 let coverage = self.bm25.coverage(&tokens, place, explained);
                 let score = score(&link, coverage, fit.tokens, fit.score / best_fit)?;
-                Some(Candidate { place, score, named: link.named, described: link.described, first: link.first() })
+                Some(Candidate {
+                    place,
+                    score,
+                    named: link.named,
+                    described: link.described,
+                    first: link.first(),
+                })
             })
             .collect();
         candidates.sort_by(|a, b| b.score.total_cmp(&a.score).then(a.first.cmp(&b.first)));
@@ -144,7 +160,9 @@ impl Index {
         let mut links: HashMap<usize, Link> = HashMap::new();
         let mut seen = HashSet::new();
         for mention in &mentions.found {
-            let Some(term) = self.linker.term(mention) else { continue };
+            let Some(term) = self.linker.term(mention) else {
+                continue;
+            };
             let again = !seen.insert(mention.term);
             let owners = |kind| term.owners.iter().filter(|it| it.1 == kind).count();
             let (phrases, signs) = (owners(TermKind::Colloquial), owners(TermKind::Symptom));
@@ -191,8 +209,12 @@ impl Index {
             let mentions = self.linker.link(&before);
             let candidates = self.candidates(&before, &mentions, &self.vocabulary.intent(&before));
             let Some(top) = candidates.first() else { continue };
-            let known = |entry: &Entry, token: &String| entry.passages.iter().any(|it| it.tokens.contains(token));
-            let fits = self.entries.get(top.place).is_some_and(|entry| own.iter().all(|it| known(entry, &it.text)));
+            let known =
+                |entry: &Entry, token: &String| entry.passages.iter().any(|it| it.tokens.contains(token));
+            let fits = self
+                .entries
+                .get(top.place)
+                .is_some_and(|entry| own.iter().all(|it| known(entry, &it.text)));
             return if fits { candidates } else { Vec::new() };
         }
         Vec::new()
@@ -206,17 +228,33 @@ impl Index {
         reports: bool,
         question: &HashSet<String>,
     ) -> Vec<Hit<'_>> {
-        let Some(top) = candidates.first() else { return Vec::new() };
+        let Some(top) = candidates.first() else {
+            return Vec::new();
+        };
         let near = |it: &&Candidate| it.score >= top.score * weight::SECOND && (it.named || !top.named);
         let chosen: Vec<&Candidate> = candidates.iter().filter(near).take(MOST_CONDITIONS).collect();
         // Who asks of a condition wants to know of it, who tells of his own wants to get rid of it.
-        let asked = section.unwrap_or(if reports { Section::Treatment } else { Section::Definition });
-        let second = if asked == Section::WhenToSeekCare { Section::Treatment } else { Section::WhenToSeekCare };
+        let asked = section.unwrap_or(if reports {
+            Section::Treatment
+        } else {
+            Section::Definition
+        });
+        let second = if asked == Section::WhenToSeekCare {
+            Section::Treatment
+        } else {
+            Section::WhenToSeekCare
+        };
         let mut hits: Vec<Hit<'_>> = Vec::new();
         let mut add = |candidate: &Candidate, section: Section, most: usize| {
-            let Some(entry) = self.entries.get(candidate.place) else { return };
+            let Some(entry) = self.entries.get(candidate.place) else {
+                return;
+            };
             for passage in best_first(entry, section, question).into_iter().take(most) {
-                let hit = Hit { article: &entry.article, passage: &passage.stored, score: candidate.score };
+                let hit = Hit {
+                    article: &entry.article,
+                    passage: &passage.stored,
+                    score: candidate.score,
+                };
                 if hits.len() < MOST_PASSAGES && hits.iter().all(|it| it.passage.id != hit.passage.id) {
                     hits.push(hit);
                 }
@@ -272,7 +310,7 @@ fn score(link: &Link, coverage: f32, tokens: usize, nearness: f32) -> Option<f32
     } else {
         coverage >= weight::TEXT_ONLY_COVERAGE && tokens >= weight::TEXT_ONLY_TOKENS && nearness >= 1.0
     };
-    enough.then(|| 1.0 - (1.0 - link.evidence) * (1.0 - weight::TEXT * coverage * nearness))
+    enough.then_some(1.0 - (1.0 - link.evidence) * (1.0 - weight::TEXT * coverage * nearness))
 }
 
 /// The pieces of a section, those that share most with the question first.

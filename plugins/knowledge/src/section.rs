@@ -28,7 +28,9 @@ impl Language {
     #[must_use]
     pub fn parse(code: &str) -> Option<Self> {
         let code = code.trim().to_ascii_lowercase();
-        Self::ALL.into_iter().find(|it| code == it.code() || code.starts_with(&format!("{}-", it.code())))
+        Self::ALL
+            .into_iter()
+            .find(|it| code == it.code() || code.starts_with(&format!("{}-", it.code())))
     }
 
     /// Told by script: Chinese if Han characters weigh as much as the Latin letters, four to one.
@@ -127,7 +129,9 @@ impl Section {
     /// The reverse of [`Section::heading`], upper and lower case being the same.
     #[must_use]
     pub fn from_heading(heading: &str, language: Language) -> Option<Self> {
-        Self::ALL.into_iter().find(|it| it.heading(language).eq_ignore_ascii_case(heading.trim()))
+        Self::ALL
+            .into_iter()
+            .find(|it| it.heading(language).eq_ignore_ascii_case(heading.trim()))
     }
 }
 
@@ -145,7 +149,10 @@ mod tests {
         for section in Section::ALL {
             assert_eq!(Section::parse(section.slug()), Some(section));
             for language in Language::ALL {
-                assert_eq!(Section::from_heading(section.heading(language), language), Some(section));
+                assert_eq!(
+                    Section::from_heading(section.heading(language), language),
+                    Some(section)
+                );
             }
         }
         assert_eq!(Section::from_heading("Therapy", Language::En), None);

@@ -74,16 +74,24 @@ impl UnitText {
     }
 
     pub(crate) fn unit(&self, index: usize) -> &str {
-        self.bytes.get(index).and_then(|it| self.text.get(it.clone())).unwrap_or_default()
+        self.bytes
+            .get(index)
+            .and_then(|it| self.text.get(it.clone()))
+            .unwrap_or_default()
     }
 
     pub(crate) fn units(&self) -> impl DoubleEndedIterator<Item = &str> + ExactSizeIterator {
-        self.bytes.iter().map(|it| self.text.get(it.clone()).unwrap_or_default())
+        self.bytes
+            .iter()
+            .map(|it| self.text.get(it.clone()).unwrap_or_default())
     }
 
     /// The units that a range of bytes covers, if it begins and ends at their borders.
     pub(crate) fn unit_range(&self, bytes: Range<usize>) -> Option<Range<usize>> {
-        let first = self.bytes.binary_search_by_key(&bytes.start, |it| it.start).ok()?;
+        let first = self
+            .bytes
+            .binary_search_by_key(&bytes.start, |it| it.start)
+            .ok()?;
         let last = self.bytes.binary_search_by_key(&bytes.end, |it| it.end).ok()?;
         (first <= last).then_some(first..last + 1)
     }
@@ -144,7 +152,9 @@ pub(crate) fn stem(word: &str) -> String {
 }
 
 fn strip_plural(word: &str) -> String {
-    let Some(singular) = word.strip_suffix('s').filter(|it| it.len() >= 3) else { return word.to_owned() };
+    let Some(singular) = word.strip_suffix('s').filter(|it| it.len() >= 3) else {
+        return word.to_owned();
+    };
     if singular.ends_with(['s', 'u', 'i']) {
         return word.to_owned();
     }
@@ -158,7 +168,9 @@ fn strip_plural(word: &str) -> String {
 }
 
 fn strip_verb_ending(word: &str) -> Option<String> {
-    let base = word.strip_suffix("ing").or_else(|| word.strip_suffix("ed").filter(|it| !it.ends_with('e')))?;
+    let base = word
+        .strip_suffix("ing")
+        .or_else(|| word.strip_suffix("ed").filter(|it| !it.ends_with('e')))?;
     (base.len() >= 3 && base.contains(is_vowel)).then(|| undouble(base))
 }
 
@@ -205,11 +217,23 @@ mod tests {
     #[test]
     fn units_of_both_languages() {
         let check = |text: &str, language, expect: &[&str]| {
-            assert_eq!(UnitText::read(text, language).units().collect::<Vec<_>>(), expect, "{text}");
+            assert_eq!(
+                UnitText::read(text, language).units().collect::<Vec<_>>(),
+                expect,
+                "{text}"
+            );
         };
-        check("I've a Runny nose; it's 38.5!", Language::En, &["ive", "a", "run", "nos", ".", "it", "38.5", "."]);
+        check(
+            "I've a Runny nose; it's 38.5!",
+            Language::En,
+            &["ive", "a", "run", "nos", ".", "it", "38.5", "."],
+        );
         check("COVID-19", Language::En, &["covid", "19"]);
-        check("我发烧，CT正常。", Language::Zh, &["我", "发", "烧", ",", "ct", "正", "常", "."]);
+        check(
+            "我发烧，CT正常。",
+            Language::Zh,
+            &["我", "发", "烧", ",", "ct", "正", "常", "."],
+        );
         check("", Language::Zh, &[]);
     }
 

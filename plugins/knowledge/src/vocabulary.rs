@@ -114,7 +114,12 @@ impl Vocabulary {
                 generic: set(&unknown.generic),
             },
             complaints: tables.complaints,
-            imperatives: tables.lint.imperatives.iter().map(|it| squeeze(it, language)).collect(),
+            imperatives: tables
+                .lint
+                .imperatives
+                .iter()
+                .map(|it| squeeze(it, language))
+                .collect(),
             rewriter,
         }
     }
@@ -134,9 +139,15 @@ impl Vocabulary {
         let mut weights: HashMap<Section, usize> = HashMap::new();
         let mut cue_units = HashSet::new();
         for cue in self.intents.find_longest(text) {
-            let Some(section) = self.intent_sections.get(cue.phrase) else { continue };
+            let Some(section) = self.intent_sections.get(cue.phrase) else {
+                continue;
+            };
             // "What is the treatment for …" asks for the treatment.
-            let weight = if *section == Section::Definition { 1 } else { 2 + cue.units.len() };
+            let weight = if *section == Section::Definition {
+                1
+            } else {
+                2 + cue.units.len()
+            };
             *weights.entry(*section).or_default() += weight;
             cue_units.extend(cue.units);
         }
@@ -160,7 +171,11 @@ impl Rewriter {
     fn new(table: &BTreeMap<String, String>, language: Language) -> Self {
         let read = |text: &String| UnitText::read(text, language);
         let said: Vec<UnitText> = table.keys().map(read).collect();
-        Self { language, said: build(&said), read_as: table.values().map(read).collect() }
+        Self {
+            language,
+            said: build(&said),
+            read_as: table.values().map(read).collect(),
+        }
     }
 
     fn units(&self, text: &str) -> UnitText {
@@ -181,7 +196,12 @@ impl Rewriter {
         let mut index = 0;
         while index < units.len() {
             if let Some(phrase) = found.next_if(|it| it.units.start == index) {
-                rewritten.extend(self.read_as.get(phrase.phrase).into_iter().flat_map(UnitText::units));
+                rewritten.extend(
+                    self.read_as
+                        .get(phrase.phrase)
+                        .into_iter()
+                        .flat_map(UnitText::units),
+                );
                 index = phrase.units.end;
             } else {
                 rewritten.push(units.unit(index));
@@ -195,12 +215,17 @@ impl Rewriter {
 /// Folded, with every run of white space as one space, in Chinese as none.
 pub(crate) fn squeeze(text: &str, language: Language) -> String {
     let between = if language == Language::Zh { "" } else { " " };
-    crate::fold::fold(text, language).split_whitespace().collect::<Vec<_>>().join(between)
+    crate::fold::fold(text, language)
+        .split_whitespace()
+        .collect::<Vec<_>>()
+        .join(between)
 }
 
 /// Whether a word of a disease's name is on the list of those that are told by their ending.
 pub(crate) fn has_ending(unit: &str, endings: &[String]) -> bool {
-    endings.iter().any(|it| unit.len() > it.len() + 2 && (unit.ends_with(it.as_str()) || unit.ends_with(&stem(it))))
+    endings
+        .iter()
+        .any(|it| unit.len() > it.len() + 2 && (unit.ends_with(it.as_str()) || unit.ends_with(&stem(it))))
 }
 
 /// A rewritten phrase may be part of another one.
@@ -286,7 +311,11 @@ mod tests {
     #[test]
     fn everyday_words_are_read_as_the_articles_words() {
         let same = |language, a: &str, b: &str| {
-            assert_eq!(vocabulary(language).units(a), vocabulary(language).units(b), "{a} / {b}");
+            assert_eq!(
+                vocabulary(language).units(a),
+                vocabulary(language).units(b),
+                "{a} / {b}"
+            );
         };
         same(Language::Zh, "拉肚子", "腹泻");
         same(Language::Zh, "喘不上气", "呼吸困难");
@@ -301,15 +330,39 @@ mod tests {
     fn questions_choose_their_section() {
         let check = |language, text: &str, expect: Option<Section>| {
             let vocabulary = vocabulary(language);
-            assert_eq!(vocabulary.intent(&vocabulary.units(text)).section, expect, "{text}");
+            assert_eq!(
+                vocabulary.intent(&vocabulary.units(text)).section,
+                expect,
+                "{text}"
+            );
         };
-        check(Language::En, "What helps against hay fever?", Some(Section::Treatment));
-        check(Language::En, "What is the treatment for gout?", Some(Section::Treatment));
+        check(
+            Language::En,
+            "What helps against hay fever?",
+            Some(Section::Treatment),
+        );
+        check(
+            Language::En,
+            "What is the treatment for gout?",
+            Some(Section::Treatment),
+        );
         check(Language::En, "why do I get migraines", Some(Section::Causes));
-        check(Language::En, "What are the symptoms of the flu?", Some(Section::Symptoms));
-        check(Language::En, "when should I see a doctor about a cough", Some(Section::WhenToSeekCare));
+        check(
+            Language::En,
+            "What are the symptoms of the flu?",
+            Some(Section::Symptoms),
+        );
+        check(
+            Language::En,
+            "when should I see a doctor about a cough",
+            Some(Section::WhenToSeekCare),
+        );
         check(Language::En, "how is asthma diagnosed", Some(Section::Diagnosis));
-        check(Language::En, "how to avoid kidney stones", Some(Section::Prevention));
+        check(
+            Language::En,
+            "how to avoid kidney stones",
+            Some(Section::Prevention),
+        );
         check(Language::En, "what is gout", Some(Section::Definition));
         check(Language::En, "gout", None);
         check(Language::Zh, "痛风怎么治", Some(Section::Treatment));

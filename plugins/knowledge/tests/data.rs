@@ -1,5 +1,4 @@
 //! The articles of the package are whole, and there quickly.
-#![expect(clippy::unwrap_used, reason = "helpers of tests may fail as tests do")]
 
 use std::{collections::BTreeMap, path::Path, time::Duration};
 
@@ -17,16 +16,29 @@ fn conditions() -> std::path::PathBuf {
 fn every_article_is_whole() {
     let files = read_folder(&conditions()).unwrap();
     assert!(files.len() >= 90, "{} articles", files.len());
-    let findings: Vec<String> = files.iter().flat_map(|it| &it.findings).map(ToString::to_string).collect();
+    let findings: Vec<String> = files
+        .iter()
+        .flat_map(|it| &it.findings)
+        .map(ToString::to_string)
+        .collect();
     assert!(findings.is_empty(), "{}", findings.join("\n"));
     for file in &files {
         let article = file.article.as_ref().unwrap();
         let sections: Vec<Section> = article.sections.iter().map(|it| it.0).collect();
         assert_eq!(sections, Section::ALL, "{}", file.path.display());
-        assert!(article.departments.iter().all(|it| DEPARTMENTS.contains(&it.as_str())), "{}", file.path.display());
+        assert!(
+            article
+                .departments
+                .iter()
+                .all(|it| DEPARTMENTS.contains(&it.as_str())),
+            "{}",
+            file.path.display()
+        );
         assert!(!article.review.is_empty(), "{}", file.path.display());
     }
-    let articles = files.iter().map(|it| (it.path.to_str().unwrap(), it.article.as_ref().unwrap()));
+    let articles = files
+        .iter()
+        .map(|it| (it.path.to_str().unwrap(), it.article.as_ref().unwrap()));
     let lone: Vec<String> = missing_twins(articles).iter().map(ToString::to_string).collect();
     assert!(lone.is_empty(), "{}", lone.join("\n"));
 }
@@ -36,37 +48,77 @@ fn both_languages_say_the_same_of_a_condition() {
     let files = read_folder(&conditions()).unwrap();
     let mut facts = BTreeMap::new();
     for article in files.iter().filter_map(|it| it.article.as_ref()) {
-        let own = (&article.icd10, &article.departments, &article.disposition, &article.edition);
+        let own = (
+            &article.icd10,
+            &article.departments,
+            &article.disposition,
+            &article.edition,
+        );
         let first = *facts.entry(&article.id).or_insert(own);
-        assert_eq!(first, own, "{}: codes, departments, disposition or edition differ", article.id);
+        assert_eq!(
+            first, own,
+            "{}: codes, departments, disposition or edition differ",
+            article.id
+        );
     }
 }
 
 #[test]
 fn the_longest_message_is_read_within_the_deadline() {
-    let library = Library::load(&[Folder { path: conditions(), origin: Origin::Starter }]).unwrap();
+    let library = Library::load(&[Folder {
+        path: conditions(),
+        origin: Origin::Starter,
+    }])
+    .unwrap();
     for (language, text) in [
-        (Language::Zh, "我最近大脚趾又红又肿，疼得不能碰，晚上睡不着，早上起来头也疼，"),
-        (Language::En, "my big toe is red and swollen and sore and my head hurts and I cough at night, "),
+        (
+            Language::Zh,
+            "我最近大脚趾又红又肿，疼得不能碰，晚上睡不着，早上起来头也疼，",
+        ),
+        (
+            Language::En,
+            "my big toe is red and swollen and sore and my head hurts and I cough at night, ",
+        ),
     ] {
         let long: String = text.chars().cycle().take(8000).collect();
         let started = std::time::Instant::now();
         let hits = library.search(language, &long, &[]).hits.len();
         assert!(hits > 0, "{language}");
-        assert!(started.elapsed() < Duration::from_millis(400), "{language}: {:?}", started.elapsed());
+        assert!(
+            started.elapsed() < Duration::from_millis(400),
+            "{language}: {:?}",
+            started.elapsed()
+        );
     }
 }
 
 #[test]
 fn the_index_is_built_quickly() {
     let path = conditions();
-    let folders = [Folder { path: path.clone(), origin: Origin::Starter }, Folder { path, origin: Origin::Hospital }];
+    let folders = [
+        Folder {
+            path: path.clone(),
+            origin: Origin::Starter,
+        },
+        Folder {
+            path,
+            origin: Origin::Hospital,
+        },
+    ];
     let library = Library::load(&folders).unwrap();
     // Twice the files: 300 ms for a hundred files, with room for a busy machine.
-    assert!(library.build_time() < Duration::from_secs(2), "{:?}", library.build_time());
+    assert!(
+        library.build_time() < Duration::from_secs(2),
+        "{:?}",
+        library.build_time()
+    );
     for language in Language::ALL {
-        let index = library.index(language);
+        let index = library.of(language);
         assert!(index.passage_count() >= index.articles().count() * Section::ALL.len());
-        assert!(index.articles().all(|it| it.source.as_deref() == Some(Origin::Hospital.name(language))));
+        assert!(
+            index
+                .articles()
+                .all(|it| it.source.as_deref() == Some(Origin::Hospital.name(language)))
+        );
     }
 }

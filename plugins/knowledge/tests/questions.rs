@@ -33,7 +33,11 @@ fn package() -> &'static Path {
 
 fn library() -> Library {
     let path = package().join("data/conditions");
-    Library::load(&[Folder { path, origin: Origin::Starter }]).unwrap()
+    Library::load(&[Folder {
+        path,
+        origin: Origin::Starter,
+    }])
+    .unwrap()
 }
 
 fn questions(file: &str) -> Vec<Question> {
@@ -44,9 +48,19 @@ fn questions(file: &str) -> Vec<Question> {
             let [language, conditions, section, text] = line.split('\t').collect::<Vec<_>>()[..] else {
                 panic!("four columns: {line}");
             };
-            let conditions = conditions.split('|').filter(|it| *it != "-").map(str::to_owned).collect();
-            let section = (section != "-").then(|| Section::parse(section).unwrap_or_else(|| panic!("{line}")));
-            Question { language: Language::parse(language).unwrap(), conditions, section, text: text.to_owned() }
+            let conditions = conditions
+                .split('|')
+                .filter(|it| *it != "-")
+                .map(str::to_owned)
+                .collect();
+            let section =
+                (section != "-").then(|| Section::parse(section).unwrap_or_else(|| panic!("{line}")));
+            Question {
+                language: Language::parse(language).unwrap(),
+                conditions,
+                section,
+                text: text.to_owned(),
+            }
         })
         .collect()
 }
@@ -56,12 +70,18 @@ fn tally(file: &str) -> Tally {
     let mut tally = Tally::default();
     for question in questions(file) {
         let found = library.search(question.language, &question.text, &[]);
-        let hits: Vec<_> = found.hits.iter().map(|it| format!("{} {:.2}", it.passage.id, it.score)).collect();
+        let hits: Vec<_> = found
+            .hits
+            .iter()
+            .map(|it| format!("{} {:.2}", it.passage.id, it.score))
+            .collect();
         if question.conditions.is_empty() {
             tally.unanswerable += 1;
             tally.abstained += usize::from(hits.is_empty());
             if !hits.is_empty() {
-                tally.mistakes.push(format!("not to be answered: {}: {hits:?}", question.text));
+                tally
+                    .mistakes
+                    .push(format!("not to be answered: {}: {hits:?}", question.text));
             }
             continue;
         }
@@ -69,11 +89,15 @@ fn tally(file: &str) -> Tally {
         let first = found.hits.first();
         let condition = first.is_some_and(|it| question.conditions.contains(&it.article.id));
         tally.right_condition += usize::from(condition);
-        let section = question.section.is_none_or(|section| first.is_some_and(|it| it.passage.section == section));
+        let section = question
+            .section
+            .is_none_or(|section| first.is_some_and(|it| it.passage.section == section));
         tally.asked_section += usize::from(question.section.is_some());
         tally.right_section += usize::from(question.section.is_some() && section);
         if !condition || !section {
-            tally.mistakes.push(format!("{} {:?}: {hits:?}", question.text, question.conditions));
+            tally
+                .mistakes
+                .push(format!("{} {:?}: {hits:?}", question.text, question.conditions));
         }
     }
     tally
@@ -81,23 +105,62 @@ fn tally(file: &str) -> Tally {
 
 fn assert_share(part: usize, whole: usize, least: f64, what: &str, mistakes: &[String]) {
     let share = part as f64 / whole as f64;
-    assert!(share >= least, "{what}: {part} of {whole} is {share:.3}, not {least}: {mistakes:#?}");
+    assert!(
+        share >= least,
+        "{what}: {part} of {whole} is {share:.3}, not {least}: {mistakes:#?}"
+    );
 }
 
 #[test]
 fn questions_that_the_weights_were_set_on() {
     let tally = tally("tuning.tsv");
     assert!(tally.answerable >= 60 && tally.unanswerable >= 40, "{tally:?}");
-    assert_share(tally.right_condition, tally.answerable, 0.97, "right condition", &tally.mistakes);
-    assert_share(tally.right_section, tally.asked_section, 0.95, "right section", &tally.mistakes);
-    assert_share(tally.abstained, tally.unanswerable, 0.97, "abstained", &tally.mistakes);
+    assert_share(
+        tally.right_condition,
+        tally.answerable,
+        0.97,
+        "right condition",
+        &tally.mistakes,
+    );
+    assert_share(
+        tally.right_section,
+        tally.asked_section,
+        0.95,
+        "right section",
+        &tally.mistakes,
+    );
+    assert_share(
+        tally.abstained,
+        tally.unanswerable,
+        0.97,
+        "abstained",
+        &tally.mistakes,
+    );
 }
 
 #[test]
 fn questions_that_the_weights_have_not_seen() {
     let tally = tally("held-out.tsv");
     assert!(tally.answerable >= 60 && tally.unanswerable >= 40, "{tally:?}");
-    assert_share(tally.right_condition, tally.answerable, 0.9, "right condition", &tally.mistakes);
-    assert_share(tally.right_section, tally.asked_section, 0.9, "right section", &tally.mistakes);
-    assert_share(tally.abstained, tally.unanswerable, 0.95, "abstained", &tally.mistakes);
+    assert_share(
+        tally.right_condition,
+        tally.answerable,
+        0.9,
+        "right condition",
+        &tally.mistakes,
+    );
+    assert_share(
+        tally.right_section,
+        tally.asked_section,
+        0.9,
+        "right section",
+        &tally.mistakes,
+    );
+    assert_share(
+        tally.abstained,
+        tally.unanswerable,
+        0.95,
+        "abstained",
+        &tally.mistakes,
+    );
 }

@@ -247,7 +247,7 @@ async fn positions_go_down() {
 
 #[tokio::test]
 async fn staff_goes_first_and_nobody_overtakes_an_equal() {
-    let rig = rig(EngineConfig::default(), Gate::closed());
+    let rig = rig(EngineConfig { prompt_chunk: 1000, ..EngineConfig::default() }, Gate::closed());
     rig.engine.wait_ready().await.unwrap();
     let mut running = rig.engine.generate(request("a")).await.unwrap();
     assert_eq!(next(&mut running).await, GenerationEvent::Started);
@@ -260,7 +260,7 @@ async fn staff_goes_first_and_nobody_overtakes_an_equal() {
         ("patient 2", Priority::Patient),
         ("staff 2", Priority::Staff),
     ] {
-        let mut generation = rig.engine.generate(GenerateRequest { priority, ..request(name) }).await.unwrap();
+        let mut generation = rig.engine.generate(GenerateRequest { priority, max_tokens: 1, ..request(name) }).await.unwrap();
         let order = order.clone();
         tasks.push(tokio::spawn(async move {
             while next(&mut generation).await != GenerationEvent::Started {}
@@ -270,10 +270,10 @@ async fn staff_goes_first_and_nobody_overtakes_an_equal() {
     }
     drop(running);
     rig.gate.allow(1);
-    // One after the other, so that the order of the starts is seen.
+    // One pass each, one after the other, so that the order of the starts is seen.
     for done in 0..tasks.len() {
         until(|| order.lock().unwrap().len() == done + 1).await;
-        rig.gate.allow(12);
+        rig.gate.allow(1);
     }
     for task in tasks {
         task.await.unwrap();

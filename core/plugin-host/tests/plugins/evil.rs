@@ -9,7 +9,7 @@ use crate::support::{
     EVIL, Running, Stage, assert_greets, eventually, facts, ready, reply, runners, say, status,
 };
 
-const FIRST: &str = "[hooks]\non_message = { priority = 1, deadline_ms = 1000 }";
+const FIRST: &str = "[hooks]\non_message = { priority = 1, deadline_ms = 3000 }";
 
 /// One deed of a plugin in a child process, and the words that the operator gets.
 async fn check(deed: &str, words: &str) {
@@ -51,7 +51,7 @@ async fn crashes_end_one_child_only() {
         ("null", "ended by SIG"),
         ("overflow", "ended by SIG"),
         ("allocate", "ended by SIGABRT"),
-        ("loop", "no answer within 1s"),
+        ("loop", "no answer within 3s"),
     ];
     join_all(deeds.map(|(deed, words)| check(deed, words))).await;
 }
@@ -190,7 +190,7 @@ async fn a_trusted_plugin_that_hangs_is_not_called_again() {
     let start = Instant::now();
     let (_, notes) = say(&host, "evil: clock").await;
     assert_told("after", &notes, "hung");
-    assert!(start.elapsed() < Duration::from_millis(500));
+    assert!(start.elapsed() < Duration::from_secs(2));
     assert_greets(&host).await;
     host.shutdown().await;
 }

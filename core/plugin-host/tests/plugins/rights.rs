@@ -4,7 +4,7 @@ use std::{fs, net::TcpListener};
 
 use bedside_plugin_host::SandboxPolicy;
 
-use crate::support::{EVIL, Stage, assert_greets, eventually, ready, reply, say};
+use crate::support::{EVIL, Stage, assert_greets, eventually, ready, reply, say, status};
 
 const HOOK: &str = "[hooks]\non_message = { priority = 1, deadline_ms = 3000 }\n";
 const ALL: &str = "[permissions]\nstorage = { quota = \"20 B\" }\naudit = true\nmessage = true\njobs = true\n\
@@ -40,6 +40,25 @@ async fn nothing_is_granted_that_was_not_asked_for() {
         let told = reply(&host, &format!("evil: {deed}")).await;
         assert!(told.contains("plugins.deny"), "{deed}: {told}");
     }
+    host.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_typo_in_deny_grants_nothing() {
+    let denied = vec!["storge".to_owned()];
+    let stage = Stage::new().with_evil(&format!("{HOOK}{ALL}"));
+    let host = stage
+        .config(|it| drop(it.deny.insert(EVIL.to_owned(), denied)))
+        .start();
+    let status = status(&host, EVIL);
+    assert_eq!(status.state, "failed");
+    assert!(
+        status
+            .last_problem
+            .unwrap()
+            .contains("\"storge\"; did you mean storage?")
+    );
+    assert_greets(&host).await;
     host.shutdown().await;
 }
 

@@ -218,7 +218,7 @@ fn overflow(depth: u64) -> u64 {
 fn allocate() {
     let mut kept = Vec::new();
     loop {
-        kept.push(std::hint::black_box(vec![1_u8; 16 << 20]));
+        kept.push(std::hint::black_box(Vec::<u8>::with_capacity(1 << 20)));
     }
 }
 
