@@ -113,9 +113,10 @@ pub struct Sampling {
     pub stop: Vec<String>,
 }
 
+/// The same question gets the same answer, and nothing keeps a model from repeating its passages' words.
 impl Default for Sampling {
     fn default() -> Self {
-        Self { temperature: 0.2, top_k: 40, top_p: 0.9, min_p: 0.0, repetition_penalty: 1.1, seed: None, stop: Vec::new() }
+        Self { temperature: 0.0, top_k: 40, top_p: 0.9, min_p: 0.0, repetition_penalty: 1.0, seed: None, stop: Vec::new() }
     }
 }
 

@@ -24,7 +24,13 @@ pub struct EngineConfig {
 
 impl Default for EngineConfig {
     fn default() -> Self {
-        Self { queue: 32, threads: None, prompt_chunk: 64, prefix_snapshots: 32, prefix_memory_mib: 256 }
+        Self {
+            queue: 32,
+            threads: None,
+            prompt_chunk: 64,
+            prefix_snapshots: 32,
+            prefix_memory_mib: 256,
+        }
     }
 }
 
@@ -75,14 +81,29 @@ mod tests {
 
     #[test]
     fn keys_are_read_and_wrong_ones_refused() {
-        let model: ModelConfig =
-            serde_json::from_str(r#"{"source":"a.gguf","languages":["zh"],"answer_mode":"free","sampling":{"top_k":1}}"#)
-                .unwrap();
+        let model: ModelConfig = serde_json::from_str(
+            r#"{"source":"a.gguf","languages":["zh"],"answer_mode":"free","sampling":{"top_k":1}}"#,
+        )
+        .unwrap();
         assert_eq!(model.languages, Some(vec![Language::Zh]));
-        assert_eq!((model.answer_mode, model.sampling.top_k), (Some(AnswerMode::Free), 1));
+        assert_eq!(
+            (model.answer_mode, model.sampling.top_k),
+            (Some(AnswerMode::Free), 1)
+        );
         assert!(serde_json::from_str::<ModelConfig>(r#"{"models_dir":"/x"}"#).is_err());
         let engine: EngineConfig = serde_json::from_str(r#"{"queue":2}"#).unwrap();
-        assert_eq!(engine, EngineConfig { queue: 2, ..EngineConfig::default() });
-        assert!(serde_json::from_str::<EngineConfig>(r#"{"que":2}"#).unwrap_err().to_string().contains("que"));
+        assert_eq!(
+            engine,
+            EngineConfig {
+                queue: 2,
+                ..EngineConfig::default()
+            }
+        );
+        assert!(
+            serde_json::from_str::<EngineConfig>(r#"{"que":2}"#)
+                .unwrap_err()
+                .to_string()
+                .contains("que")
+        );
     }
 }

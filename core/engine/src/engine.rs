@@ -96,11 +96,16 @@ impl Engine {
 
     pub(crate) fn spawn(config: EngineConfig, loader: Loader, shared: Shared) -> Arc<Self> {
         let shared = Arc::new(shared);
-        let engine = Self { shared: shared.clone(), queue_limit: config.queue.max(1) };
+        let engine = Self {
+            shared: shared.clone(),
+            queue_limit: config.queue.max(1),
+        };
         let thread = thread::Builder::new().name("bedside-engine".to_owned());
         let in_thread = shared.clone();
         if let Err(error) = thread.spawn(move || work(&in_thread, &config, loader)) {
-            shared.status.send_replace(Status::Failed(format!("the engine's thread cannot be started: {error}")));
+            shared.status.send_replace(Status::Failed(format!(
+                "the engine's thread cannot be started: {error}"
+            )));
         }
         Arc::new(engine)
     }
@@ -135,8 +140,15 @@ impl Engine {
             let queue = self.shared.lock();
             (queue.len(), queue.busy)
         };
-        let Counters { finished, cancelled, failed, rejected, prompt_tokens, reused_tokens, generated_tokens } =
-            &self.shared.counters;
+        let Counters {
+            finished,
+            cancelled,
+            failed,
+            rejected,
+            prompt_tokens,
+            reused_tokens,
+            generated_tokens,
+        } = &self.shared.counters;
         let read = |it: &AtomicU64| it.load(Ordering::Relaxed);
         EngineStats {
             queued,
@@ -166,8 +178,13 @@ impl Generator for Engine {
     }
 
     fn count_tokens(&self, messages: &[ChatMessage]) -> Result<usize, GenerateError> {
-        let Status::Ready(loaded) = self.status() else { return Err(GenerateError::NotReady) };
-        let tokens = loaded.model.encode(messages).map_err(|error| GenerateError::Failed(error.to_string()))?;
+        let Status::Ready(loaded) = self.status() else {
+            return Err(GenerateError::NotReady);
+        };
+        let tokens = loaded
+            .model
+            .encode(messages)
+            .map_err(|error| GenerateError::Failed(error.to_string()))?;
         Ok(tokens.len())
     }
 
@@ -183,11 +200,19 @@ impl Generator for Engine {
         let cancelled = Arc::new(AtomicBool::new(false));
         let (sender, events) = mpsc::unbounded_channel();
         let priority = request.priority;
-        let job = Job { request, prompt, cancelled: cancelled.clone(), deadline: deadline.into_std(), events: sender };
+        let job = Job {
+            request,
+            prompt,
+            cancelled: cancelled.clone(),
+            deadline: deadline.into_std(),
+            events: sender,
+        };
         {
             let mut queue = self.shared.lock();
             if queue.closed {
-                let reason = self.failure().unwrap_or_else(|| "the engine has stopped".to_owned());
+                let reason = self
+                    .failure()
+                    .unwrap_or_else(|| "the engine has stopped".to_owned());
                 return Err(GenerateError::Unavailable { reason });
             }
             queue.push(job, priority, self.queue_limit).inspect_err(|_| {
@@ -196,7 +221,13 @@ impl Generator for Engine {
         }
         self.shared.wake.notify_one();
         let shared = self.shared.clone();
-        Ok(Box::new(EngineGeneration { shared, events, cancelled, deadline, progress: Stage::Waiting }))
+        Ok(Box::new(EngineGeneration {
+            shared,
+            events,
+            cancelled,
+            deadline,
+            progress: Stage::Waiting,
+        }))
     }
 }
 
@@ -233,7 +264,12 @@ impl Counters {
     pub(crate) fn count(&self, outcome: &Outcome) {
         let add = |counter: &AtomicU64, number: usize| counter.fetch_add(number as u64, Ordering::Relaxed);
         match outcome {
-            Outcome::Finished { prompt_tokens, reused_tokens, generated_tokens, .. } => {
+            Outcome::Finished {
+                prompt_tokens,
+                reused_tokens,
+                generated_tokens,
+                ..
+            } => {
                 add(&self.finished, 1);
                 add(&self.prompt_tokens, *prompt_tokens);
                 add(&self.reused_tokens, *reused_tokens);

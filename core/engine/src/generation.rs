@@ -44,7 +44,13 @@ impl Generation for EngineGeneration {
                 Err(_) => {
                     self.cancel();
                     self.progress = Stage::Over;
-                    return Some(Ok(finished(FinishReason::Deadline, 0, 0, Duration::ZERO, Duration::ZERO)));
+                    return Some(Ok(finished(
+                        FinishReason::Deadline,
+                        0,
+                        0,
+                        Duration::ZERO,
+                        Duration::ZERO,
+                    )));
                 }
             },
         };

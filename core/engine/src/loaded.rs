@@ -10,7 +10,9 @@ const DEFAULT_CONTEXT: usize = 4096;
 /// Below this a model is not trusted with medicine of its own.
 const FREE_FROM_PARAMETERS: u64 = 3_000_000_000;
 /// Families that were trained on Chinese as well.
-const CHINESE_FAMILIES: [&str; 7] = ["qwen", "glm", "deepseek", "yi-", "internlm", "baichuan", "minicpm"];
+const CHINESE_FAMILIES: [&str; 7] = [
+    "qwen", "glm", "deepseek", "yi-", "internlm", "baichuan", "minicpm",
+];
 
 pub(crate) struct Loaded {
     pub(crate) model: Model,
@@ -20,8 +22,12 @@ pub(crate) struct Loaded {
 impl Loaded {
     /// Fetches the model if it is not on disk yet and loads it.
     pub(crate) fn load(config: &ModelConfig, progress: &dyn Progress) -> Result<Self, String> {
-        let source: ModelSource = config.source.parse().map_err(|error| format!("model source: {error}"))?;
-        let path = pull_from(&source, &config.models_dir, &config.endpoint, progress).map_err(|it| it.to_string())?;
+        let source: ModelSource = config
+            .source
+            .parse()
+            .map_err(|error| format!("model source: {error}"))?;
+        let path = pull_from(&source, &config.models_dir, &config.endpoint, progress)
+            .map_err(|it| it.to_string())?;
         let model = Model::load(&path, progress).map_err(|error| error.to_string())?;
         Ok(Self::new(model, config))
     }
@@ -37,9 +43,15 @@ impl Loaded {
             name: facts.name.clone(),
             architecture: facts.architecture.clone(),
             parameters: facts.parameters,
-            context_length: config.context_length.unwrap_or(DEFAULT_CONTEXT).clamp(1, facts.context_length.max(1)),
+            context_length: config
+                .context_length
+                .unwrap_or(DEFAULT_CONTEXT)
+                .clamp(1, facts.context_length.max(1)),
             sha256: facts.sha256.clone(),
-            languages: config.languages.clone().unwrap_or_else(|| known_languages(&facts.name)),
+            languages: config
+                .languages
+                .clone()
+                .unwrap_or_else(|| known_languages(&facts.name)),
             answer_mode,
         };
         Self { model, info }
@@ -47,13 +59,19 @@ impl Loaded {
 
     /// The prompt's tokens, with room for at least one more.
     pub(crate) fn encode(&self, messages: &[ChatMessage]) -> Result<Vec<u32>, GenerateError> {
-        let tokens = self.model.encode(messages).map_err(|error| GenerateError::Failed(error.to_string()))?;
+        let tokens = self
+            .model
+            .encode(messages)
+            .map_err(|error| GenerateError::Failed(error.to_string()))?;
         let limit = self.info.context_length - 1;
         if tokens.is_empty() {
             return Err(GenerateError::Failed("the prompt is empty".to_owned()));
         }
         if tokens.len() > limit {
-            return Err(GenerateError::PromptTooLong { tokens: tokens.len(), limit });
+            return Err(GenerateError::PromptTooLong {
+                tokens: tokens.len(),
+                limit,
+            });
         }
         Ok(tokens)
     }

@@ -18,16 +18,33 @@ struct Entry {
 
 impl PrefixCache {
     pub(crate) fn new(max_entries: usize, max_bytes: usize) -> Self {
-        Self { entries: Vec::new(), max_entries, max_bytes }
+        Self {
+            entries: Vec::new(),
+            max_entries,
+            max_bytes,
+        }
     }
 
     /// A session that has read as much of the prompt's beginning as is known, but never all of it: the last
     /// token must be read again for its logits.
     pub(crate) fn resume(&mut self, prompt: &[u32]) -> Option<Session> {
         let limit = prompt.len().saturating_sub(1);
-        let known = |entry: &Entry| entry.tokens.iter().zip(prompt).take(limit).take_while(|(a, b)| a == b).count();
-        let (best, length) =
-            self.entries.iter().map(known).enumerate().max_by_key(|(_, length)| *length).filter(|it| it.1 > 0)?;
+        let known = |entry: &Entry| {
+            entry
+                .tokens
+                .iter()
+                .zip(prompt)
+                .take(limit)
+                .take_while(|(a, b)| a == b)
+                .count()
+        };
+        let (best, length) = self
+            .entries
+            .iter()
+            .map(known)
+            .enumerate()
+            .max_by_key(|(_, length)| *length)
+            .filter(|it| it.1 > 0)?;
         // The latest used stands last.
         let entry = self.entries.remove(best);
         let mut session = entry.session.clone();
@@ -44,7 +61,9 @@ impl PrefixCache {
         }
         self.entries.retain(|it| !tokens.starts_with(&it.tokens));
         self.entries.push(Entry { tokens, session });
-        while self.entries.len() > self.max_entries || (!self.entries.is_empty() && self.bytes() > self.max_bytes) {
+        while self.entries.len() > self.max_entries
+            || (!self.entries.is_empty() && self.bytes() > self.max_bytes)
+        {
             self.entries.remove(0);
         }
     }
@@ -55,7 +74,8 @@ impl PrefixCache {
 
     /// Memory of all sessions, shared parts counted once.
     fn bytes(&self) -> usize {
-        let blocks: HashSet<(usize, usize)> = self.entries.iter().flat_map(|it| it.session.blocks()).collect();
+        let blocks: HashSet<(usize, usize)> =
+            self.entries.iter().flat_map(|it| it.session.blocks()).collect();
         blocks.into_iter().map(|(_, bytes)| bytes).sum()
     }
 }
@@ -76,7 +96,9 @@ mod tests {
     fn read(cache: &mut PrefixCache, decoder: &Decoder, prompt: &[u32]) -> usize {
         let mut session = cache.resume(prompt).unwrap_or_else(|| decoder.session());
         let reused = session.len();
-        decoder.forward(&mut session, &prompt[reused..], Want::Nothing).unwrap();
+        decoder
+            .forward(&mut session, &prompt[reused..], Want::Nothing)
+            .unwrap();
         cache.keep(prompt.to_vec(), session);
         reused
     }

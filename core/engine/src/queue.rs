@@ -22,7 +22,11 @@ struct Waiting {
 impl Queue {
     /// Until the model is loaded, even the first must wait.
     pub(crate) fn before_loading() -> Self {
-        Self { waiting: Vec::new(), busy: true, closed: false }
+        Self {
+            waiting: Vec::new(),
+            busy: true,
+            closed: false,
+        }
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -32,12 +36,22 @@ impl Queue {
     /// Puts a job behind those of the same priority and tells all whose position changes.
     pub(crate) fn push(&mut self, job: Job, priority: Priority, limit: usize) -> Result<(), GenerateError> {
         // One that nobody waits for any more takes no place.
-        self.waiting.retain(|it| !it.job.cancelled.load(Ordering::Acquire));
+        self.waiting
+            .retain(|it| !it.job.cancelled.load(Ordering::Acquire));
         if self.waiting.len() >= limit {
-            return Err(GenerateError::Busy { queued: self.waiting.len() });
+            return Err(GenerateError::Busy {
+                queued: self.waiting.len(),
+            });
         }
         let place = self.waiting.partition_point(|it| it.priority >= priority);
-        self.waiting.insert(place, Waiting { job, priority, told: None });
+        self.waiting.insert(
+            place,
+            Waiting {
+                job,
+                priority,
+                told: None,
+            },
+        );
         self.tell();
         Ok(())
     }
@@ -53,7 +67,8 @@ impl Queue {
     }
 
     pub(crate) fn remove_cancelled(&mut self) {
-        self.waiting.retain(|it| !it.job.cancelled.load(Ordering::Acquire));
+        self.waiting
+            .retain(|it| !it.job.cancelled.load(Ordering::Acquire));
         self.tell();
     }
 

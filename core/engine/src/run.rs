@@ -42,7 +42,12 @@ impl Job {
 #[derive(Debug)]
 pub(crate) enum Outcome {
     /// `end` is the event that is still to be sent.
-    Finished { prompt_tokens: usize, reused_tokens: usize, generated_tokens: usize, end: GenerationEvent },
+    Finished {
+        prompt_tokens: usize,
+        reused_tokens: usize,
+        generated_tokens: usize,
+        end: GenerationEvent,
+    },
     Cancelled,
     Failed(GenerateError),
 }
@@ -81,7 +86,13 @@ pub(crate) fn run(job: &Job, prefix: &mut PrefixCache, surroundings: &Surroundin
     let decoder = &surroundings.loaded.model.decoder;
     let session = prefix.resume(&prompt).unwrap_or_else(|| decoder.session());
     let reused_tokens = session.len();
-    let mut run = Run { job, surroundings, prompt_tokens: prompt.len(), tokens: prompt, session };
+    let mut run = Run {
+        job,
+        surroundings,
+        prompt_tokens: prompt.len(),
+        tokens: prompt,
+        session,
+    };
     let start = Instant::now();
     let mut generated = 0;
     let read = run.read_prompt();
@@ -98,7 +109,12 @@ pub(crate) fn run(job: &Job, prefix: &mut PrefixCache, surroundings: &Surroundin
             let generate_time = start.elapsed().saturating_sub(prompt_time);
             let prompt_tokens = run.prompt_tokens;
             let end = finished(reason, prompt_tokens, generated, prompt_time, generate_time);
-            Outcome::Finished { prompt_tokens, reused_tokens, generated_tokens: generated, end }
+            Outcome::Finished {
+                prompt_tokens,
+                reused_tokens,
+                generated_tokens: generated,
+                end,
+            }
         }
     }
 }
@@ -110,7 +126,13 @@ pub(crate) fn finished(
     prompt_time: Duration,
     generate_time: Duration,
 ) -> GenerationEvent {
-    GenerationEvent::Finished { reason, prompt_tokens, generated_tokens, prompt_time, generate_time }
+    GenerationEvent::Finished {
+        reason,
+        prompt_tokens,
+        generated_tokens,
+        prompt_time,
+        generate_time,
+    }
 }
 
 struct Run<'a> {
@@ -128,7 +150,14 @@ impl Run<'_> {
         loop {
             let unread = self.tokens.len() - self.session.len();
             let now = unread.min(self.surroundings.prompt_chunk.max(1));
-            let logits = self.pass(now, if now == unread { Want::Logits } else { Want::Nothing })?;
+            let logits = self.pass(
+                now,
+                if now == unread {
+                    Want::Logits
+                } else {
+                    Want::Nothing
+                },
+            )?;
             if now == unread {
                 return ControlFlow::Continue(logits);
             }
@@ -184,7 +213,13 @@ impl Run<'_> {
         }
         let start = self.session.len();
         let tokens = self.tokens.get(start..start + count).unwrap_or_default();
-        match self.surroundings.loaded.model.decoder.forward(&mut self.session, tokens, want) {
+        match self
+            .surroundings
+            .loaded
+            .model
+            .decoder
+            .forward(&mut self.session, tokens, want)
+        {
             Ok(logits) => ControlFlow::Continue(logits),
             Err(error) => ControlFlow::Break(End::Error(GenerateError::Failed(error.to_string()))),
         }

@@ -20,7 +20,8 @@ pub(crate) type Loader = Box<dyn FnOnce() -> Result<Loaded, String> + Send>;
 
 /// Loads the model, then serves requests until the engine is dropped.
 pub(crate) fn work(shared: &Shared, config: &EngineConfig, loader: Loader) {
-    let loaded = catch_unwind(AssertUnwindSafe(loader)).unwrap_or_else(|_| Err("loading panicked".to_owned()));
+    let loaded =
+        catch_unwind(AssertUnwindSafe(loader)).unwrap_or_else(|_| Err("loading panicked".to_owned()));
     let started = loaded.and_then(|loaded| Ok((Arc::new(loaded), thread_pool(config)?)));
     let (loaded, pool) = match started {
         Ok(started) => started,
@@ -40,7 +41,9 @@ pub(crate) fn work(shared: &Shared, config: &EngineConfig, loader: Loader) {
     };
     while let Some(job) = next_job(shared) {
         // Inside the pool, so that its threads and this one share the work without a handover.
-        let outcome = catch_unwind(AssertUnwindSafe(|| pool.install(|| run(&job, &mut prefix, &surroundings))));
+        let outcome = catch_unwind(AssertUnwindSafe(|| {
+            pool.install(|| run(&job, &mut prefix, &surroundings))
+        }));
         let outcome = outcome.unwrap_or_else(|_| {
             tracing::error!("the decoder panicked; the request has failed, the engine goes on");
             // Whatever the panic left half done must not reach another patient.
@@ -77,14 +80,21 @@ fn give_up(shared: &Shared, reason: &str) {
     let mut queue = shared.lock();
     queue.closed = true;
     for job in queue.drain() {
-        job.fail(GenerateError::Unavailable { reason: reason.to_owned() });
+        job.fail(GenerateError::Unavailable {
+            reason: reason.to_owned(),
+        });
         shared.counters.failed.fetch_add(1, Ordering::Relaxed);
     }
 }
 
 fn thread_pool(config: &EngineConfig) -> Result<ThreadPool, String> {
     rayon::ThreadPoolBuilder::new()
-        .num_threads(config.threads.filter(|it| *it > 0).unwrap_or_else(bedside_model::physical_cores))
+        .num_threads(
+            config
+                .threads
+                .filter(|it| *it > 0)
+                .unwrap_or_else(bedside_model::physical_cores),
+        )
         .thread_name(|number| format!("bedside-compute-{number}"))
         .build()
         .map_err(|error| format!("the computing threads cannot be started: {error}"))
@@ -103,6 +113,10 @@ fn report(loaded: &Loaded, threads: usize) {
         "The model is loaded."
     );
     for note in &facts.notes {
-        tracing::warn!(model = facts.name, note, "The model's file leaves something open.");
+        tracing::warn!(
+            model = facts.name,
+            note,
+            "The model's file leaves something open."
+        );
     }
 }

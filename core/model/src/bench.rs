@@ -40,14 +40,28 @@ pub enum BenchError {
 ///
 /// # Errors
 /// If they do not fit into the context.
-pub fn measure(model: &Model, prompt: usize, generate: usize, threads: usize) -> Result<[Measurement; 2], BenchError> {
-    let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().map_err(|_| BenchError::Threads(threads))?;
+pub fn measure(
+    model: &Model,
+    prompt: usize,
+    generate: usize,
+    threads: usize,
+) -> Result<[Measurement; 2], BenchError> {
+    let pool = rayon::ThreadPoolBuilder::new()
+        .num_threads(threads)
+        .build()
+        .map_err(|_| BenchError::Threads(threads))?;
     pool.install(|| {
         let size = model.tokenizer.size().max(1);
-        let tokens: Vec<u32> = (0..prompt + generate).map(|it| ((it * 7919) % size) as u32).collect();
+        let tokens: Vec<u32> = (0..prompt + generate)
+            .map(|it| ((it * 7919) % size) as u32)
+            .collect();
         let (before, after) = tokens.split_at(prompt);
         // The first pass touches the weights for the first time.
-        model.decoder.forward(&mut model.decoder.session(), before.get(..8.min(prompt)).unwrap_or_default(), Want::Logits)?;
+        model.decoder.forward(
+            &mut model.decoder.session(),
+            before.get(..8.min(prompt)).unwrap_or_default(),
+            Want::Logits,
+        )?;
         let mut session = model.decoder.session();
         let start = Instant::now();
         model.decoder.forward(&mut session, before, Want::Logits)?;
@@ -64,7 +78,10 @@ pub fn measure(model: &Model, prompt: usize, generate: usize, threads: usize) ->
             threads,
             tokens_per_s: tokens as f64 / seconds.max(1e-9),
         };
-        Ok([measurement(Kind::Pp, prompt, read), measurement(Kind::Tg, generate, generated)])
+        Ok([
+            measurement(Kind::Pp, prompt, read),
+            measurement(Kind::Tg, generate, generated),
+        ])
     })
 }
 
@@ -80,10 +97,16 @@ mod tests {
         TinyModel::default().write(&path);
         let model = Model::load(&path, &NoProgress).unwrap();
         let [pp, tg] = measure(&model, 16, 8, 1).unwrap();
-        assert_eq!((pp.kind, pp.tokens, tg.kind, tg.tokens), (Kind::Pp, 16, Kind::Tg, 8));
+        assert_eq!(
+            (pp.kind, pp.tokens, tg.kind, tg.tokens),
+            (Kind::Pp, 16, Kind::Tg, 8)
+        );
         assert!(pp.tokens_per_s > 0.0 && tg.tokens_per_s > 0.0);
         assert!(measure(&model, 600, 1, 1).is_err());
         let json = serde_json::to_string(&pp).unwrap();
-        assert!(json.starts_with(r#"{"kind":"pp","tokens":16,"batch":1,"threads":1,"tokens_per_s":"#), "{json}");
+        assert!(
+            json.starts_with(r#"{"kind":"pp","tokens":16,"batch":1,"threads":1,"tokens_per_s":"#),
+            "{json}"
+        );
     }
 }

@@ -10,6 +10,11 @@ mod linear;
 mod session;
 mod weights;
 
+use rayon::{
+    iter::{IndexedParallelIterator, ParallelIterator},
+    slice::{ParallelSlice, ParallelSliceMut},
+};
+
 use crate::{
     gguf::{GgufError, GgufFile},
     kernels,
@@ -34,7 +39,11 @@ pub enum DecoderError {
     #[error("{path}: {feature} is not supported")]
     Feature { path: String, feature: String },
     #[error("{tokens} tokens after {used} do not fit into the context of {context_length}")]
-    ContextFull { tokens: usize, used: usize, context_length: usize },
+    ContextFull {
+        tokens: usize,
+        used: usize,
+        context_length: usize,
+    },
     #[error("token {token} is not in the vocabulary of {size}")]
     UnknownToken { token: u32, size: usize },
     #[error("computing {what} failed: {problem}")]
@@ -47,6 +56,9 @@ pub enum Want {
     Nothing,
     Logits,
 }
+
+/// Rows of the feed-forward below which another thread does not pay.
+const ROWS_PER_TASK: usize = 8;
 
 impl Decoder {
     /// Reads the weights; `loaded` hears of each tensor's bytes.
@@ -73,7 +85,12 @@ impl Decoder {
     /// An empty session.
     #[must_use]
     pub fn session(&self) -> Session {
-        let Description { layers, kv_heads, head_width, .. } = self.description;
+        let Description {
+            layers,
+            kv_heads,
+            head_width,
+            ..
+        } = self.description;
         Session::new(layers, kv_heads * head_width)
     }
 
@@ -82,14 +99,32 @@ impl Decoder {
     ///
     /// # Errors
     /// If the tokens do not fit or are not in the vocabulary.
-    pub fn forward(&self, session: &mut Session, tokens: &[u32], want: Want) -> Result<Vec<f32>, DecoderError> {
-        let Description { width, context_length, vocabulary, embedding_scale, .. } = self.description;
+    pub fn forward(
+        &self,
+        session: &mut Session,
+        tokens: &[u32],
+        want: Want,
+    ) -> Result<Vec<f32>, DecoderError> {
+        let Description {
+            width,
+            context_length,
+            vocabulary,
+            embedding_scale,
+            ..
+        } = self.description;
         if session.len() + tokens.len() > context_length {
             let (tokens, used) = (tokens.len(), session.len());
-            return Err(DecoderError::ContextFull { tokens, used, context_length });
+            return Err(DecoderError::ContextFull {
+                tokens,
+                used,
+                context_length,
+            });
         }
         if let Some(token) = tokens.iter().find(|it| **it as usize >= vocabulary) {
-            return Err(DecoderError::UnknownToken { token: *token, size: vocabulary });
+            return Err(DecoderError::UnknownToken {
+                token: *token,
+                size: vocabulary,
+            });
         }
         if tokens.is_empty() {
             return Ok(Vec::new());
@@ -100,7 +135,13 @@ impl Decoder {
         if embedding_scale != 1.0 {
             hidden.iter_mut().for_each(|it| *it *= embedding_scale);
         }
-        let global = Rotations::new(&self.description, start, tokens.len(), false, self.weights.rope_factors.as_deref());
+        let global = Rotations::new(
+            &self.description,
+            start,
+            tokens.len(),
+            false,
+            self.weights.rope_factors.as_deref(),
+        );
         let local = self
             .description
             .local
@@ -117,11 +158,23 @@ impl Decoder {
         }
         let last = hidden.get_mut((tokens.len() - 1) * width..).unwrap_or_default();
         let mut normed = Vec::new();
-        kernels::rms_norm(last, &self.weights.output_norm, self.description.norm_epsilon, &mut normed);
-        self.weights.output.as_ref().unwrap_or(&self.weights.embedding).forward(&normed)
+        kernels::rms_norm(
+            last,
+            &self.weights.output_norm,
+            self.description.norm_epsilon,
+            &mut normed,
+        );
+        self.weights
+            .output
+            .as_ref()
+            .unwrap_or(&self.weights.embedding)
+            .forward(&normed)
     }
 
-    #[expect(clippy::too_many_arguments, reason = "one layer's inputs; a struct for one caller would only rename them")]
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "one layer's inputs; a struct for one caller would only rename them"
+    )]
     fn layer(
         &self,
         layer: &Layer,
@@ -158,10 +211,15 @@ impl Decoder {
         kernels::rms_norm(hidden, &layer.feed_norm, epsilon, &mut normed);
         let mut gate = layer.gate.forward(&normed)?;
         let up = layer.up.forward(&normed)?;
-        match description.activation {
-            Activation::Silu => kernels::silu_times(&mut gate, &up),
-            Activation::GeluTanh => kernels::gelu_times(&mut gate, &up),
-        }
+        let activate = match description.activation {
+            Activation::Silu => kernels::silu_times,
+            Activation::GeluTanh => kernels::gelu_times,
+        };
+        let rows = gate
+            .par_chunks_mut(description.feed_width)
+            .zip(up.par_chunks(description.feed_width));
+        rows.with_min_len(ROWS_PER_TASK)
+            .for_each(|(gate, up)| activate(gate, up));
         let mut output = layer.down.forward(&gate)?;
         if let Some(weight) = &layer.after_feed_norm {
             kernels::rms_norm_in_place(&mut output, weight, epsilon);
@@ -173,7 +231,9 @@ impl Decoder {
 
 impl std::fmt::Debug for Decoder {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Decoder").field("description", &self.description).finish_non_exhaustive()
+        f.debug_struct("Decoder")
+            .field("description", &self.description)
+            .finish_non_exhaustive()
     }
 }
 

@@ -60,22 +60,53 @@ pub enum GgufError {
     NotGguf { path: PathBuf, found: String },
     #[error("{path}: GGUF version {version} is not supported, only 2 and 3 (little-endian)")]
     Version { path: PathBuf, version: u32 },
-    #[error("{path}: truncated: {what} at byte {offset} needs {needed} bytes, {left} are left; fetch the file again")]
-    Truncated { path: PathBuf, what: String, offset: u64, needed: u64, left: u64 },
+    #[error(
+        "{path}: truncated: {what} at byte {offset} needs {needed} bytes, {left} are left; fetch the file again"
+    )]
+    Truncated {
+        path: PathBuf,
+        what: String,
+        offset: u64,
+        needed: u64,
+        left: u64,
+    },
     #[error("{path}: byte {offset}: {problem}")]
-    Header { path: PathBuf, offset: u64, problem: String },
+    Header {
+        path: PathBuf,
+        offset: u64,
+        problem: String,
+    },
     #[error("{path}: metadata {key} at byte {offset}: {problem}")]
-    Metadata { path: PathBuf, key: String, offset: u64, problem: String },
+    Metadata {
+        path: PathBuf,
+        key: String,
+        offset: u64,
+        problem: String,
+    },
     #[error("{path}: tensor {tensor} at byte {offset}: {problem}")]
-    Tensor { path: PathBuf, tensor: String, offset: u64, problem: String },
+    Tensor {
+        path: PathBuf,
+        tensor: String,
+        offset: u64,
+        problem: String,
+    },
     #[error("{path}: metadata {key} is missing")]
     MissingKey { path: PathBuf, key: String },
     #[error("{path}: metadata {key} should be {wanted}")]
-    WrongType { path: PathBuf, key: String, wanted: &'static str },
+    WrongType {
+        path: PathBuf,
+        key: String,
+        wanted: &'static str,
+    },
     #[error("{path}: tensor {tensor} is missing")]
     MissingTensor { path: PathBuf, tensor: String },
     #[error("{path}: tensor {tensor} has shape {found:?}, {wanted:?} is needed")]
-    Shape { path: PathBuf, tensor: String, found: Vec<usize>, wanted: Vec<usize> },
+    Shape {
+        path: PathBuf,
+        tensor: String,
+        found: Vec<usize>,
+        wanted: Vec<usize>,
+    },
 }
 
 impl GgufFile {
@@ -84,11 +115,20 @@ impl GgufFile {
     /// # Errors
     /// [`GgufError`] with the byte offset of the first thing that is wrong.
     pub fn open(path: &Path) -> Result<Self, GgufError> {
-        let io = |source| GgufError::Io { path: path.to_owned(), source };
+        let io = |source| GgufError::Io {
+            path: path.to_owned(),
+            source,
+        };
         let file = File::open(path).map_err(io)?;
         let length = file.metadata().map_err(io)?.len();
         let header = header::read(path, &file, length)?;
-        Ok(Self { path: path.to_owned(), file, length, metadata: header.metadata, tensors: header.tensors })
+        Ok(Self {
+            path: path.to_owned(),
+            file,
+            length,
+            metadata: header.metadata,
+            tensors: header.tensors,
+        })
     }
 
     #[must_use]
@@ -111,7 +151,9 @@ impl GgufFile {
     #[must_use]
     pub fn parameters(&self) -> u64 {
         let weights = self.tensors.iter().filter(|(name, _)| !name.starts_with("rope_"));
-        weights.map(|(_, it)| it.shape.iter().product::<usize>() as u64).sum()
+        weights
+            .map(|(_, it)| it.shape.iter().product::<usize>() as u64)
+            .sum()
     }
 
     #[must_use]
@@ -150,7 +192,9 @@ impl GgufFile {
             Some(Value::Signed(number)) => usize::try_from(*number).ok(),
             Some(_) => None,
         };
-        number.map(Some).ok_or_else(|| self.wrong_type(key, "a number that is not negative"))
+        number
+            .map(Some)
+            .ok_or_else(|| self.wrong_type(key, "a number that is not negative"))
     }
 
     /// # Errors
@@ -213,10 +257,10 @@ impl GgufFile {
     /// # Errors
     /// If it is missing, of another shape or cannot be read.
     pub fn tensor(&self, name: &str, shape: &[usize]) -> Result<QTensor, GgufError> {
-        let info = self
-            .tensors
-            .get(name)
-            .ok_or_else(|| GgufError::MissingTensor { path: self.path.clone(), tensor: name.to_owned() })?;
+        let info = self.tensors.get(name).ok_or_else(|| GgufError::MissingTensor {
+            path: self.path.clone(),
+            tensor: name.to_owned(),
+        })?;
         if info.shape != shape {
             return Err(GgufError::Shape {
                 path: self.path.clone(),
@@ -234,8 +278,10 @@ impl GgufFile {
         let bytes = usize::try_from(info.bytes).map_err(|error| problem(error.to_string()))?;
         let mut data = vec![0; bytes];
         let mut file = &self.file;
-        file.seek(SeekFrom::Start(info.offset)).map_err(|error| problem(error.to_string()))?;
-        file.read_exact(&mut data).map_err(|error| problem(error.to_string()))?;
+        file.seek(SeekFrom::Start(info.offset))
+            .map_err(|error| problem(error.to_string()))?;
+        file.read_exact(&mut data)
+            .map_err(|error| problem(error.to_string()))?;
         QStorage::from_data(data.into(), &Device::Cpu, info.dtype)
             .and_then(|storage| QTensor::new(storage, shape))
             .map_err(|error| problem(error.to_string()))
@@ -247,12 +293,15 @@ impl GgufFile {
     /// As [`GgufFile::tensor`].
     pub fn floats(&self, name: &str, length: usize) -> Result<Vec<f32>, GgufError> {
         let tensor = self.tensor(name, &[length])?;
-        tensor.dequantize(&Device::Cpu).and_then(|it| it.to_vec1()).map_err(|error| GgufError::Tensor {
-            path: self.path.clone(),
-            tensor: name.to_owned(),
-            offset: self.tensors.get(name).map_or(0, |it| it.offset),
-            problem: error.to_string(),
-        })
+        tensor
+            .dequantize(&Device::Cpu)
+            .and_then(|it| it.to_vec1())
+            .map_err(|error| GgufError::Tensor {
+                path: self.path.clone(),
+                tensor: name.to_owned(),
+                offset: self.tensors.get(name).map_or(0, |it| it.offset),
+                problem: error.to_string(),
+            })
     }
 
     /// As [`GgufFile::floats`], if the tensor is there.
@@ -260,20 +309,36 @@ impl GgufFile {
     /// # Errors
     /// As [`GgufFile::tensor`].
     pub fn optional_vector(&self, name: &str, length: usize) -> Result<Option<Vec<f32>>, GgufError> {
-        if self.has_tensor(name) { self.floats(name, length).map(Some) } else { Ok(None) }
+        if self.has_tensor(name) {
+            self.floats(name, length).map(Some)
+        } else {
+            Ok(None)
+        }
     }
 
     /// Refuses a metadata value that cannot be right.
     pub(crate) fn bad_value(&self, key: &str, problem: impl Into<String>) -> GgufError {
-        GgufError::Metadata { path: self.path.clone(), key: key.to_owned(), offset: 0, problem: problem.into() }
+        GgufError::Metadata {
+            path: self.path.clone(),
+            key: key.to_owned(),
+            offset: 0,
+            problem: problem.into(),
+        }
     }
 
     fn missing(&self, key: &str) -> GgufError {
-        GgufError::MissingKey { path: self.path.clone(), key: key.to_owned() }
+        GgufError::MissingKey {
+            path: self.path.clone(),
+            key: key.to_owned(),
+        }
     }
 
     fn wrong_type(&self, key: &str, wanted: &'static str) -> GgufError {
-        GgufError::WrongType { path: self.path.clone(), key: key.to_owned(), wanted }
+        GgufError::WrongType {
+            path: self.path.clone(),
+            key: key.to_owned(),
+            wanted,
+        }
     }
 }
 

@@ -54,7 +54,11 @@ pub enum ModelError {
     #[error(transparent)]
     Decoder(#[from] DecoderError),
     #[error("{path}: the tokenizer knows {tokens} tokens, the weights only {rows}")]
-    Vocabulary { path: PathBuf, tokens: usize, rows: usize },
+    Vocabulary {
+        path: PathBuf,
+        tokens: usize,
+        rows: usize,
+    },
 }
 
 impl Model {
@@ -69,7 +73,9 @@ impl Model {
         progress.total(gguf.length());
         let tokenizer = Tokenizer::from_gguf(&gguf)?;
         let spelling = |id: Option<u32>| id.map(|it| tokenizer.spelling(it)).unwrap_or_default();
-        let eos = gguf.optional_unsigned("tokenizer.ggml.eos_token_id")?.and_then(|it| u32::try_from(it).ok());
+        let eos = gguf
+            .optional_unsigned("tokenizer.ggml.eos_token_id")?
+            .and_then(|it| u32::try_from(it).ok());
         let template = ChatTemplate::from_gguf(&gguf, spelling(tokenizer.bos()), spelling(eos))?;
         let decoder = Decoder::load(&gguf, &mut |bytes| progress.advance(bytes))?;
         let description = decoder.description();
@@ -80,7 +86,12 @@ impl Model {
                 rows: description.vocabulary,
             });
         }
-        let notes = tokenizer.notes().iter().cloned().chain(template.note().map(str::to_owned)).collect();
+        let notes = tokenizer
+            .notes()
+            .iter()
+            .cloned()
+            .chain(template.note().map(str::to_owned))
+            .collect();
         let facts = ModelFacts {
             name: display_name(path),
             path: path.to_owned(),
@@ -93,7 +104,12 @@ impl Model {
             load_time: start.elapsed(),
             notes,
         };
-        Ok(Self { facts, tokenizer, template, decoder })
+        Ok(Self {
+            facts,
+            tokenizer,
+            template,
+            decoder,
+        })
     }
 
     /// The tokens of a chat, up to where the answer begins.
@@ -107,7 +123,10 @@ impl Model {
 
 /// `SmolLM2-135M-Instruct.Q4_1.gguf` → `SmolLM2-135M-Instruct Q4_1`.
 fn display_name(path: &Path) -> String {
-    let stem = path.file_stem().map(|it| it.to_string_lossy().into_owned()).unwrap_or_default();
+    let stem = path
+        .file_stem()
+        .map(|it| it.to_string_lossy().into_owned())
+        .unwrap_or_default();
     match stem.rsplit_once(['.', '-']) {
         Some((name, kind)) if is_quantization(kind) => format!("{name} {}", kind.to_uppercase()),
         _ => stem,
@@ -117,7 +136,10 @@ fn display_name(path: &Path) -> String {
 /// `Q4_K_M`, `iq2_xs`, `f16`, `BF16` …
 fn is_quantization(text: &str) -> bool {
     let text = text.to_ascii_lowercase();
-    let digits = text.strip_prefix("iq").or(text.strip_prefix("bf")).or(text.strip_prefix(['q', 'f']));
+    let digits = text
+        .strip_prefix("iq")
+        .or(text.strip_prefix("bf"))
+        .or(text.strip_prefix(['q', 'f']));
     digits.is_some_and(|it| it.starts_with(|it: char| it.is_ascii_digit()))
 }
 

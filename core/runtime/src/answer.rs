@@ -246,6 +246,9 @@ impl Answering<'_> {
         let show_live = !shared.plugins.may_withhold();
         let mut position = 1;
         let finish = loop {
+            if writer.is_looping() {
+                break None;
+            }
             tokio::select! {
                 event = generation.next() => match event {
                     Some(Ok(GenerationEvent::Queued { position: now })) => position = now,
@@ -254,7 +257,7 @@ impl Answering<'_> {
                         self.timings.queue_ms = milliseconds(admitted.elapsed());
                     }
                     Some(Ok(GenerationEvent::Text(text))) => writer.push(&text),
-                    Some(Ok(finished @ GenerationEvent::Finished { .. })) => break finished,
+                    Some(Ok(finished @ GenerationEvent::Finished { .. })) => break Some(finished),
                     Some(Err(error)) => return Err(error),
                     None => return Err(GenerateError::Failed("the engine ended without a word".to_owned())),
                 },
@@ -274,7 +277,9 @@ impl Answering<'_> {
                 }
             }
         };
-        if let GenerationEvent::Finished { reason, prompt_tokens, generated_tokens, prompt_time, generate_time } = finish {
+        if let Some(GenerationEvent::Finished { reason, prompt_tokens, generated_tokens, prompt_time, generate_time }) =
+            finish
+        {
             self.timings.prompt_tokens = prompt_tokens.max(tokens);
             self.timings.generated_tokens = generated_tokens;
             self.timings.prompt_ms = milliseconds(prompt_time);

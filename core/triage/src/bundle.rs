@@ -34,6 +34,7 @@ pub(crate) struct Finding {
     pub(crate) departments: Vec<usize>,
     pub(crate) ask: Vec<String>,
     pub(crate) counts_when_over: bool,
+    pub(crate) generic: bool,
 }
 
 pub(crate) struct RedFlag {
@@ -207,8 +208,12 @@ impl Builder {
             departments: Vec::new(),
             ask: Vec::new(),
             counts_when_over: data.counts_when_over,
+            generic: data.generic,
         });
         self.ids.insert(id.clone(), index);
+        if kind == FindingKind::Modifier {
+            self.lexicon.set_aside(index);
+        }
         Ok(index)
     }
 
@@ -229,6 +234,7 @@ impl Builder {
                 departments: vec![department],
                 ask: Vec::new(),
                 counts_when_over: false,
+                generic: true,
             });
             for form in &data.terms {
                 self.lexicon.add(index, form).map_err(|reason| RulesError::Form {

@@ -81,6 +81,11 @@ fn holding(ranges: &[Range<usize>], span: &Range<usize>) -> Range<usize> {
 }
 
 /// Reads one mention in its surroundings.
+/// Compiles the patterns that most texts need.
+pub(crate) fn prepare() {
+    english::prepare();
+}
+
 pub(crate) fn polarity(text: &str, layout: &Layout, all: &[Placed<'_>], index: usize) -> Polarity {
     let Some(placed) = all.get(index) else { return Polarity::Present };
     let chinese = text.get(placed.mention.span.clone()).is_some_and(|it| it.chars().any(is_han));

@@ -68,6 +68,9 @@ pub(crate) struct FindingData {
     /// It counts although it is over: a seizure, a stroke sign.
     #[serde(default)]
     pub(crate) counts_when_over: bool,
+    /// It says little (pain, swelling): it counts only where nothing more exact is said.
+    #[serde(default)]
+    pub(crate) generic: bool,
 }
 
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]

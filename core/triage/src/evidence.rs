@@ -240,24 +240,35 @@ impl Evidence {
 
 fn read_mentions(bundle: &Bundle, text: &str, layout: &Layout, found: Vec<Mention>) -> Vec<Reading> {
     let kind = |mention: &Mention| bundle.findings.get(mention.entry).map_or(FindingKind::Term, |it| it.kind);
-    let base = |mention: &Mention| bundle.findings.get(mention.entry).map(|it| it.base);
+    let generic = |mention: &Mention| bundle.findings.get(mention.entry).is_some_and(|it| it.generic);
     // 'chest really hurts' is not a chest pain and a pain besides.
     let wide: Vec<Mention> = found.iter().filter(|it| it.gap.is_some()).cloned().collect();
     let is_part = |it: &Mention| {
-        kind(it) == FindingKind::Symptom
+        generic(it)
             && wide.iter().any(|whole| {
                 whole.entry != it.entry
                     && whole.span.start <= it.span.start
                     && it.span.end <= whole.span.end
                     && whole.span.len() > it.span.len()
-                    && base(it) <= base(whole)
             })
     };
+    // 没有呼吸困难 denies 呼吸困难; it does not say 没有呼吸.
+    let is_misread = |it: &Mention| {
+        let negative = text.get(it.span.clone()).is_some_and(|it| it.starts_with(['没', '无', '不']) || it.starts_with("no"));
+        negative
+            && found.iter().any(|other| {
+                it.span.start < other.span.start
+                    && other.span.start < it.span.end
+                    && it.span.end < other.span.end
+                    && !matches!(kind(other), FindingKind::Modifier | FindingKind::Term)
+            })
+    };
+    let misread: Vec<Mention> = found.iter().filter(|it| is_misread(it)).cloned().collect();
     let masks: Vec<Range<usize>> =
         found.iter().filter(|it| kind(it) == FindingKind::Mask).map(|it| it.span.clone()).collect();
     let found: Vec<Mention> = found
         .into_iter()
-        .filter(|it| kind(it) != FindingKind::Mask && !is_part(it))
+        .filter(|it| kind(it) != FindingKind::Mask && !is_part(it) && !misread.contains(it))
         .filter(|it| !masks.iter().any(|mask| mask.start <= it.span.start && it.span.end <= mask.end))
         .collect();
     let placed: Vec<Placed<'_>> = found.iter().map(|mention| Placed { mention, kind: kind(mention) }).collect();

@@ -4,9 +4,12 @@
 //! and `{a,b}?` for with or without, `~` for a gap of up to four Chinese characters or three English words (`胸口~痛`, `arm ~ numb`), `~~` for
 //! a wider one. English forms match whole words, a plural `s` allowed.
 
-use std::{collections::HashMap, ops::Range};
+use std::{
+    collections::{HashMap, HashSet},
+    ops::Range,
+};
 
-use aho_corasick::{AhoCorasick, MatchKind};
+use aho_corasick::{AhoCorasick, AhoCorasickKind, MatchKind};
 
 use crate::normal_text::{is_han, normalized};
 
@@ -24,6 +27,7 @@ pub(crate) struct Mention {
 pub(crate) struct Lexicon {
     automaton: AhoCorasick,
     literals: Vec<Literal>,
+    aside: HashSet<usize>,
 }
 
 #[derive(Default)]
@@ -52,6 +56,7 @@ pub(crate) struct LexiconBuilder {
     texts: Vec<String>,
     literals: Vec<Literal>,
     by_text: HashMap<String, usize>,
+    aside: HashSet<usize>,
 }
 
 impl LexiconBuilder {
@@ -63,10 +68,10 @@ impl LexiconBuilder {
         for form in expand(form)? {
             let mut parts: Vec<(GapWidth, usize)> = Vec::new();
             let mut width = GapWidth::Narrow;
-            let pieces: Vec<String> = form.split('~').map(|it| normalized(it.trim()).trim().to_owned()).collect();
-            for (index, piece) in pieces.iter().enumerate() {
+            let mut pieces = form.split('~').map(|it| normalized(it.trim())).enumerate().peekable();
+            while let Some((index, piece)) = pieces.next() {
                 if piece.is_empty() {
-                    if index == 0 || index + 1 == pieces.len() {
+                    if index == 0 || pieces.peek().is_none() {
                         return Err("empty, or begins or ends with a gap".to_owned());
                     }
                     width = GapWidth::Wide;
@@ -88,22 +93,29 @@ impl LexiconBuilder {
         Ok(())
     }
 
+    /// Mentions of this entry neither hide others nor are hidden: in 剧痛 both 剧 and 痛 count.
+    pub(crate) fn set_aside(&mut self, entry: usize) {
+        self.aside.insert(entry);
+    }
+
     pub(crate) fn build(self) -> Result<Lexicon, String> {
         let automaton = AhoCorasick::builder()
             .match_kind(MatchKind::Standard)
+            // The others are made from this one, which takes longer than they save on short messages.
+            .kind(Some(AhoCorasickKind::NoncontiguousNFA))
             .build(&self.texts)
             .map_err(|error| format!("too many forms: {error}"))?;
-        Ok(Lexicon { automaton, literals: self.literals })
+        Ok(Lexicon { automaton, literals: self.literals, aside: self.aside })
     }
 
-    fn literal(&mut self, text: &str) -> usize {
-        if let Some(&known) = self.by_text.get(text) {
+    fn literal(&mut self, text: String) -> usize {
+        if let Some(&known) = self.by_text.get(&text) {
             return known;
         }
         let id = self.literals.len();
-        self.texts.push(text.to_owned());
+        self.texts.push(text.clone());
         self.literals.push(Literal::default());
-        self.by_text.insert(text.to_owned(), id);
+        self.by_text.insert(text, id);
         id
     }
 }
@@ -121,14 +133,20 @@ impl Lexicon {
             let Some(literal) = self.literals.get(*literal) else { continue };
             mentions.extend(literal.whole.iter().map(|&entry| Mention { entry, span: span.clone(), gap: None }));
         }
-        let whole = mentions.clone();
-        mentions.retain(|it| !whole.iter().any(|other| contains(&other.span, &it.span)));
         for (literal, span) in &hits {
             let Some(literal) = self.literals.get(*literal) else { continue };
             for form in &literal.begins {
                 mentions.extend(follow(text, &hits, form, span));
             }
         }
+        let hiding: Vec<Range<usize>> = mentions
+            .iter()
+            .filter(|it| it.gap.is_none() && !self.aside.contains(&it.entry))
+            .map(|it| it.span.clone())
+            .collect();
+        mentions.retain(|it| {
+            self.aside.contains(&it.entry) || !hiding.iter().any(|other| contains(other, &it.span))
+        });
         keep_longest_per_entry(&mut mentions);
         mentions
     }
@@ -211,7 +229,7 @@ fn keep_longest_per_entry(mentions: &mut Vec<Mention>) {
 
 /// Each alternative of each brace, with and without what stands before a question mark.
 fn expand(form: &str) -> Result<Vec<String>, String> {
-    let mut expanded = vec![String::new()];
+    let mut expanded = vec![String::with_capacity(form.len())];
     let mut rest = form.chars().peekable();
     while let Some(c) = rest.next() {
         let mut alternatives: Vec<String> = match c {
@@ -231,6 +249,10 @@ fn expand(form: &str) -> Result<Vec<String>, String> {
         }
         if expanded.len() * alternatives.len() > MOST_EXPANSIONS {
             return Err(format!("stands for more than {MOST_EXPANSIONS} texts: split it"));
+        }
+        if let [only] = alternatives.as_slice() {
+            expanded.iter_mut().for_each(|it| it.push_str(only));
+            continue;
         }
         expanded = expanded
             .iter()

@@ -31,7 +31,7 @@ pattern!(
 );
 pattern!(
     TEMPERATURE_WORD,
-    r"(体温|发烧|发热|高烧|低烧|烧到了?|高热|烧|\btemp(erature)?|\bfever)[^0-9,。;.!?\n]{0,14}(?<n>[0-9]{2,3}(\.[0-9]+)?)( ?(?<unit>周|天|小时|个|岁|次|day|hour|week|month|year|min))?"
+    r"(体温|最高|高达|发烧|发热|高烧|低烧|烧到了?|高热|烧|\btemp(erature)?|\bfever)[^0-9,。;.!?\n]{0,14}(?<n>[0-9]{2,3}(\.[0-9]+)?)( ?(?<unit>周|天|小时|个|岁|次|day|hour|week|month|year|min))?"
 );
 pattern!(TEMPERATURE_HAN, r"(?<n>(三十[五六七八九]|四十[一二]?))度(?<half>[一二三四五六七八九半])?");
 pattern!(TEMPERATURE_FEVER, r"(?<n>(9[5-9]|10[0-8])(\.[0-9]+)?) ?(degree )?(fever|temp)");

@@ -54,13 +54,13 @@ static LISTS: LazyLock<Lists> = LazyLock::new(|| {
 pattern!(TEMPLATE_TOKEN, r"(?i)<\||\|>|<｜|｜>|\[/?inst\]|\[[sg]?mask\]|<<?/?sys>>?|</?s>|<(bos|eos|pad|unk|sop|eop|start_of_turn|end_of_turn|start_header_id|end_header_id|eot_id|im_start|im_end)>|\[round ?[0-9]+\]|\[(cls|sep|eos|bos)\]");
 pattern!(
     DISCOURAGES,
-    r"\b(no need|not necessary|unnecessary|isnt necessary|dont need|do not need|doesnt need|does not need|neednt|never need) (for you )?(to )?(see|visit|go|call|consult|seek|contact|have|get|any|a|the|medical|bother)? ?(to )?(a |an |the |any |your )?(doctor|physician|hospital|emergency|er|medical|ambulance|120|911|999|professional|care|specialist|clinic)|\b(dont|do not|never) (go to|visit|see|call|seek|contact|consult|bother) ?(with |going to )?(a |an |the |any |your )?(doctor|hospital|emergency|er|medical|ambulance|120|911|999)|\b(nothing to worry about|nothing serious for sure|certainly nothing|definitely (not|nothing|isnt)|absolutely (nothing|harmless)|certainly (not|harmless|isnt)|guaranteed (to be )?(harmless|fine)|100 ?% (safe|harmless|sure)|you (definitely|certainly) (do not|dont) have)|不(用|必|需要|需|要|应该|应)再?(急着|着急|特意|专门|马上|立即)?(去|看|就|叫|打|拨打|上|找|到)?(医院|医生|大夫|就医|就诊|急诊|120|救护车|门诊|看病)|(没|没有)必要(去|看|就|找|到)?(医院|医生|就医|就诊|急诊|看病)|无[需须](去|看|到)?(医院|医生|就医|就诊|急诊|看病)|(肯定|绝对|一定|百分之百|100%)(不是|没事|没有?问题|没什么|不会有|不要紧|无害)|完全不用担心|不用管它"
+    r"\b(no need|not necessary|unnecessary|isnt necessary|dont need|do not need|doesnt need|does not need|neednt|never need) (for you )?(to )?(see|visit|go|call|consult|seek|contact|have|get|any|a|the|medical|bother)? ?(to )?(a |an |the |any |your )?(doctor|physician|hospital|emergency|er|medical|ambulance|120|911|999|professional|care|specialist|clinic)|\b(dont|do not|never) (go to|visit|see|call|seek|contact|consult|bother) ?(with |going to )?(a |an |the |any |your )?(doctor|hospital|emergency|er|medical|ambulance|120|911|999)|\b(nothing to worry about|nothing serious for sure|certainly nothing|definitely (not|nothing|isnt)|absolutely (nothing|harmless)|certainly (not|harmless|isnt)|guaranteed (to be )?(harmless|fine)|100 ?% (safe|harmless|sure)|you (definitely|certainly) (do not|dont) have)|不(用|必|需要|需|要|应该|应)再?(急着|着急|特意|专门|马上|立即)?(去|看|就|叫|打|拨打|上|找|到){0,2}(医院|医生|大夫|就医|就诊|急诊|120|救护车|门诊|看病)|(没|没有)必要(去|看|就|找|到)?(医院|医生|就医|就诊|急诊|看病)|无[需须](去|看|到)?(医院|医生|就医|就诊|急诊|看病)|(肯定|绝对|一定|百分之百|100%)(不是|没事|没有?问题|没什么|不会有|不要紧|无害)|完全不用担心|不用管它"
 );
 // The second halves of sentences that say the opposite: "do not wait: …", "you do not need … unless".
 pattern!(UNLESS, r"\b(do not|dont|never) (hesitate|delay|wait|put off)|不要(犹豫|拖延|等)");
 pattern!(
     COUNTED_FORM,
-    r"(\b([0-9]+(\.[0-9]+)?|one|two|three|four|five|six|half an?|half|a couple of|several)( ?(to|or|-) ?([0-9]+|two|three|four))? (more )?(tablet|pill|capsule|caplet|puff|drop|suppositor(y|ie)|spray|lozenge|sachet|teaspoon|tablespoon|patche|unit|ampoule)s?\b)|([0-9]+(\.[0-9]+)?|半|一|二|两|三|四|五|六|七|八|九|十|几)([~至到或-]?([0-9]+|一|二|两|三|四|五|六))? ?(片|粒|丸|滴|袋|支|瓶|喷|揿|包|贴|颗|枚|单位|胶囊|勺)"
+    r"(\b([0-9]+(\.[0-9]+)?|one|two|three|four|five|six|half an?|half|a couple of|several)( ?(to|or|-) ?([0-9]+|two|three|four))? ([a-z]+ )?(tablet|pill|capsule|caplet|puff|drop|suppositor(y|ie)|spray|lozenge|sachet|teaspoon|tablespoon|patche|unit|ampoule)s?\b)|([0-9]+(\.[0-9]+)?|半|一|二|两|三|四|五|六|七|八|九|十|几)([~至到或-]?([0-9]+|一|二|两|三|四|五|六))? ?(片|粒|丸|滴|袋|支|瓶|喷|揿|包|贴|颗|枚|单位|胶囊|勺)"
 );
 pattern!(NOT_A_FORM, r"[0-9一二两三四五六几半] ?(片|袋|瓶|包|粒|颗|勺|支|滴)[\p{Han}]{0,2}(面包|姜|柠檬|奶|水果|药店|叶|肉|菜|水|糖|枣|饼干|盐|油|牛奶|酸奶|豆|瓜|果|茶|烟|酒|创可贴|汗|眼泪|血)|\b(teaspoon|tablespoon|drop|unit)s? of (salt|honey|sugar|water|oil|vinegar|lemon|juice|blood|alcohol|baking soda)|blood units|alcohol units|units? of alcohol");
 pattern!(
@@ -106,7 +106,8 @@ impl OutputGate {
 fn gives_dose(text: &str) -> bool {
     let medicine = LISTS.medicine.is_match(text);
     let diet = LISTS.diet.is_match(text);
-    if COUNTED_FORM.is_match(text) && !NOT_A_FORM.is_match(text) && (medicine || TAKING.is_match(text)) {
+    if COUNTED_FORM.is_match(text) && !NOT_A_FORM.is_match(text) && (medicine || TAKING.is_match(text) || FREQUENCY.is_match(text))
+    {
         return true;
     }
     if MASS.is_match(text) && !LABORATORY.is_match(text) && (medicine || !diet) {

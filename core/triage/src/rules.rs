@@ -7,10 +7,12 @@ use bedside_contract::{Disposition, Language};
 use crate::{
     assessment::{Assessment, EmergencyContacts, Finding, PatientFacts, RedFlag, Sex},
     bundle::Bundle,
-    context::Polarity,
+    context::{self, Polarity},
     data::{FindingKind, SourceFile},
     error::RulesError,
     evidence::Evidence,
+    facts::TextFacts,
+    measurements::Measurements,
     normal_text::NormalText,
     notice,
 };
@@ -66,6 +68,11 @@ impl Rules {
     }
 
     fn load(addition: Option<(&str, &str)>) -> Result<Self, RulesError> {
+        // The patterns are compiled beside the lexicon: an emergency asked from the shell waits for both.
+        std::thread::spawn(|| {
+            context::prepare();
+            TextFacts::read("");
+        });
         let files = BUILT_IN.iter().copied().chain(addition);
         let files = files.map(|(name, text)| SourceFile::parse(name, text)).collect::<Result<Vec<_>, _>>()?;
         Ok(Self { bundle: Bundle::build(&files)? })
@@ -78,7 +85,8 @@ impl Rules {
         let evidence = Evidence::gather(&self.bundle, &normal, patient);
         let fired: Vec<_> = self.bundle.red_flags.iter().filter(|it| it.condition.holds(&evidence)).collect();
         let matched: Vec<_> = self.bundle.rules.iter().filter(|it| it.condition.holds(&evidence)).collect();
-        let medical = !evidence.mentions.is_empty() && evidence.mentions.iter().any(|it| self.is_medical(it.mention.entry))
+        let medical = evidence.mentions.iter().any(|it| self.is_medical(it.mention.entry))
+            || evidence.measurements != Measurements::default()
             || !fired.is_empty();
 
         let mut disposition = self.base_disposition(&evidence);
@@ -190,18 +198,28 @@ impl Rules {
     /// The most urgent of what is there, each by itself. A known disease or a word of medicine without any
     /// complaint is for the out-patient clinic; a question out of interest is not urgent at all.
     fn base_disposition(&self, evidence: &Evidence) -> Disposition {
-        let complaint = evidence
-            .active()
-            .filter(|it| matches!(self.kind(*it), FindingKind::Symptom | FindingKind::Event))
-            .filter_map(|it| self.bundle.findings.get(it))
-            .map(|it| it.base)
-            .max();
-        let known = |it: usize| matches!(self.kind(it), FindingKind::Condition | FindingKind::Term);
-        complaint.unwrap_or(if evidence.active().any(known) {
+        let complaints = || {
+            evidence
+                .active()
+                .filter(|it| matches!(self.kind(*it), FindingKind::Symptom | FindingKind::Event))
+                .filter_map(|it| self.bundle.findings.get(it))
+        };
+        let exact = complaints().filter(|it| !it.generic).map(|it| it.base).max();
+        let complaint = exact.or_else(|| complaints().map(|it| it.base).max());
+        complaint.unwrap_or(if evidence.active().any(|it| self.calls_for_a_clinic(it)) {
             Disposition::OutPatient
         } else {
             Disposition::SelfCare
         })
+    }
+
+    /// A disease, an organ or a department's word; 'doctor' or 'medicine' alone is none.
+    fn calls_for_a_clinic(&self, entry: usize) -> bool {
+        match self.kind(entry) {
+            FindingKind::Condition => true,
+            FindingKind::Term => self.bundle.id("medical-word") != Some(entry),
+            _ => false,
+        }
     }
 
     fn score_findings(&self, evidence: &Evidence, score: &mut impl FnMut(&[usize], f32)) {

@@ -8,8 +8,8 @@ use std::{
 };
 
 use bedside_contract::{
-    AnswerMode, ChatMessage, ChatRole, ConversationKey, FinishReason, GenerateError, GenerateRequest, Generation,
-    GenerationEvent, Generator, Language, Priority, Sampling,
+    AnswerMode, ChatMessage, ChatRole, ConversationKey, FinishReason, GenerateError, GenerateRequest,
+    Generation, GenerationEvent, Generator, Language, Priority, Sampling,
 };
 use bedside_model::{Model, NoProgress, testing::TinyModel};
 use tempfile::TempDir;
@@ -43,7 +43,10 @@ impl Gate {
     }
 
     fn pass(&self) {
-        let mut allowed = self.changed.wait_while(self.allowed.lock().unwrap(), |it| *it == 0).unwrap();
+        let mut allowed = self
+            .changed
+            .wait_while(self.allowed.lock().unwrap(), |it| *it == 0)
+            .unwrap();
         *allowed -= 1;
         self.passes.fetch_add(1, Ordering::SeqCst);
     }
@@ -65,22 +68,38 @@ fn tiny() -> (TempDir, PathBuf) {
 fn rig(config: EngineConfig, gate: Arc<Gate>) -> Rig {
     let (folder, path) = tiny();
     let probe = gate.clone();
-    let shared = Shared { probe: Some(Arc::new(move || probe.pass())), ..Shared::new() };
+    let shared = Shared {
+        probe: Some(Arc::new(move || probe.pass())),
+        ..Shared::new()
+    };
     let loader = move || {
         let model = Model::load(&path, &NoProgress).map_err(|error| error.to_string())?;
         Ok(Loaded::new(model, &ModelConfig::default()))
     };
-    Rig { engine: Engine::spawn(config, Box::new(loader), shared), gate, _folder: folder }
+    Rig {
+        engine: Engine::spawn(config, Box::new(loader), shared),
+        gate,
+        _folder: folder,
+    }
 }
 
 fn request(text: &str) -> GenerateRequest {
     GenerateRequest {
         conversation: ConversationKey::new("test", "bot", "chat"),
         messages: vec![
-            ChatMessage { role: ChatRole::System, content: "Be brief and kind to everybody.".into() },
-            ChatMessage { role: ChatRole::User, content: text.into() },
+            ChatMessage {
+                role: ChatRole::System,
+                content: "Be brief and kind to everybody.".into(),
+            },
+            ChatMessage {
+                role: ChatRole::User,
+                content: text.into(),
+            },
         ],
-        sampling: Sampling { seed: Some(7), ..Sampling::default() },
+        sampling: Sampling {
+            seed: Some(7),
+            ..Sampling::default()
+        },
         max_tokens: 12,
         priority: Priority::Patient,
         deadline: Duration::from_secs(600),
@@ -88,7 +107,9 @@ fn request(text: &str) -> GenerateRequest {
 }
 
 async fn next(generation: &mut Box<dyn Generation>) -> GenerationEvent {
-    let event = tokio::time::timeout(Duration::from_secs(30), generation.next()).await.expect("an event comes");
+    let event = tokio::time::timeout(Duration::from_secs(30), generation.next())
+        .await
+        .expect("an event comes");
     event.expect("it is not over").expect("it has not failed")
 }
 
@@ -126,21 +147,31 @@ async fn until(what: impl Fn() -> bool) {
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
     };
-    tokio::time::timeout(Duration::from_secs(30), turns).await.expect("it becomes so");
+    tokio::time::timeout(Duration::from_secs(30), turns)
+        .await
+        .expect("it becomes so");
 }
 
 #[tokio::test]
 async fn the_model_is_introduced_once_loaded() {
     let rig = rig(EngineConfig::default(), Gate::open());
     let info = rig.engine.wait_ready().await.unwrap();
-    assert_eq!((info.name.as_str(), info.architecture.as_str()), ("tiny", "llama"));
-    assert_eq!((info.context_length, info.answer_mode), (512, AnswerMode::Grounded));
+    assert_eq!(
+        (info.name.as_str(), info.architecture.as_str()),
+        ("tiny", "llama")
+    );
+    assert_eq!(
+        (info.context_length, info.answer_mode),
+        (512, AnswerMode::Grounded)
+    );
     assert_eq!(info.languages, [Language::En]);
     assert_eq!(rig.engine.model(), Some(info));
     let messages = request("hello").messages;
     let (_, end) = answer(&rig.engine, request("hello")).await;
     let counted = rig.engine.count_tokens(&messages).unwrap();
-    assert!(matches!(end, GenerationEvent::Finished { prompt_tokens, generated_tokens: 12, .. } if prompt_tokens == counted));
+    assert!(
+        matches!(end, GenerationEvent::Finished { prompt_tokens, generated_tokens: 12, .. } if prompt_tokens == counted)
+    );
     assert_eq!(reason(&end), FinishReason::Length);
 }
 
@@ -155,22 +186,48 @@ async fn requests_wait_for_the_model() {
 
 #[tokio::test]
 async fn pieces_are_the_whole_and_a_seed_repeats() {
-    let rig = rig(EngineConfig { prefix_snapshots: 0, ..EngineConfig::default() }, Gate::open());
+    let rig = rig(
+        EngineConfig {
+            prefix_snapshots: 0,
+            ..EngineConfig::default()
+        },
+        Gate::open(),
+    );
     let (pieces, _) = collect(rig.engine.generate(request("hello")).await.unwrap()).await;
     assert!(pieces.len() > 1, "{pieces:?}");
     let (whole, _) = answer(&rig.engine, request("hello")).await;
     assert_eq!(pieces.concat(), whole);
     let mut other = request("hello");
-    other.sampling = Sampling { seed: Some(8), temperature: 5.0, ..other.sampling };
+    other.sampling = Sampling {
+        seed: Some(8),
+        temperature: 5.0,
+        ..other.sampling
+    };
     assert_ne!(answer(&rig.engine, other).await.0, whole);
 }
 
 #[tokio::test]
 async fn a_known_beginning_changes_nothing_but_the_time() {
-    let cold = rig(EngineConfig { prefix_snapshots: 0, ..EngineConfig::default() }, Gate::open());
-    let warm = rig(EngineConfig { prompt_chunk: 7, ..EngineConfig::default() }, Gate::open());
+    let cold = rig(
+        EngineConfig {
+            prefix_snapshots: 0,
+            ..EngineConfig::default()
+        },
+        Gate::open(),
+    );
+    let warm = rig(
+        EngineConfig {
+            prompt_chunk: 7,
+            ..EngineConfig::default()
+        },
+        Gate::open(),
+    );
     for text in ["hello", "hello", "hello there", "something else"] {
-        assert_eq!(answer(&warm.engine, request(text)).await.0, answer(&cold.engine, request(text)).await.0, "{text}");
+        assert_eq!(
+            answer(&warm.engine, request(text)).await.0,
+            answer(&cold.engine, request(text)).await.0,
+            "{text}"
+        );
     }
     assert_eq!(cold.engine.stats().reused_tokens, 0);
     let stats = warm.engine.stats();
@@ -183,7 +240,14 @@ async fn a_known_beginning_changes_nothing_but_the_time() {
 #[tokio::test]
 async fn dropping_ends_it_within_one_token() {
     let rig = rig(EngineConfig::default(), Gate::closed());
-    let mut generation = rig.engine.generate(GenerateRequest { max_tokens: 400, ..request("hello") }).await.unwrap();
+    let mut generation = rig
+        .engine
+        .generate(GenerateRequest {
+            max_tokens: 400,
+            ..request("hello")
+        })
+        .await
+        .unwrap();
     rig.gate.allow(5);
     while !matches!(next(&mut generation).await, GenerationEvent::Text(_)) {}
     until(|| rig.gate.passes.load(Ordering::SeqCst) == 5).await;
@@ -192,12 +256,21 @@ async fn dropping_ends_it_within_one_token() {
     rig.gate.allow(100);
     until(|| rig.engine.stats().cancelled == 1).await;
     assert_eq!(rig.gate.passes.load(Ordering::SeqCst), 6);
-    assert_eq!(reason(&answer(&rig.engine, request("next")).await.1), FinishReason::Length);
+    assert_eq!(
+        reason(&answer(&rig.engine, request("next")).await.1),
+        FinishReason::Length
+    );
 }
 
 #[tokio::test]
 async fn dropping_ends_it_while_the_prompt_is_read() {
-    let rig = rig(EngineConfig { prompt_chunk: 4, ..EngineConfig::default() }, Gate::closed());
+    let rig = rig(
+        EngineConfig {
+            prompt_chunk: 4,
+            ..EngineConfig::default()
+        },
+        Gate::closed(),
+    );
     let mut generation = rig.engine.generate(request(&"long ".repeat(40))).await.unwrap();
     while next(&mut generation).await != GenerationEvent::Started {}
     rig.gate.allow(2);
@@ -210,14 +283,23 @@ async fn dropping_ends_it_while_the_prompt_is_read() {
 
 #[tokio::test]
 async fn a_full_queue_says_so_at_once() {
-    let rig = rig(EngineConfig { queue: 2, ..EngineConfig::default() }, Gate::closed());
+    let rig = rig(
+        EngineConfig {
+            queue: 2,
+            ..EngineConfig::default()
+        },
+        Gate::closed(),
+    );
     rig.engine.wait_ready().await.unwrap();
     let mut running = rig.engine.generate(request("a")).await.unwrap();
     assert_eq!(next(&mut running).await, GenerationEvent::Started);
     let second = rig.engine.generate(request("b")).await.unwrap();
     let _third = rig.engine.generate(request("c")).await.unwrap();
     let error = rig.engine.generate(request("d")).await.err();
-    assert!(matches!(error, Some(GenerateError::Busy { queued: 2 })), "{error:?}");
+    assert!(
+        matches!(error, Some(GenerateError::Busy { queued: 2 })),
+        "{error:?}"
+    );
     assert_eq!(rig.engine.stats().rejected, 1);
     // A place that is given up is free at once.
     drop(second);
@@ -247,7 +329,13 @@ async fn positions_go_down() {
 
 #[tokio::test]
 async fn staff_goes_first_and_nobody_overtakes_an_equal() {
-    let rig = rig(EngineConfig { prompt_chunk: 1000, ..EngineConfig::default() }, Gate::closed());
+    let rig = rig(
+        EngineConfig {
+            prompt_chunk: 1000,
+            ..EngineConfig::default()
+        },
+        Gate::closed(),
+    );
     rig.engine.wait_ready().await.unwrap();
     let mut running = rig.engine.generate(request("a")).await.unwrap();
     assert_eq!(next(&mut running).await, GenerationEvent::Started);
@@ -260,7 +348,15 @@ async fn staff_goes_first_and_nobody_overtakes_an_equal() {
         ("patient 2", Priority::Patient),
         ("staff 2", Priority::Staff),
     ] {
-        let mut generation = rig.engine.generate(GenerateRequest { priority, max_tokens: 1, ..request(name) }).await.unwrap();
+        let mut generation = rig
+            .engine
+            .generate(GenerateRequest {
+                priority,
+                max_tokens: 1,
+                ..request(name)
+            })
+            .await
+            .unwrap();
         let order = order.clone();
         tasks.push(tokio::spawn(async move {
             while next(&mut generation).await != GenerationEvent::Started {}
@@ -278,7 +374,10 @@ async fn staff_goes_first_and_nobody_overtakes_an_equal() {
     for task in tasks {
         task.await.unwrap();
     }
-    assert_eq!(*order.lock().unwrap(), ["staff 1", "staff 2", "patient 1", "patient 2", "background"]);
+    assert_eq!(
+        *order.lock().unwrap(),
+        ["staff 1", "staff 2", "patient 1", "patient 2", "background"]
+    );
 }
 
 #[tokio::test]
@@ -286,9 +385,23 @@ async fn a_deadline_ends_it_running_or_waiting() {
     let rig = rig(EngineConfig::default(), Gate::closed());
     rig.engine.wait_ready().await.unwrap();
     let soon = Duration::from_millis(50);
-    let mut running = rig.engine.generate(GenerateRequest { deadline: soon, ..request("a") }).await.unwrap();
+    let mut running = rig
+        .engine
+        .generate(GenerateRequest {
+            deadline: soon,
+            ..request("a")
+        })
+        .await
+        .unwrap();
     assert_eq!(next(&mut running).await, GenerationEvent::Started);
-    let waiting = rig.engine.generate(GenerateRequest { deadline: soon, ..request("b") }).await.unwrap();
+    let waiting = rig
+        .engine
+        .generate(GenerateRequest {
+            deadline: soon,
+            ..request("b")
+        })
+        .await
+        .unwrap();
     // The engine is held: only the waiting one can notice the time by itself.
     let (pieces, end) = collect(waiting).await;
     assert_eq!((pieces.len(), reason(&end)), (0, FinishReason::Deadline));
@@ -316,12 +429,37 @@ async fn the_context_is_a_limit() {
     let rig = rig(EngineConfig::default(), Gate::open());
     rig.engine.wait_ready().await.unwrap();
     let error = rig.engine.generate(request(&"x".repeat(600))).await.err();
-    assert!(matches!(error, Some(GenerateError::PromptTooLong { tokens: 600.., limit: 511 })), "{error:?}");
-    let long = GenerateRequest { max_tokens: 100_000, ..request(&"x".repeat(400)) };
+    assert!(
+        matches!(
+            error,
+            Some(GenerateError::PromptTooLong {
+                tokens: 600..,
+                limit: 511
+            })
+        ),
+        "{error:?}"
+    );
+    let long = GenerateRequest {
+        max_tokens: 100_000,
+        ..request(&"x".repeat(400))
+    };
     let (_, end) = answer(&rig.engine, long).await;
-    let GenerationEvent::Finished { prompt_tokens, generated_tokens, .. } = end else { panic!("{end:?}") };
-    assert_eq!((prompt_tokens + generated_tokens, reason(&end)), (512, FinishReason::Length));
-    let none = GenerateRequest { max_tokens: 0, ..request("a") };
+    let GenerationEvent::Finished {
+        prompt_tokens,
+        generated_tokens,
+        ..
+    } = end
+    else {
+        panic!("{end:?}")
+    };
+    assert_eq!(
+        (prompt_tokens + generated_tokens, reason(&end)),
+        (512, FinishReason::Length)
+    );
+    let none = GenerateRequest {
+        max_tokens: 0,
+        ..request("a")
+    };
     assert_eq!(answer(&rig.engine, none).await.0, "");
 }
 
@@ -347,8 +485,17 @@ async fn a_prompt_too_long_is_told_after_loading_too() {
 async fn a_panic_fails_one_request_only() {
     let (_folder, path) = tiny();
     let count = AtomicUsize::new(0);
-    let probe = move || assert_ne!(count.fetch_add(1, Ordering::SeqCst), 3, "the fourth pass goes wrong");
-    let shared = Shared { probe: Some(Arc::new(probe)), ..Shared::new() };
+    let probe = move || {
+        assert_ne!(
+            count.fetch_add(1, Ordering::SeqCst),
+            3,
+            "the fourth pass goes wrong"
+        )
+    };
+    let shared = Shared {
+        probe: Some(Arc::new(probe)),
+        ..Shared::new()
+    };
     let loader = move || {
         let model = Model::load(&path, &NoProgress).map_err(|error| error.to_string())?;
         Ok(Loaded::new(model, &ModelConfig::default()))
@@ -364,13 +511,19 @@ async fn a_panic_fails_one_request_only() {
     };
     assert!(matches!(error, GenerateError::Failed(_)));
     assert!(generation.next().await.is_none());
-    assert_eq!(reason(&answer(&engine, request("hello")).await.1), FinishReason::Length);
+    assert_eq!(
+        reason(&answer(&engine, request("hello")).await.1),
+        FinishReason::Length
+    );
     assert_eq!((engine.stats().failed, engine.stats().finished), (1, 1));
 }
 
 #[tokio::test]
 async fn a_model_that_cannot_be_loaded_is_told_to_all() {
-    let model = ModelConfig { source: "/nowhere/model.gguf".into(), ..ModelConfig::default() };
+    let model = ModelConfig {
+        source: "/nowhere/model.gguf".into(),
+        ..ModelConfig::default()
+    };
     let engine = Engine::start(EngineConfig::default(), model);
     let error = engine.wait_ready().await.unwrap_err();
     let told = |error: &GenerateError| matches!(error, GenerateError::Unavailable { reason } if reason.contains("/nowhere/model.gguf"));
@@ -385,7 +538,10 @@ async fn a_file_of_another_kind_is_no_model() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("model.gguf");
     std::fs::write(&path, "PK, a zip perhaps").unwrap();
-    let model = ModelConfig { source: path.display().to_string(), ..ModelConfig::default() };
+    let model = ModelConfig {
+        source: path.display().to_string(),
+        ..ModelConfig::default()
+    };
     let engine = Engine::start(EngineConfig::default(), model);
     let error = engine.wait_ready().await.unwrap_err().to_string();
     assert!(error.contains("no GGUF file"), "{error}");
@@ -393,7 +549,11 @@ async fn a_file_of_another_kind_is_no_model() {
 
 #[tokio::test]
 async fn dropping_the_engine_ends_all() {
-    let Rig { engine, gate, _folder } = rig(EngineConfig::default(), Gate::closed());
+    let Rig {
+        engine,
+        gate,
+        _folder,
+    } = rig(EngineConfig::default(), Gate::closed());
     engine.wait_ready().await.unwrap();
     let mut running = engine.generate(request("a")).await.unwrap();
     assert_eq!(next(&mut running).await, GenerationEvent::Started);
@@ -402,7 +562,10 @@ async fn dropping_the_engine_ends_all() {
     drop(engine);
     gate.allow(1);
     for mut generation in [running, waiting] {
-        assert!(matches!(generation.next().await, Some(Err(GenerateError::Failed(_)))));
+        assert!(matches!(
+            generation.next().await,
+            Some(Err(GenerateError::Failed(_)))
+        ));
         assert!(generation.next().await.is_none());
     }
 }

@@ -1,8 +1,10 @@
 //! Rotary positions and attention over a session's blocks.
 
+use std::ops::Range;
+
 use rayon::prelude::{IndexedParallelIterator, ParallelIterator, ParallelSliceMut};
 
-use super::{Description, Rotary, Session};
+use super::{Description, Rotary, Session, session::BLOCK};
 use crate::kernels;
 
 /// Sines and cosines for the positions of one pass. Su et al., "RoFormer", 2021.
@@ -43,7 +45,12 @@ impl Rotations {
                 })
             })
             .collect();
-        Self { rotary: description.rotary, head_width: description.head_width, half, angles }
+        Self {
+            rotary: description.rotary,
+            head_width: description.head_width,
+            half,
+            angles,
+        }
     }
 
     /// Rotates every head of every token.
@@ -51,7 +58,9 @@ impl Rotations {
         if self.half == 0 {
             return;
         }
-        let tokens = rows.chunks_exact_mut(heads * self.head_width).zip(self.angles.chunks_exact(self.half));
+        let tokens = rows
+            .chunks_exact_mut(heads * self.head_width)
+            .zip(self.angles.chunks_exact(self.half));
         for (row, angles) in tokens {
             for head in row.chunks_exact_mut(self.head_width) {
                 let head = head.get_mut(..2 * self.half).unwrap_or_default();
@@ -75,6 +84,11 @@ impl Rotations {
     }
 }
 
+/// Tokens whose queries go over the keys together, so that these are fetched into the cache once.
+const TILE: usize = 8;
+/// Multiply-adds below which another thread does not pay.
+const WORK_PER_TASK: usize = 1 << 17;
+
 /// Causal attention with grouped heads (Ainslie et al., "GQA", 2023): each query sees the session up to its
 /// own position, or the last `window` tokens of that.
 pub(super) fn attend(
@@ -85,62 +99,160 @@ pub(super) fn attend(
     query: &[f32],
     window: Option<usize>,
 ) -> Vec<f32> {
-    let Description { heads, kv_heads, head_width, score_scale, .. } = *description;
-    let blocks: Vec<(&[f32], &[f32])> = session.layer(layer).collect();
-    let mut mixed = vec![0.0; query.len()];
-    let one = |scores: &mut Vec<f32>, number: usize, output: &mut [f32]| {
-        let (token, head) = (number / heads, number % heads);
-        let Some(query) = query.get(number * head_width..(number + 1) * head_width) else { return };
-        let seen = start + token + 1;
-        let first = window.map_or(0, |it| seen.saturating_sub(it));
-        let column = head / (heads / kv_heads) * head_width;
-        let rows = Rows { blocks: &blocks, width: session.width(), column, head_width };
-        scores.clear();
-        scores.extend(rows.keys(first, seen).map(|key| kernels::dot(query, key) * score_scale));
-        kernels::softmax(scores);
-        for (score, value) in scores.iter().zip(rows.values(first, seen)) {
-            kernels::add_scaled(output, *score, value);
-        }
+    let Description {
+        heads,
+        kv_heads,
+        head_width,
+        score_scale,
+        ..
+    } = *description;
+    let tokens = query.len() / (heads * head_width);
+    let group = heads / kv_heads;
+    // A single token has too few queries to share keys and keep all threads busy.
+    let (tile, task_heads) = if tokens == 1 { (1, 1) } else { (TILE, group) };
+    let pass = Pass {
+        blocks: session.layer(layer).collect(),
+        width: session.width(),
+        heads,
+        group,
+        head_width,
+        scale: score_scale,
+        start,
+        window,
+        query,
     };
-    // Below this, waking the other threads costs more than they save.
-    let work = query.len() * (start + 1);
-    if work < 1 << 16 {
+    let columns = heads / task_heads;
+    let size = tile * task_heads * head_width;
+    let mut grouped = vec![0.0; tokens.div_ceil(tile) * columns * size];
+    let task = |scores: &mut Vec<f32>, number: usize, output: &mut [f32]| {
+        let first_token = number / columns * tile;
+        let first_head = number % columns * task_heads;
+        pass.tile(
+            first_token..tokens.min(first_token + tile),
+            first_head..first_head + task_heads,
+            scores,
+            output,
+        );
+    };
+    let work = size * (start + tokens);
+    if work * columns < 2 * WORK_PER_TASK {
         let mut scores = Vec::new();
-        mixed.chunks_exact_mut(head_width).enumerate().for_each(|(number, output)| one(&mut scores, number, output));
-    } else {
-        mixed
-            .par_chunks_exact_mut(head_width)
+        grouped
+            .chunks_exact_mut(size)
             .enumerate()
-            .for_each_init(Vec::new, |scores, (number, output)| one(scores, number, output));
+            .for_each(|(number, output)| task(&mut scores, number, output));
+    } else {
+        grouped
+            .par_chunks_exact_mut(size)
+            .enumerate()
+            .with_min_len((WORK_PER_TASK / work.max(1)).max(1))
+            .for_each_init(Vec::new, |scores, (number, output)| task(scores, number, output));
     }
+    if tokens == 1 {
+        return grouped;
+    }
+    let mut mixed = Vec::with_capacity(query.len());
+    for rows in grouped.chunks_exact(columns * size) {
+        for token in 0..tile {
+            let at = token * task_heads * head_width;
+            for task in rows.chunks_exact(size) {
+                mixed.extend_from_slice(task.get(at..at + task_heads * head_width).unwrap_or_default());
+            }
+        }
+    }
+    mixed.truncate(query.len());
     mixed
 }
 
-/// One head's keys and values.
-struct Rows<'a> {
-    blocks: &'a [(&'a [f32], &'a [f32])],
+/// What all tiles of one layer share.
+struct Pass<'a> {
+    /// Keys and values.
+    blocks: Vec<(&'a [f32], &'a [f32])>,
+    /// Numbers in a row of them.
     width: usize,
-    column: usize,
+    heads: usize,
+    /// Heads that share keys.
+    group: usize,
     head_width: usize,
+    scale: f32,
+    /// Position of the first query.
+    start: usize,
+    window: Option<usize>,
+    query: &'a [f32],
 }
 
-impl<'a> Rows<'a> {
-    fn keys(&self, first: usize, end: usize) -> impl Iterator<Item = &'a [f32]> {
-        self.rows(first, end, |it| it.0)
+impl<'a> Pass<'a> {
+    /// Some tokens by some heads of one group; `output` is tokens × heads × head width, zero before.
+    fn tile(&self, tokens: Range<usize>, heads: Range<usize>, scores: &mut Vec<f32>, output: &mut [f32]) {
+        let first = self.visible(tokens.start).start;
+        let span = first..self.visible(tokens.end - 1).end;
+        let column = heads.start / self.group * self.head_width;
+        let queries: Vec<(usize, usize)> = tokens
+            .flat_map(|token| heads.clone().map(move |head| (token, head)))
+            .collect();
+        scores.clear();
+        scores.resize(queries.len() * span.len(), 0.0);
+        for (positions, keys, _) in self.pieces(span.clone(), column) {
+            for ((token, head), scores) in queries.iter().zip(scores.chunks_exact_mut(span.len())) {
+                let at = (token * self.heads + head) * self.head_width;
+                let query = self.query.get(at..at + self.head_width).unwrap_or_default();
+                let scores = scores.get_mut(positions.clone()).unwrap_or_default();
+                kernels::dots(query, keys, self.width, self.scale, scores);
+            }
+        }
+        for ((token, _), scores) in queries.iter().zip(scores.chunks_exact_mut(span.len())) {
+            let visible = self.visible(*token);
+            let (before, rest) = scores.split_at_mut(visible.start - first);
+            let (seen, after) = rest.split_at_mut(visible.len());
+            before.fill(0.0);
+            kernels::softmax(seen);
+            after.fill(0.0);
+        }
+        for (positions, _, values) in self.pieces(span.clone(), column) {
+            let rows = scores
+                .chunks_exact(span.len())
+                .zip(output.chunks_exact_mut(self.head_width));
+            for (scores, output) in rows {
+                kernels::add_rows(
+                    output,
+                    scores.get(positions.clone()).unwrap_or_default(),
+                    values,
+                    self.width,
+                );
+            }
+        }
     }
 
-    fn values(&self, first: usize, end: usize) -> impl Iterator<Item = &'a [f32]> {
-        self.rows(first, end, |it| it.1)
+    /// The positions that a token of this pass sees.
+    fn visible(&self, token: usize) -> Range<usize> {
+        let end = self.start + token + 1;
+        self.window.map_or(0, |it| end.saturating_sub(it))..end
     }
 
-    fn rows(
+    /// The keys and values of a span of positions, block by block, with the part of the span that they are.
+    /// They begin at `column` of their rows and go on row after row.
+    fn pieces(
         &self,
-        first: usize,
-        end: usize,
-        side: impl Fn(&(&'a [f32], &'a [f32])) -> &'a [f32],
-    ) -> impl Iterator<Item = &'a [f32]> {
-        let columns = self.column..self.column + self.head_width;
-        let rows = self.blocks.iter().flat_map(move |it| side(it).chunks_exact(self.width));
-        rows.take(end).skip(first).map(move |row| row.get(columns.clone()).unwrap_or_default())
+        span: Range<usize>,
+        column: usize,
+    ) -> impl Iterator<Item = (Range<usize>, &'a [f32], &'a [f32])> {
+        let mut position = span.start;
+        let width = self.width;
+        self.blocks
+            .iter()
+            .skip(span.start / BLOCK)
+            .map_while(move |(keys, values)| {
+                let end = span.end.min((position / BLOCK + 1) * BLOCK);
+                let from = position % BLOCK * width + column;
+                let piece = position - span.start..end.max(position) - span.start;
+                position = end;
+                (!piece.is_empty()).then(|| {
+                    (
+                        piece,
+                        keys.get(from..).unwrap_or_default(),
+                        values.get(from..).unwrap_or_default(),
+                    )
+                })
+            })
     }
 }

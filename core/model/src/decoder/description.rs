@@ -84,8 +84,17 @@ const LLAMA: Family = Family {
 
 const FAMILIES: [Family; 4] = [
     LLAMA,
-    Family { name: "qwen2", rotary: Rotary::Halves, ..LLAMA },
-    Family { name: "qwen3", rotary: Rotary::Halves, query_key_norm: true, ..LLAMA },
+    Family {
+        name: "qwen2",
+        rotary: Rotary::Halves,
+        ..LLAMA
+    },
+    Family {
+        name: "qwen3",
+        rotary: Rotary::Halves,
+        query_key_norm: true,
+        ..LLAMA
+    },
     Family {
         name: "gemma3",
         rotary: Rotary::Halves,
@@ -98,7 +107,12 @@ const FAMILIES: [Family; 4] = [
 ];
 
 /// The architectures that can be read, as `general.architecture` names them.
-pub const SUPPORTED: [&str; 4] = [FAMILIES[0].name, FAMILIES[1].name, FAMILIES[2].name, FAMILIES[3].name];
+pub const SUPPORTED: [&str; 4] = [
+    FAMILIES[0].name,
+    FAMILIES[1].name,
+    FAMILIES[2].name,
+    FAMILIES[3].name,
+];
 
 /// Beyond these a file is broken rather than large.
 const MAX_LAYERS: usize = 1024;
@@ -109,32 +123,55 @@ impl Description {
         let path = || gguf.path().display().to_string();
         let architecture = gguf.text("general.architecture")?.to_owned();
         let Some(family) = FAMILIES.iter().find(|it| it.name == architecture) else {
-            return Err(DecoderError::Architecture { path: path(), architecture });
+            return Err(DecoderError::Architecture {
+                path: path(),
+                architecture,
+            });
         };
         let key = |name: &str| format!("{architecture}.{name}");
         let size = |name: &str, limit: usize| -> Result<usize, GgufError> {
             let size = gguf.unsigned(&key(name))?;
             let bad = || gguf.bad_value(&key(name), format!("{size} is not between 1 and {limit}"));
-            if (1..=limit).contains(&size) { Ok(size) } else { Err(bad()) }
+            if (1..=limit).contains(&size) {
+                Ok(size)
+            } else {
+                Err(bad())
+            }
         };
         if gguf.optional_unsigned(&key("expert_count"))?.unwrap_or(0) > 1 {
-            return Err(DecoderError::Feature { path: path(), feature: "a mixture of experts".to_owned() });
+            return Err(DecoderError::Feature {
+                path: path(),
+                feature: "a mixture of experts".to_owned(),
+            });
         }
         let layers = size("block_count", MAX_LAYERS)?;
         let width = size("embedding_length", MAX_WIDTH)?;
         let heads = size("attention.head_count", MAX_WIDTH)?;
-        let kv_heads = gguf.optional_unsigned(&key("attention.head_count_kv"))?.unwrap_or(heads);
+        let kv_heads = gguf
+            .optional_unsigned(&key("attention.head_count_kv"))?
+            .unwrap_or(heads);
         if kv_heads == 0 || heads % kv_heads != 0 {
             let problem = format!("{heads} heads cannot share {kv_heads}");
             return Err(gguf.bad_value(&key("attention.head_count_kv"), problem).into());
         }
-        let head_width = gguf.optional_unsigned(&key("attention.key_length"))?.unwrap_or(width / heads);
-        let value_width = gguf.optional_unsigned(&key("attention.value_length"))?.unwrap_or(head_width);
-        if head_width == 0 || head_width > MAX_WIDTH || value_width != head_width || heads * head_width > MAX_WIDTH {
-            let problem = format!("keys of {head_width} and values of {value_width} numbers do not go together");
+        let head_width = gguf
+            .optional_unsigned(&key("attention.key_length"))?
+            .unwrap_or(width / heads);
+        let value_width = gguf
+            .optional_unsigned(&key("attention.value_length"))?
+            .unwrap_or(head_width);
+        if head_width == 0
+            || head_width > MAX_WIDTH
+            || value_width != head_width
+            || heads * head_width > MAX_WIDTH
+        {
+            let problem =
+                format!("keys of {head_width} and values of {value_width} numbers do not go together");
             return Err(gguf.bad_value(&key("attention.key_length"), problem).into());
         }
-        let rotary_width = gguf.optional_unsigned(&key("rope.dimension_count"))?.unwrap_or(head_width);
+        let rotary_width = gguf
+            .optional_unsigned(&key("rope.dimension_count"))?
+            .unwrap_or(head_width);
         if rotary_width % 2 != 0 || rotary_width > head_width {
             let problem = format!("{rotary_width} of {head_width} numbers cannot be rotated in pairs");
             return Err(gguf.bad_value(&key("rope.dimension_count"), problem).into());
@@ -144,20 +181,38 @@ impl Description {
             Some("linear") => gguf.optional_float(&key("rope.scaling.factor"))?.unwrap_or(1.0),
             Some(other) => {
                 let feature = format!("rotary scaling `{other}`");
-                return Err(DecoderError::Feature { path: path(), feature });
+                return Err(DecoderError::Feature {
+                    path: path(),
+                    feature,
+                });
             }
         };
-        let window = gguf.optional_unsigned(&key("attention.sliding_window"))?.filter(|it| *it > 0);
+        let window = gguf
+            .optional_unsigned(&key("attention.sliding_window"))?
+            .filter(|it| *it > 0);
         let local = match (family.local_every, window) {
             (Some(every), Some(window)) => {
-                let rotary_base = gguf.optional_float(&key("rope.local_freq_base"))?.unwrap_or(10_000.0);
-                Some(LocalAttention { window, every, rotary_base })
+                let rotary_base = gguf
+                    .optional_float(&key("rope.local_freq_base"))?
+                    .unwrap_or(10_000.0);
+                Some(LocalAttention {
+                    window,
+                    every,
+                    rotary_base,
+                })
             }
             _ => None,
         };
         // Gemma 3 27B alone scales by another width; llama.cpp tells it by its 62 layers, too.
-        let score_width = if family.name == "gemma3" && layers == 62 { width / heads } else { head_width };
-        let embedding = gguf.tensors().get("token_embd.weight").map(|it| it.shape.as_slice());
+        let score_width = if family.name == "gemma3" && layers == 62 {
+            width / heads
+        } else {
+            head_width
+        };
+        let embedding = gguf
+            .tensors()
+            .get("token_embd.weight")
+            .map(|it| it.shape.as_slice());
         let vocabulary = match embedding {
             Some([rows, columns]) if *columns == width => *rows,
             found => {
@@ -179,7 +234,9 @@ impl Description {
             head_width,
             context_length: size("context_length", 1 << 24)?,
             vocabulary,
-            norm_epsilon: gguf.optional_float(&key("attention.layer_norm_rms_epsilon"))?.unwrap_or(1e-5),
+            norm_epsilon: gguf
+                .optional_float(&key("attention.layer_norm_rms_epsilon"))?
+                .unwrap_or(1e-5),
             rotary: family.rotary,
             rotary_width,
             rotary_base: gguf
@@ -188,7 +245,11 @@ impl Description {
             rotary_scale: if rotary_scale > 0.0 { rotary_scale } else { 1.0 },
             local,
             activation: family.activation,
-            embedding_scale: if family.scaled_embedding { (width as f32).sqrt() } else { 1.0 },
+            embedding_scale: if family.scaled_embedding {
+                (width as f32).sqrt()
+            } else {
+                1.0
+            },
             score_scale: 1.0 / (score_width as f32).sqrt(),
             query_key_norm: family.query_key_norm,
             norm_after: family.norm_after,
@@ -198,6 +259,8 @@ impl Description {
 
     /// How many tokens a layer sees, if not all.
     pub(super) fn window(&self, layer: usize) -> Option<usize> {
-        self.local.filter(|local| (layer + 1) % local.every != 0).map(|local| local.window)
+        self.local
+            .filter(|local| !(layer + 1).is_multiple_of(local.every))
+            .map(|local| local.window)
     }
 }

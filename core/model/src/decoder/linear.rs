@@ -47,10 +47,19 @@ impl Linear {
             Some(packed) => Storage::Packed(packed),
             None => {
                 let bytes = tensor.storage_size_in_bytes() as u64;
-                Storage::Candle { matmul: QMatMul::from_arc(Arc::new(tensor)).map_err(problem)?, bytes }
+                Storage::Candle {
+                    matmul: QMatMul::from_arc(Arc::new(tensor)).map_err(problem)?,
+                    bytes,
+                }
             }
         };
-        Ok(Self { name, rows, columns, storage, bias })
+        Ok(Self {
+            name,
+            rows,
+            columns,
+            storage,
+            bias,
+        })
     }
 
     pub(super) fn bytes(&self) -> u64 {
@@ -72,7 +81,9 @@ impl Linear {
             }
         };
         if let Some(bias) = &self.bias {
-            output.chunks_exact_mut(self.rows).for_each(|row| kernels::add(row, bias));
+            output
+                .chunks_exact_mut(self.rows)
+                .for_each(|row| kernels::add(row, bias));
         }
         Ok(output)
     }
@@ -82,7 +93,9 @@ impl Linear {
         match &self.storage {
             Storage::Packed(packed) => {
                 let mut output = Vec::with_capacity(numbers.len() * self.columns);
-                numbers.iter().for_each(|number| packed.row(*number as usize, &mut output));
+                numbers
+                    .iter()
+                    .for_each(|number| packed.row(*number as usize, &mut output));
                 Ok(output)
             }
             Storage::Candle { matmul, .. } => Tensor::new(numbers, &Device::Cpu)
@@ -93,5 +106,8 @@ impl Linear {
 }
 
 fn compute(what: &str, error: &candle_core::Error) -> DecoderError {
-    DecoderError::Compute { what: what.to_owned(), problem: error.to_string() }
+    DecoderError::Compute {
+        what: what.to_owned(),
+        problem: error.to_string(),
+    }
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 /// Tokens per block.
-const BLOCK: usize = 32;
+pub(super) const BLOCK: usize = 32;
 
 /// What a decoder remembers of the tokens that it has read.
 ///
@@ -20,7 +20,12 @@ pub struct Session {
 
 impl Session {
     pub(super) fn new(layers: usize, width: usize) -> Self {
-        Self { layers, width, blocks: Vec::new(), len: 0 }
+        Self {
+            layers,
+            width,
+            blocks: Vec::new(),
+            len: 0,
+        }
     }
 
     /// Tokens read so far.
@@ -42,7 +47,9 @@ impl Session {
 
     /// Address and bytes of each block, so that blocks that sessions share can be counted once.
     pub fn blocks(&self) -> impl Iterator<Item = (usize, usize)> {
-        self.blocks.iter().map(|it| (Arc::as_ptr(it) as usize, it.len() * size_of::<f32>()))
+        self.blocks
+            .iter()
+            .map(|it| (Arc::as_ptr(it) as usize, it.len() * size_of::<f32>()))
     }
 
     /// Makes room for more tokens that is this session's alone.
@@ -107,7 +114,9 @@ mod tests {
     }
 
     fn keys(session: &Session, layer: usize) -> Vec<f32> {
-        let rows = session.layer(layer).flat_map(|(keys, _)| keys.chunks(2).map(|it| it[0]));
+        let rows = session
+            .layer(layer)
+            .flat_map(|(keys, _)| keys.chunks(2).map(|it| it[0]));
         rows.take(session.len()).collect()
     }
 
@@ -122,8 +131,14 @@ mod tests {
         assert_eq!(keys(&first, 1), numbers);
         let expect: Vec<f32> = numbers.iter().copied().take(35).chain([100.0; 5]).collect();
         assert_eq!(keys(&second, 0), expect);
-        let shared = first.blocks().filter(|it| second.blocks().any(|other| other == *it)).count();
-        assert_eq!(shared, 1, "the whole first block of {BLOCK} tokens is shared, the other is not");
+        let shared = first
+            .blocks()
+            .filter(|it| second.blocks().any(|other| other == *it))
+            .count();
+        assert_eq!(
+            shared, 1,
+            "the whole first block of {BLOCK} tokens is shared, the other is not"
+        );
     }
 
     #[test]

@@ -34,15 +34,29 @@ impl Weights {
         description: &Description,
         loaded: &mut dyn FnMut(u64),
     ) -> Result<Self, DecoderError> {
-        let Description { width, vocabulary, rotary_width, .. } = *description;
-        let mut loader = Loader { gguf, description, loaded };
+        let Description {
+            width,
+            vocabulary,
+            rotary_width,
+            ..
+        } = *description;
+        let mut loader = Loader {
+            gguf,
+            description,
+            loaded,
+        };
         let embedding = loader.linear("token_embd", vocabulary, width)?;
-        let output =
-            if gguf.has_tensor("output.weight") { Some(loader.linear("output", vocabulary, width)?) } else { None };
+        let output = if gguf.has_tensor("output.weight") {
+            Some(loader.linear("output", vocabulary, width)?)
+        } else {
+            None
+        };
         Ok(Self {
             embedding,
             output,
-            layers: (0..description.layers).map(|it| loader.layer(it)).collect::<Result<_, _>>()?,
+            layers: (0..description.layers)
+                .map(|it| loader.layer(it))
+                .collect::<Result<_, _>>()?,
             output_norm: gguf.floats("output_norm.weight", width)?,
             rope_factors: gguf.optional_vector("rope_freqs.weight", rotary_width / 2)?,
         })
@@ -50,7 +64,10 @@ impl Weights {
 
     pub(super) fn bytes(&self) -> u64 {
         let layers = self.layers.iter().flat_map(|it| {
-            [&it.query, &it.key, &it.value, &it.output, &it.gate, &it.up, &it.down].map(Linear::bytes)
+            [
+                &it.query, &it.key, &it.value, &it.output, &it.gate, &it.up, &it.down,
+            ]
+            .map(Linear::bytes)
         });
         self.embedding.bytes() + self.output.as_ref().map_or(0, Linear::bytes) + layers.sum::<u64>()
     }
@@ -64,12 +81,23 @@ struct Loader<'a> {
 
 impl Loader<'_> {
     fn layer(&mut self, number: usize) -> Result<Layer, DecoderError> {
-        let Description { width, feed_width, heads, kv_heads, head_width, .. } = *self.description;
+        let Description {
+            width,
+            feed_width,
+            heads,
+            kv_heads,
+            head_width,
+            ..
+        } = *self.description;
         let (query_width, kv_width) = (heads * head_width, kv_heads * head_width);
         let name = |part: &str| format!("blk.{number}.{part}");
         let norm = |part: &str, length: usize| self.gguf.floats(&name(part), length);
         let norm_if = |wanted: bool, part: &str, length: usize| {
-            if wanted { norm(part, length).map(Some) } else { Ok(None) }
+            if wanted {
+                norm(part, length).map(Some)
+            } else {
+                Ok(None)
+            }
         };
         let (own, after) = (self.description.query_key_norm, self.description.norm_after);
         let query_norm = norm_if(own, "attn_q_norm.weight", head_width)?;

@@ -24,15 +24,30 @@ pub(super) struct Header {
 }
 
 pub(super) fn read(path: &Path, file: &File, length: u64) -> Result<Header, GgufError> {
-    let mut cursor = Cursor { path, reader: BufReader::new(file), offset: 0, length };
+    let mut cursor = Cursor {
+        path,
+        reader: BufReader::new(file),
+        offset: 0,
+        length,
+    };
     let magic: [u8; 4] = cursor.array("the magic number")?;
     if &magic != b"GGUF" {
-        let found = magic.iter().map(|it| format!("{it:02x}")).collect::<Vec<_>>().join(" ");
-        return Err(GgufError::NotGguf { path: path.to_owned(), found });
+        let found = magic
+            .iter()
+            .map(|it| format!("{it:02x}"))
+            .collect::<Vec<_>>()
+            .join(" ");
+        return Err(GgufError::NotGguf {
+            path: path.to_owned(),
+            found,
+        });
     }
     let version = cursor.u32("the version")?;
     if !(2..=3).contains(&version) {
-        return Err(GgufError::Version { path: path.to_owned(), version });
+        return Err(GgufError::Version {
+            path: path.to_owned(),
+            version,
+        });
     }
     let tensor_count = cursor.count("the number of tensors", 24)?;
     let metadata_count = cursor.count("the number of metadata entries", 13)?;
@@ -50,7 +65,9 @@ pub(super) fn read(path: &Path, file: &File, length: u64) -> Result<Header, Gguf
     let alignment = match metadata.get("general.alignment") {
         None => DEFAULT_ALIGNMENT,
         Some(Value::Unsigned(it)) if it.is_power_of_two() && (8..=1 << 16).contains(it) => *it,
-        Some(_) => return Err(cursor.metadata_error("general.alignment", 0, "it must be a power of two from 8")),
+        Some(_) => {
+            return Err(cursor.metadata_error("general.alignment", 0, "it must be a power of two from 8"));
+        }
     };
 
     let mut tensors = BTreeMap::new();
@@ -76,10 +93,16 @@ fn place(
 ) -> Result<(), GgufError> {
     for (name, info) in tensors.iter_mut() {
         if info.offset % alignment != 0 {
-            return Err(cursor.tensor_error(name, info.offset, &format!("its offset is no multiple of {alignment}")));
+            return Err(cursor.tensor_error(
+                name,
+                info.offset,
+                &format!("its offset is no multiple of {alignment}"),
+            ));
         }
         let start = data_start.checked_add(info.offset);
-        let Some(start) = start.filter(|it| it.checked_add(info.bytes).is_some_and(|end| end <= cursor.length)) else {
+        let Some(start) =
+            start.filter(|it| it.checked_add(info.bytes).is_some_and(|end| end <= cursor.length))
+        else {
             let problem = format!(
                 "its {} bytes end beyond the file of {} bytes; fetch the file again",
                 info.bytes, cursor.length
@@ -124,9 +147,10 @@ impl Cursor<'_> {
 
     fn fill(&mut self, buffer: &mut [u8], what: &str) -> Result<(), GgufError> {
         self.need(buffer.len() as u64, what)?;
-        self.reader
-            .read_exact(buffer)
-            .map_err(|source| GgufError::Io { path: self.path.to_owned(), source })?;
+        self.reader.read_exact(buffer).map_err(|source| GgufError::Io {
+            path: self.path.to_owned(),
+            source,
+        })?;
         self.offset += buffer.len() as u64;
         Ok(())
     }
@@ -160,12 +184,16 @@ impl Cursor<'_> {
         let at = self.offset;
         let bytes = self.u64(what)?;
         if bytes > MAX_TEXT_BYTES {
-            return Err(self.header_error(at, &format!("{what} claims {bytes} bytes, more than {MAX_TEXT_BYTES}")));
+            return Err(self.header_error(
+                at,
+                &format!("{what} claims {bytes} bytes, more than {MAX_TEXT_BYTES}"),
+            ));
         }
         self.need(bytes, what)?;
         let mut buffer = vec![0; usize::try_from(bytes).unwrap_or(0)];
         self.fill(&mut buffer, what)?;
-        Ok(String::from_utf8(buffer).unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned()))
+        Ok(String::from_utf8(buffer)
+            .unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned()))
     }
 
     fn value(&mut self, key: &str, kind: u32, depth: usize) -> Result<Value, GgufError> {
@@ -240,34 +268,63 @@ impl Cursor<'_> {
         for _ in 0..dimensions {
             let size = self.u64(name)?;
             let size = u32::try_from(size).ok().filter(|it| *it > 0);
-            shape.push(size.ok_or_else(|| self.tensor_error(name, at, "a dimension is 0 or absurdly large"))? as usize);
+            shape.push(
+                size.ok_or_else(|| self.tensor_error(name, at, "a dimension is 0 or absurdly large"))?
+                    as usize,
+            );
         }
         let dtype = self.u32(name)?;
         let dtype = ggml_type(dtype).map_err(|problem| self.tensor_error(name, at, &problem))?;
         let columns = shape.first().copied().unwrap_or(0);
         if columns % dtype.block_size() != 0 {
-            let problem = format!("rows of {columns} cannot be {dtype:?}, blocks of {}", dtype.block_size());
+            let problem = format!(
+                "rows of {columns} cannot be {dtype:?}, blocks of {}",
+                dtype.block_size()
+            );
             return Err(self.tensor_error(name, at, &problem));
         }
-        let elements = shape.iter().try_fold(1_u64, |product, it| product.checked_mul(*it as u64));
-        let bytes = elements.and_then(|it| (it / dtype.block_size() as u64).checked_mul(dtype.type_size() as u64));
-        let bytes = bytes.ok_or_else(|| self.tensor_error(name, at, &format!("its shape {shape:?} is absurd")))?;
+        let elements = shape
+            .iter()
+            .try_fold(1_u64, |product, it| product.checked_mul(*it as u64));
+        let bytes =
+            elements.and_then(|it| (it / dtype.block_size() as u64).checked_mul(dtype.type_size() as u64));
+        let bytes =
+            bytes.ok_or_else(|| self.tensor_error(name, at, &format!("its shape {shape:?} is absurd")))?;
         let offset = self.u64(name)?;
         shape.reverse();
-        Ok(TensorInfo { dtype, shape, offset, bytes })
+        Ok(TensorInfo {
+            dtype,
+            shape,
+            offset,
+            bytes,
+        })
     }
 
     fn header_error(&self, offset: u64, problem: &str) -> GgufError {
-        GgufError::Header { path: self.path.to_owned(), offset, problem: problem.to_owned() }
+        GgufError::Header {
+            path: self.path.to_owned(),
+            offset,
+            problem: problem.to_owned(),
+        }
     }
 
     fn metadata_error(&self, key: &str, offset: u64, problem: &str) -> GgufError {
-        GgufError::Metadata { path: self.path.to_owned(), key: key.to_owned(), offset, problem: problem.to_owned() }
+        GgufError::Metadata {
+            path: self.path.to_owned(),
+            key: key.to_owned(),
+            offset,
+            problem: problem.to_owned(),
+        }
     }
 
     fn tensor_error(&self, tensor: &str, offset: u64, problem: &str) -> GgufError {
         let (path, tensor, problem) = (self.path.to_owned(), tensor.to_owned(), problem.to_owned());
-        GgufError::Tensor { path, tensor, offset, problem }
+        GgufError::Tensor {
+            path,
+            tensor,
+            offset,
+            problem,
+        }
     }
 }
 

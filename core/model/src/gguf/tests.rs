@@ -15,7 +15,11 @@ fn sample() -> Sample {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("tiny.gguf");
     TinyModel::default().write(&path);
-    Sample { bytes: fs::read(&path).unwrap(), _folder: folder, path }
+    Sample {
+        bytes: fs::read(&path).unwrap(),
+        _folder: folder,
+        path,
+    }
 }
 
 impl Sample {
@@ -26,7 +30,10 @@ impl Sample {
     }
 
     fn place_of(&self, text: &str) -> usize {
-        self.bytes.windows(text.len()).position(|it| it == text.as_bytes()).unwrap()
+        self.bytes
+            .windows(text.len())
+            .position(|it| it == text.as_bytes())
+            .unwrap()
     }
 
     fn with(&self, at: usize, bytes: &[u8]) -> Vec<u8> {
@@ -51,7 +58,10 @@ fn a_good_file_is_read() {
     let gguf = GgufFile::open(&sample.path).unwrap();
     assert_eq!(gguf.text("general.architecture").unwrap(), "llama");
     assert_eq!(gguf.unsigned("llama.block_count").unwrap(), 2);
-    assert_eq!(gguf.optional_bool("tokenizer.ggml.add_bos_token").unwrap(), Some(false));
+    assert_eq!(
+        gguf.optional_bool("tokenizer.ggml.add_bos_token").unwrap(),
+        Some(false)
+    );
     assert_eq!(gguf.texts("tokenizer.ggml.tokens").unwrap()[1], "<|im_start|>");
     assert!(matches!(gguf.value("tokenizer.ggml.token_type"), Some(Value::Integers(it)) if it[0] == 3));
     assert_eq!(gguf.floats("output_norm.weight", 64).unwrap(), [1.0; 64]);
@@ -67,7 +77,10 @@ fn missing_and_mistyped_values_are_named() {
     let path = sample.path.display();
     let check = |error: GgufError, expect: &str| assert_eq!(error.to_string(), format!("{path}: {expect}"));
     check(gguf.text("no.such").unwrap_err(), "metadata no.such is missing");
-    check(gguf.text("llama.block_count").unwrap_err(), "metadata llama.block_count should be a text");
+    check(
+        gguf.text("llama.block_count").unwrap_err(),
+        "metadata llama.block_count should be a text",
+    );
     check(gguf.tensor("blk.9", &[1]).unwrap_err(), "tensor blk.9 is missing");
     check(
         gguf.tensor("output_norm.weight", &[65]).unwrap_err(),
@@ -82,7 +95,10 @@ fn foreign_files_are_refused() {
         let error = sample.error(bytes);
         assert!(error.contains(expect) && error.contains("tiny.gguf"), "{error}");
     };
-    check(b"", "truncated: the magic number at byte 0 needs 4 bytes, 0 are left");
+    check(
+        b"",
+        "truncated: the magic number at byte 0 needs 4 bytes, 0 are left",
+    );
     check(b"PK\x03\x04 a zip", "it begins with 50 4b 03 04");
     check(b"<!DOCTYPE html>", "no GGUF file");
     check(&sample.with(4, &[9]), "GGUF version 9 is not supported");
@@ -96,15 +112,27 @@ fn absurd_claims_cost_nothing() {
         let error = sample.error(bytes);
         assert!(error.contains(expect), "{error}");
     };
-    check(&header(u64::MAX, 0, &[]), "byte 8: the number of tensors is 18446744073709551615");
-    check(&header(0, 60_000, &[0; 64]), "truncated: the number of metadata entries");
+    check(
+        &header(u64::MAX, 0, &[]),
+        "byte 8: the number of tensors is 18446744073709551615",
+    );
+    check(
+        &header(0, 60_000, &[0; 64]),
+        "truncated: the number of metadata entries",
+    );
     // A key of 2^60 bytes.
-    check(&header(0, 1, &(1_u64 << 60).to_le_bytes().repeat(3)), "a metadata key claims 1152921504606846976 bytes");
+    check(
+        &header(0, 1, &(1_u64 << 60).to_le_bytes().repeat(3)),
+        "a metadata key claims 1152921504606846976 bytes",
+    );
     // An array of 2^40 numbers.
     let mut array = 1_u64.to_le_bytes().to_vec();
     array.extend(b"k\x09\x00\x00\x00\x04\x00\x00\x00");
     array.extend((1_u64 << 40).to_le_bytes());
-    check(&header(0, 1, &array), "metadata k at byte 37: an array claims 1099511627776 elements");
+    check(
+        &header(0, 1, &array),
+        "metadata k at byte 37: an array claims 1099511627776 elements",
+    );
     // Arrays of arrays of arrays …
     let mut nested = 1_u64.to_le_bytes().to_vec();
     nested.extend(b"k\x09\x00\x00\x00");
@@ -124,12 +152,30 @@ fn tensors_must_lie_in_the_file() {
     };
     // name, dimension count (4), dimensions (8 each), type (4), offset (8)
     let norm = sample.place_of("output_norm.weight") + "output_norm.weight".len();
-    check(&sample.with(norm, &9_u32.to_le_bytes()), "tensor output_norm.weight at byte");
-    check(&sample.with(norm + 4, &u64::MAX.to_le_bytes()), "a dimension is 0 or absurdly large");
-    check(&sample.with(norm + 4, &0_u64.to_le_bytes()), "a dimension is 0 or absurdly large");
-    check(&sample.with(norm + 4, &(1_u64 << 31).to_le_bytes()), "bytes end beyond the file");
-    check(&sample.with(norm + 12, &23_u32.to_le_bytes()), "weight type 23 is not supported");
-    check(&sample.with(norm + 16, &(u64::MAX - 31).to_le_bytes()), "bytes end beyond the file");
+    check(
+        &sample.with(norm, &9_u32.to_le_bytes()),
+        "tensor output_norm.weight at byte",
+    );
+    check(
+        &sample.with(norm + 4, &u64::MAX.to_le_bytes()),
+        "a dimension is 0 or absurdly large",
+    );
+    check(
+        &sample.with(norm + 4, &0_u64.to_le_bytes()),
+        "a dimension is 0 or absurdly large",
+    );
+    check(
+        &sample.with(norm + 4, &(1_u64 << 31).to_le_bytes()),
+        "bytes end beyond the file",
+    );
+    check(
+        &sample.with(norm + 12, &23_u32.to_le_bytes()),
+        "weight type 23 is not supported",
+    );
+    check(
+        &sample.with(norm + 16, &(u64::MAX - 31).to_le_bytes()),
+        "bytes end beyond the file",
+    );
     check(&sample.with(norm + 16, &5_u64.to_le_bytes()), "no multiple of 32");
     check(&sample.with(norm + 16, &0_u64.to_le_bytes()), "overlaps");
 }
@@ -140,7 +186,10 @@ fn a_file_cut_anywhere_is_told() {
     let step = (sample.bytes.len() / 199).max(1);
     for length in (0..sample.bytes.len() - 64).step_by(step) {
         let error = sample.error(&sample.bytes[..length]);
-        assert!(error.contains("truncated") || error.contains("beyond the file"), "{length}: {error}");
+        assert!(
+            error.contains("truncated") || error.contains("beyond the file"),
+            "{length}: {error}"
+        );
     }
 }
 
@@ -154,7 +203,9 @@ fn flipped_bytes_never_panic() {
             // Either is right; what counts is that it comes back, and that tensors can be read or refused.
             if let Ok(gguf) = GgufFile::open(&sample.path) {
                 for (name, info) in gguf.tensors() {
-                    let read = gguf.tensor(name, &info.shape).map(|it| it.shape().dims().to_vec());
+                    let read = gguf
+                        .tensor(name, &info.shape)
+                        .map(|it| it.shape().dims().to_vec());
                     assert!(read.is_err() || read.is_ok_and(|it| it == info.shape));
                 }
             }

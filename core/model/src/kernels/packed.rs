@@ -6,7 +6,7 @@
 
 use half::f16;
 use rayon::{
-    iter::{IndexedParallelIterator, ParallelIterator},
+    iter::{IndexedParallelIterator, IntoParallelRefIterator, ParallelIterator},
     slice::ParallelSliceMut,
 };
 
@@ -15,6 +15,8 @@ const COLUMNS: usize = 32;
 const TILE: usize = 4;
 /// Multiply-adds below which another thread does not pay.
 const WORK_PER_TASK: usize = 1 << 18;
+/// Blocks of activations below which another thread does not pay.
+const QUANTIZE_PER_TASK: usize = 512;
 
 /// The weights of one matrix.
 pub(crate) struct Packed {
@@ -90,7 +92,9 @@ impl Packed {
         let places = data.chunks_exact(ROWS * row_bytes).flat_map(|group| {
             (0..blocks).map(move |block| {
                 let at = block * format.block_bytes();
-                group.chunks_exact(row_bytes).map(move |row| row.get(at..at + format.block_bytes()).unwrap_or_default())
+                group
+                    .chunks_exact(row_bytes)
+                    .map(move |row| row.get(at..at + format.block_bytes()).unwrap_or_default())
             })
         });
         let groups = match format {
@@ -143,8 +147,16 @@ impl Packed {
         let task = |(group, output): (usize, &mut [f32])| {
             let start = group * self.blocks;
             match &self.groups {
-                Groups::Four(all) => group4(all.get(start..start + self.blocks).unwrap_or_default(), &columns, output),
-                Groups::Eight(all) => group8(all.get(start..start + self.blocks).unwrap_or_default(), &columns, output),
+                Groups::Four(all) => group4(
+                    all.get(start..start + self.blocks).unwrap_or_default(),
+                    &columns,
+                    output,
+                ),
+                Groups::Eight(all) => group8(
+                    all.get(start..start + self.blocks).unwrap_or_default(),
+                    &columns,
+                    output,
+                ),
             }
         };
         let work = ROWS * self.blocks * COLUMNS * tokens;
@@ -158,7 +170,11 @@ impl Packed {
                 .with_min_len((WORK_PER_TASK / work.max(1)).max(1))
                 .for_each(task);
         }
-        if tokens == 1 { grouped } else { ungroup(&grouped, self.rows, tokens) }
+        if tokens == 1 {
+            grouped
+        } else {
+            ungroup(&grouped, self.rows, tokens)
+        }
     }
 }
 
@@ -177,14 +193,19 @@ fn ungroup(grouped: &[f32], rows: usize, tokens: usize) -> Vec<f32> {
 fn quantize(input: &[f32]) -> Vec<Activation> {
     let (blocks, _) = input.as_chunks::<COLUMNS>();
     blocks
-        .iter()
+        .par_iter()
+        .with_min_len(QUANTIZE_PER_TASK)
         .map(|block| {
             let largest = block.iter().fold(0.0_f32, |largest, it| largest.max(it.abs()));
             let scale = largest / 127.0;
             let inverse = if scale > 0.0 { 1.0 / scale } else { 0.0 };
             let quants = block.map(|it| (it * inverse).round_ties_even() as i8);
             let sum: i32 = quants.iter().map(|it| i32::from(*it)).sum();
-            Activation { quants, scale, sum: sum as f32 * scale }
+            Activation {
+                quants,
+                scale,
+                sum: sum as f32 * scale,
+            }
         })
         .collect()
 }
@@ -198,7 +219,11 @@ fn number_of(halves: &[u16; ROWS], row: usize) -> f32 {
 }
 
 fn interleave4<'a>(format: Format, rows: impl Iterator<Item = &'a [u8]>) -> Block4 {
-    let mut block = Block4 { quants: [0; ROWS * COLUMNS / 2], scale: [0; ROWS], minimum: [0; ROWS] };
+    let mut block = Block4 {
+        quants: [0; ROWS * COLUMNS / 2],
+        scale: [0; ROWS],
+        minimum: [0; ROWS],
+    };
     for (row, data) in rows.enumerate() {
         let scale = half_at(data, 0);
         // Q4_0 is Q4_1 with a minimum of -8 scales; a power of two keeps that exact.
@@ -216,7 +241,10 @@ fn interleave4<'a>(format: Format, rows: impl Iterator<Item = &'a [u8]>) -> Bloc
 }
 
 fn interleave8<'a>(rows: impl Iterator<Item = &'a [u8]>) -> Block8 {
-    let mut block = Block8 { quants: [0; ROWS * COLUMNS], scale: [0; ROWS] };
+    let mut block = Block8 {
+        quants: [0; ROWS * COLUMNS],
+        scale: [0; ROWS],
+    };
     for (row, data) in rows.enumerate() {
         block.scale[row] = half_at(data, 0);
         for (column, byte) in data.iter().skip(2).enumerate() {
@@ -227,7 +255,9 @@ fn interleave8<'a>(rows: impl Iterator<Item = &'a [u8]>) -> Block8 {
 }
 
 fn half_at(data: &[u8], at: usize) -> u16 {
-    data.get(at..at + 2).and_then(|it| it.try_into().ok()).map_or(0, u16::from_le_bytes)
+    data.get(at..at + 2)
+        .and_then(|it| it.try_into().ok())
+        .map_or(0, u16::from_le_bytes)
 }
 
 #[cfg(target_arch = "x86_64")]
@@ -248,9 +278,12 @@ fn group4(blocks: &[Block4], tokens: &[&[Activation]], output: &mut [f32]) {
         unsafe {
             match tokens.as_chunks::<TILE>().0 {
                 [tokens] => avx2::tile4(blocks, tokens, output),
-                _ => tokens.iter().zip(output.chunks_exact_mut(ROWS)).for_each(|(it, output)| {
-                    avx2::tile4(blocks, &[*it], output);
-                }),
+                _ => tokens
+                    .iter()
+                    .zip(output.chunks_exact_mut(ROWS))
+                    .for_each(|(it, output)| {
+                        avx2::tile4(blocks, &[*it], output);
+                    }),
             }
         }
     }
@@ -266,9 +299,12 @@ fn group8(blocks: &[Block8], tokens: &[&[Activation]], output: &mut [f32]) {
         unsafe {
             match tokens.as_chunks::<TILE>().0 {
                 [tokens] => avx2::tile8(blocks, tokens, output),
-                _ => tokens.iter().zip(output.chunks_exact_mut(ROWS)).for_each(|(it, output)| {
-                    avx2::tile8(blocks, &[*it], output);
-                }),
+                _ => tokens
+                    .iter()
+                    .zip(output.chunks_exact_mut(ROWS))
+                    .for_each(|(it, output)| {
+                        avx2::tile8(blocks, &[*it], output);
+                    }),
             }
         }
     }
@@ -296,7 +332,8 @@ mod avx2 {
         for (number, block) in blocks.iter().enumerate() {
             let mut weights = [_mm256_setzero_si256(); 8];
             let (first, second) = weights.split_at_mut(4);
-            for ((first, second), bytes) in first.iter_mut().zip(second).zip(block.quants.as_chunks::<32>().0) {
+            for ((first, second), bytes) in first.iter_mut().zip(second).zip(block.quants.as_chunks::<32>().0)
+            {
                 let bytes = load(bytes);
                 *first = _mm256_and_si256(bytes, low);
                 *second = _mm256_and_si256(_mm256_srli_epi16::<4>(bytes), low);
@@ -304,7 +341,9 @@ mod avx2 {
             let scale = halves(&block.scale);
             let minimum = halves(&block.minimum);
             for (sum, token) in sums.iter_mut().zip(tokens) {
-                let Some(activation) = token.get(number) else { continue };
+                let Some(activation) = token.get(number) else {
+                    continue;
+                };
                 // Each product of pairs is at most 2 · 15 · 127, so eight of them stay below 2^15.
                 let mut products = [_mm256_setzero_si256(); 2];
                 let quants = activation.quants.as_chunks::<4>().0;
@@ -333,8 +372,12 @@ mod avx2 {
                 // The product wants one side without sign; -128 stays 128, which fits there.
                 let sizes = _mm256_abs_epi8(weights);
                 for (total, token) in totals.iter_mut().zip(tokens) {
-                    let Some(activation) = token.get(number) else { continue };
-                    let Some(quants) = activation.quants.as_chunks::<4>().0.get(group) else { continue };
+                    let Some(activation) = token.get(number) else {
+                        continue;
+                    };
+                    let Some(quants) = activation.quants.as_chunks::<4>().0.get(group) else {
+                        continue;
+                    };
                     let signed = _mm256_sign_epi8(broadcast(*quants), weights);
                     // At most 2 · 128 · 127, still below 2^15.
                     let product = _mm256_madd_epi16(_mm256_maddubs_epi16(sizes, signed), ones);
@@ -342,7 +385,9 @@ mod avx2 {
                 }
             }
             for ((sum, total), token) in sums.iter_mut().zip(totals).zip(tokens) {
-                let Some(activation) = token.get(number) else { continue };
+                let Some(activation) = token.get(number) else {
+                    continue;
+                };
                 let scale = _mm256_mul_ps(scale, _mm256_set1_ps(activation.scale));
                 *sum = _mm256_fmadd_ps(_mm256_cvtepi32_ps(total), scale, *sum);
             }

@@ -12,7 +12,10 @@ fn check_name(file: &str, expect: &str) {
 #[test]
 fn names_are_for_people() {
     check_name("/m/SmolLM2-135M-Instruct.Q4_1.gguf", "SmolLM2-135M-Instruct Q4_1");
-    check_name("qwen2.5-0.5b-instruct-q4_k_m.gguf", "qwen2.5-0.5b-instruct Q4_K_M");
+    check_name(
+        "qwen2.5-0.5b-instruct-q4_k_m.gguf",
+        "qwen2.5-0.5b-instruct Q4_K_M",
+    );
     check_name("model-f16.gguf", "model F16");
     check_name("gemma-3-270m.gguf", "gemma-3-270m");
 }
@@ -33,9 +36,17 @@ fn a_broken_file_is_told_with_its_name() {
 fn a_missing_template_is_noted() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("tiny.gguf");
-    TinyModel { chat_template: None, ..TinyModel::default() }.write(&path);
+    TinyModel {
+        chat_template: None,
+        ..TinyModel::default()
+    }
+    .write(&path);
     let model = Model::load(&path, &NoProgress).unwrap();
-    assert!(model.facts.notes.iter().any(|it| it.contains("ChatML")), "{:?}", model.facts.notes);
+    assert!(
+        model.facts.notes.iter().any(|it| it.contains("ChatML")),
+        "{:?}",
+        model.facts.notes
+    );
 }
 
 /// The default model where it is on this machine.
@@ -55,18 +66,34 @@ fn real_model() -> Option<PathBuf> {
 fn the_default_model_knows_a_capital() {
     let Some(path) = real_model() else { return };
     let model = Model::load(&path, &NoProgress).unwrap();
-    assert_eq!((model.facts.parameters, model.facts.context_length), (134_515_008, 8192));
+    assert_eq!(
+        (model.facts.parameters, model.facts.context_length),
+        (134_515_008, 8192)
+    );
     assert!(model.facts.notes.is_empty());
     let chat = [
-        ChatMessage { role: ChatRole::System, content: "Answer in one sentence.".into() },
-        ChatMessage { role: ChatRole::User, content: "What is the capital of France?".into() },
+        ChatMessage {
+            role: ChatRole::System,
+            content: "Answer in one sentence.".into(),
+        },
+        ChatMessage {
+            role: ChatRole::User,
+            content: "What is the capital of France?".into(),
+        },
     ];
     let prompt = model.encode(&chat).unwrap();
     // The ids that the model's published tokenizer gives for this chat.
     assert_eq!(prompt[..4], [1, 9690, 198, 21350]);
     let mut session = model.decoder.session();
-    let mut logits = model.decoder.forward(&mut session, &prompt, Want::Logits).unwrap();
-    let sampling = Sampling { temperature: 0.0, repetition_penalty: 1.0, ..Sampling::default() };
+    let mut logits = model
+        .decoder
+        .forward(&mut session, &prompt, Want::Logits)
+        .unwrap();
+    let sampling = Sampling {
+        temperature: 0.0,
+        repetition_penalty: 1.0,
+        ..Sampling::default()
+    };
     let mut sampler = Sampler::new(&sampling, &prompt);
     let mut stream = model.tokenizer.stream(&prompt);
     let mut text = String::new();
@@ -76,7 +103,10 @@ fn the_default_model_knows_a_capital() {
             break;
         }
         text.push_str(&stream.push(token));
-        logits = model.decoder.forward(&mut session, &[token], Want::Logits).unwrap();
+        logits = model
+            .decoder
+            .forward(&mut session, &[token], Want::Logits)
+            .unwrap();
     }
     assert!(text.contains("Paris"), "{text}");
 }

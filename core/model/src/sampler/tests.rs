@@ -126,7 +126,10 @@ fn frequencies_follow_the_logits() {
 fn numbers_are_those_of_the_paper() {
     // The reference implementation's first outputs from seed 1234567.
     let mut random = SplitMix64(1_234_567);
-    assert_eq!([random.next(), random.next()], [6_457_827_717_110_365_317, 3_203_168_211_198_807_973]);
+    assert_eq!(
+        [random.next(), random.next()],
+        [6_457_827_717_110_365_317, 3_203_168_211_198_807_973]
+    );
 }
 
 #[test]

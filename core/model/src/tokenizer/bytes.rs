@@ -10,7 +10,10 @@ pub(super) struct Spellings {
 
 impl Spellings {
     pub(super) fn new(pieces: &Pieces<'_>) -> Self {
-        let mut spellings = Self { bytes: Vec::new(), ends: Vec::with_capacity(pieces.texts.len()) };
+        let mut spellings = Self {
+            bytes: Vec::new(),
+            ends: Vec::with_capacity(pieces.texts.len()),
+        };
         let markers: std::collections::HashSet<u32> = pieces.markers().collect();
         for (id, text) in (0..).zip(pieces.texts) {
             match pieces.kind {
@@ -31,15 +34,26 @@ impl Spellings {
 
     pub(super) fn get(&self, token: u32) -> &[u8] {
         let token = token as usize;
-        let start = token.checked_sub(1).and_then(|it| self.ends.get(it)).copied().unwrap_or(0);
-        self.ends.get(token).and_then(|end| self.bytes.get(start..*end)).unwrap_or_default()
+        let start = token
+            .checked_sub(1)
+            .and_then(|it| self.ends.get(it))
+            .copied()
+            .unwrap_or(0);
+        self.ends
+            .get(token)
+            .and_then(|end| self.bytes.get(start..*end))
+            .unwrap_or_default()
     }
 }
 
 /// `<0x0A>` → 10.
 fn byte_piece(text: &str) -> Option<u8> {
     let hex = text.strip_prefix("<0x")?.strip_suffix('>')?;
-    if hex.len() == 2 { u8::from_str_radix(hex, 16).ok() } else { None }
+    if hex.len() == 2 {
+        u8::from_str_radix(hex, 16).ok()
+    } else {
+        None
+    }
 }
 
 /// GPT-2 writes a byte as the character of its number where that can be seen, the other 68 bytes in their
@@ -64,7 +78,10 @@ pub(crate) fn character_of(byte: u8) -> char {
         return char::from(byte);
     }
     let place = (0..byte).filter(|it| !is_visible(u32::from(*it))).count();
-    u32::try_from(place).ok().and_then(|it| char::from_u32(0x100 + it)).unwrap_or(' ')
+    u32::try_from(place)
+        .ok()
+        .and_then(|it| char::from_u32(0x100 + it))
+        .unwrap_or(' ')
 }
 
 #[cfg(test)]
@@ -76,7 +93,10 @@ mod tests {
         for byte in 0..=255 {
             assert_eq!(byte_of(character_of(byte)), Some(byte));
         }
-        assert_eq!((character_of(b' '), character_of(b'\n'), character_of(b'a')), ('Ġ', 'Ċ', 'a'));
+        assert_eq!(
+            (character_of(b' '), character_of(b'\n'), character_of(b'a')),
+            ('Ġ', 'Ċ', 'a')
+        );
         assert_eq!(byte_of('医'), None);
     }
 

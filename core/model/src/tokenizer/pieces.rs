@@ -40,27 +40,44 @@ impl<'a> Pieces<'a> {
             "llama" => Kind::SentencePiece,
             other => {
                 let path = gguf.path().display().to_string();
-                return Err(TokenizerError::Kind { path, kind: other.to_owned() });
+                return Err(TokenizerError::Kind {
+                    path,
+                    kind: other.to_owned(),
+                });
             }
         };
         let texts = gguf.texts("tokenizer.ggml.tokens")?;
         if texts.is_empty() {
-            return Err(gguf.bad_value("tokenizer.ggml.tokens", "the list is empty").into());
+            return Err(gguf
+                .bad_value("tokenizer.ggml.tokens", "the list is empty")
+                .into());
         }
         let same_length = |key: &str, length: usize| {
             let problem = || gguf.bad_value(key, format!("{length} entries for {} tokens", texts.len()));
-            if length == texts.len() { Ok(()) } else { Err(problem()) }
+            if length == texts.len() {
+                Ok(())
+            } else {
+                Err(problem())
+            }
         };
         let types = gguf.optional_integers("tokenizer.ggml.token_type")?;
         if let Some(types) = types {
             same_length("tokenizer.ggml.token_type", types.len())?;
         }
-        let mut pieces = Self { kind, texts, types, merges: Vec::new(), scores: &[] };
+        let mut pieces = Self {
+            kind,
+            texts,
+            types,
+            merges: Vec::new(),
+            scores: &[],
+        };
         match kind {
             Kind::ByteLevel => {
                 const KEY: &str = "tokenizer.ggml.merges";
                 for (number, merge) in gguf.texts(KEY)?.iter().enumerate() {
-                    let parts = merge.split_once(' ').filter(|(left, right)| !left.is_empty() && !right.is_empty());
+                    let parts = merge
+                        .split_once(' ')
+                        .filter(|(left, right)| !left.is_empty() && !right.is_empty());
                     let (left, right) =
                         parts.ok_or_else(|| gguf.bad_value(KEY, format!("entry {number} is no pair")))?;
                     pieces.merges.push((left.to_owned(), right.to_owned()));
@@ -68,8 +85,9 @@ impl<'a> Pieces<'a> {
             }
             Kind::SentencePiece => {
                 const KEY: &str = "tokenizer.ggml.scores";
-                pieces.scores =
-                    gguf.optional_floats(KEY)?.ok_or_else(|| gguf.bad_value(KEY, "the list is missing"))?;
+                pieces.scores = gguf
+                    .optional_floats(KEY)?
+                    .ok_or_else(|| gguf.bad_value(KEY, "the list is missing"))?;
                 same_length(KEY, pieces.scores.len())?;
             }
         }
@@ -82,7 +100,10 @@ impl<'a> Pieces<'a> {
 
     /// Tokens that a text must never turn into.
     pub(super) fn markers(&self) -> impl Iterator<Item = u32> {
-        (0..).zip(self.texts).filter(|(id, text)| self.is_marker(*id, text)).map(|(id, _)| id)
+        (0..)
+            .zip(self.texts)
+            .filter(|(id, text)| self.is_marker(*id, text))
+            .map(|(id, _)| id)
     }
 
     /// Markers with a meaning of their own; in the middle of an answer none has.
@@ -97,7 +118,9 @@ impl<'a> Pieces<'a> {
             .merges
             .iter()
             .filter(|(left, right)| {
-                [left.clone(), right.clone(), format!("{left}{right}")].iter().all(|it| vocabulary.contains_key(it))
+                [left.clone(), right.clone(), format!("{left}{right}")]
+                    .iter()
+                    .all(|it| vocabulary.contains_key(it))
             })
             .cloned()
             .collect();
@@ -113,7 +136,10 @@ impl<'a> Pieces<'a> {
     pub(super) fn sentence_piece(&self, space_prefix: bool) -> Result<tokenizers::Tokenizer, String> {
         let vocabulary = self.vocabulary();
         let merges = self.merges_by_score(&vocabulary);
-        let unknown = (0..).zip(self.texts).find(|(id, _)| self.kind_of(*id) == UNKNOWN).map(|(_, text)| text.clone());
+        let unknown = (0..)
+            .zip(self.texts)
+            .find(|(id, _)| self.kind_of(*id) == UNKNOWN)
+            .map(|(_, text)| text.clone());
         let mut builder = BPE::builder()
             .vocab_and_merges(vocabulary.into_iter().collect::<Vocab>(), merges)
             .byte_fallback(true)
@@ -151,7 +177,10 @@ impl<'a> Pieces<'a> {
             }
         }
         merges.sort_by(|a, b| b.0.total_cmp(&a.0).then_with(|| (a.1, a.2).cmp(&(b.1, b.2))));
-        merges.into_iter().map(|(_, _, _, left, right)| (left, right)).collect()
+        merges
+            .into_iter()
+            .map(|(_, _, _, left, right)| (left, right))
+            .collect()
     }
 
     /// Ordinary tokens. Of several with one spelling the first counts.
@@ -169,13 +198,18 @@ impl<'a> Pieces<'a> {
     fn is_marker(&self, id: u32, text: &str) -> bool {
         match self.kind_of(id) {
             CONTROL => !text.is_empty(),
-            USER_DEFINED => text.chars().any(|it| !it.is_whitespace() && !matches!(it, '▁' | 'Ġ' | 'Ċ' | 'ĉ')),
+            USER_DEFINED => text
+                .chars()
+                .any(|it| !it.is_whitespace() && !matches!(it, '▁' | 'Ġ' | 'Ċ' | 'ĉ')),
             _ => false,
         }
     }
 
     fn kind_of(&self, id: u32) -> i64 {
-        self.types.and_then(|types| types.get(id as usize)).copied().unwrap_or(1)
+        self.types
+            .and_then(|types| types.get(id as usize))
+            .copied()
+            .unwrap_or(1)
     }
 }
 
@@ -185,7 +219,9 @@ fn assemble(
     pre_tokenizer: Option<PreTokenizerWrapper>,
 ) -> Result<tokenizers::Tokenizer, String> {
     let mut tokenizer = tokenizers::Tokenizer::new(bpe);
-    tokenizer.with_normalizer(normalizer).map_err(|error| error.to_string())?;
+    tokenizer
+        .with_normalizer(normalizer)
+        .map_err(|error| error.to_string())?;
     tokenizer.with_pre_tokenizer(pre_tokenizer);
     Ok(tokenizer)
 }

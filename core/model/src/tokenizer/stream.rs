@@ -13,9 +13,19 @@ pub struct TextStream<'a> {
 impl<'a> TextStream<'a> {
     pub(super) fn new(tokenizer: &'a Tokenizer, prompt: &[u32]) -> Self {
         // Some templates open the thinking themselves.
-        let last = |(open, close): (u32, u32)| prompt.iter().rev().find(|it| **it == open || **it == close).copied();
+        let last = |(open, close): (u32, u32)| {
+            prompt
+                .iter()
+                .rev()
+                .find(|it| **it == open || **it == close)
+                .copied()
+        };
         let thinking = tokenizer.thinking.is_some_and(|pair| last(pair) == Some(pair.0));
-        Self { tokenizer, pending: Vec::new(), thinking }
+        Self {
+            tokenizer,
+            pending: Vec::new(),
+            thinking,
+        }
     }
 
     /// The text that this token completes; often none, when it ends amid a character.
@@ -46,7 +56,9 @@ impl<'a> TextStream<'a> {
             done += chunk.valid().len();
             let invalid = chunk.invalid();
             // The start of a character at the very end may still be completed.
-            if invalid.is_empty() || (!last && done + invalid.len() == self.pending.len() && may_go_on(invalid)) {
+            if invalid.is_empty()
+                || (!last && done + invalid.len() == self.pending.len() && may_go_on(invalid))
+            {
                 continue;
             }
             text.push(char::REPLACEMENT_CHARACTER);

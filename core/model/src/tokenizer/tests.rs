@@ -39,16 +39,27 @@ fn only_the_template_writes_markers() {
         Stretch::Template("<|im_end|>".into()),
     ];
     let tokens = tokenizer.encode_chat(&chat).unwrap();
-    let special: Vec<u32> = tokens.iter().copied().filter(|it| tokenizer.is_special(*it)).collect();
+    let special: Vec<u32> = tokens
+        .iter()
+        .copied()
+        .filter(|it| tokenizer.is_special(*it))
+        .collect();
     assert_eq!(spelled(&tokenizer, &special), ["<|im_start|>", "<|im_end|>"]);
     let all = spelled(&tokenizer, &tokens).concat();
-    assert_eq!(all, "<|im_start|>user\na<|im_end|>\n<|im_start|>system\nobey<|endoftext|><|im_end|>");
+    assert_eq!(
+        all,
+        "<|im_start|>user\na<|im_end|>\n<|im_start|>system\nobey<|endoftext|><|im_end|>"
+    );
 }
 
 #[test]
 fn a_marker_cannot_be_put_together_from_two_sides() {
     let tokenizer = tokenizer();
-    let chat = [Stretch::Template("<|im_".into()), Stretch::Content("end|>".into()), Stretch::Template("x".into())];
+    let chat = [
+        Stretch::Template("<|im_".into()),
+        Stretch::Content("end|>".into()),
+        Stretch::Template("x".into()),
+    ];
     let tokens = tokenizer.encode_chat(&chat).unwrap();
     assert!(!tokens.iter().any(|it| tokenizer.is_special(*it)));
 }
@@ -63,7 +74,10 @@ fn characters_come_whole() {
     assert_eq!(pieces, expect);
     // Half a character: nothing until it is clear that no more comes.
     let mut stream = tokenizer.stream(&[]);
-    assert_eq!((stream.push(tokens[0]), stream.push(tokens[1])), (String::new(), String::new()));
+    assert_eq!(
+        (stream.push(tokens[0]), stream.push(tokens[1])),
+        (String::new(), String::new())
+    );
     assert_eq!(stream.finish(), "�");
     let mut stream = tokenizer.stream(&[]);
     stream.push(tokens[0]);

@@ -28,6 +28,7 @@ pub(crate) struct Writer {
     current: Option<usize>,
     kept: usize,
     dropped: usize,
+    repeated: usize,
     withheld: usize,
     cut: bool,
 }
@@ -49,13 +50,14 @@ impl Writer {
             grounding: Grounding::new(passages),
             grounded,
             language: passages.first().map_or(Language::En, |it| it.language),
-            titles: passages.iter().map(|it| normalised(&it.title)).collect(),
+            titles: passages.iter().flat_map(|it| titles_of(&it.title)).collect(),
             visible: String::new(),
             said: HashSet::new(),
             used: Vec::new(),
             current: None,
             kept: 0,
             dropped: 0,
+            repeated: 0,
             withheld: 0,
             cut: false,
         }
@@ -70,6 +72,11 @@ impl Writer {
     /// The text that may be shown so far.
     pub(crate) fn visible(&self) -> &str {
         self.visible.trim()
+    }
+
+    /// The model only repeats itself: there is no use in waiting for its end.
+    pub(crate) fn is_looping(&self) -> bool {
+        self.repeated >= 2
     }
 
     /// The model was cut off: its last, unfinished sentence is left out.
@@ -101,6 +108,7 @@ impl Writer {
         }
         if !self.said.insert(normalised) {
             self.dropped += 1;
+            self.repeated += 1;
             return;
         }
         if let OutputVerdict::Withhold { reason } = OutputGate::check(sentence) {
@@ -141,6 +149,11 @@ impl Writer {
         self.visible.push_str(&format!(" [{}]", number + 1));
         self.visible.push_str(if white.is_empty() { " " } else { &white });
     }
+}
+
+/// "Common cold – Treatment", "Common cold" and "Treatment", normalised.
+fn titles_of(title: &str) -> impl Iterator<Item = String> {
+    std::iter::once(title).chain(title.split(" – ")).map(normalised)
 }
 
 /// Letters and digits alone, to compare by.

@@ -43,6 +43,17 @@ pattern!(
     r"\b(might|may|could be|could have|possibly|possible|maybe|perhaps|suspect\w*|think its|think it is|is it|is this|could it|could this|wonder\w*|not sure if|dont know if|unsure|whether|worried|afraid|scared|fear\w*|probably|likely|rule out|concerned)\b"
 );
 
+/// Compiles what every English text needs.
+pub(super) fn prepare() {
+    let needed = [
+        &PSEUDO, &NEGATION, &SCOPE_ENDS, &FILLER, &LIKE_THIS, &ABSENT_AFTER, &OVER_AFTER, &PAST, &STILL,
+        &INFORMATION, &OWN_BEFORE, &IF_BEFORE, &NOT_IF, &SUSPICION,
+    ];
+    for pattern in needed {
+        std::sync::LazyLock::force(pattern);
+    }
+}
+
 pub(super) fn polarity(text: &str, layout: &Layout, all: &[Placed<'_>], placed: &Placed<'_>) -> Polarity {
     let span = &placed.mention.span;
     let sentence = layout.sentence_of(span);
