@@ -112,13 +112,14 @@ async fn an_evil_plugin_does_not_silence_the_bot() {
     add_evil(plugins.path());
     let mut bot = start(plugins.path()).await;
     let page = WebClient::open_with_consent(&bot.url()).await.unwrap();
-    for word in [
-        "", "panic", "segfault", "abort", "hang", "allocate", "exit", "flood",
-    ] {
-        is_answered(&page, &format!("{QUESTION} {word}")).await;
+    // After the fifth it is quarantined; what follows must be answered all the same.
+    for deed in ["panic", "null", "abort", "loop", "exit", "allocate", "large"] {
+        let said = page.ask(&format!("evil: {deed}")).await.unwrap();
+        assert!(said[0].part.is_some(), "{deed} was not answered: {said:?}");
+        is_answered(&page, QUESTION).await;
     }
     let emergency = page
-        .ask("I have crushing chest pain and cannot breathe, segfault")
+        .ask("I have crushing chest pain and cannot breathe")
         .await
         .unwrap();
     assert_eq!(emergency[0].part.as_ref().unwrap().kind, "emergency");

@@ -7,7 +7,8 @@ use bedside_tests::{
     Bot, BotOptions, Fault, TelegramFake, TelegramUser, eventually, fault_proxy::Message, holds_for,
 };
 
-const QUESTION: &str = "What helps against a common cold, and when should I see a doctor?";
+const QUESTION: &str =
+    "I have had a runny nose and a sore throat for two days. What helps against a common cold?";
 const EMERGENCY: &str = "I have crushing chest pain that spreads to my left arm and I am sweating";
 
 async fn start() -> (TelegramFake, Bot) {

@@ -5,7 +5,8 @@ use std::time::{Duration, Instant};
 
 use bedside_tests::{Bot, BotOptions, Entry, WebClient, eventually, holds_for};
 
-const QUESTION: &str = "What helps against a common cold, and when should I see a doctor?";
+const QUESTION: &str =
+    "I have had a runny nose and a sore throat for two days. What helps against a common cold?";
 const LONG_WAIT: Duration = Duration::from_secs(120);
 
 async fn start() -> Bot {

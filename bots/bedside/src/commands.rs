@@ -30,17 +30,27 @@ pub(crate) fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Triage(arguments) => triage::run(&config, &arguments),
         Command::Model(ModelCommand::Pull { source }) => model::pull(&config, source.as_deref()),
         Command::Model(ModelCommand::List { json }) => model::list(&config, json),
-        Command::Knowledge(arguments) => plugin::command(config, "bedside.knowledge", "knowledge", &arguments),
+        Command::Knowledge(arguments) => {
+            plugin::command(config, "bedside.knowledge", "knowledge", &arguments)
+        }
         Command::Plugin(PluginCommand::List { json }) => plugin::list(config, json),
         Command::CheckConfig => check_config::run(config, cli.config.as_deref()),
     }
 }
 
 fn start_log(config: &Config, quiet: bool) -> anyhow::Result<()> {
-    let level = if quiet && config.log.level == "info" { "warn" } else { &config.log.level };
-    let filter =
-        EnvFilter::try_new(level).map_err(|error| ConfigError::new(format!("log.level: {level:?}: {error}")))?;
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(true).init();
+    let level = if quiet && config.log.level == "info" {
+        "warn"
+    } else {
+        &config.log.level
+    };
+    let filter = EnvFilter::try_new(level)
+        .map_err(|error| ConfigError::new(format!("log.level: {level:?}: {error}")))?;
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_target(true)
+        .init();
     Ok(())
 }
 
@@ -49,8 +59,15 @@ fn make_data_dir(config: &Config) -> anyhow::Result<PathBuf> {
     use std::os::unix::fs::DirBuilderExt as _;
 
     let dir = config.data_dir()?;
-    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(&dir).map_err(|error| {
-        anyhow::anyhow!("data_dir: {} cannot be made: {error}; set data_dir or BEDSIDE_DATA_DIR", dir.display())
-    })?;
+    std::fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(&dir)
+        .map_err(|error| {
+            anyhow::anyhow!(
+                "data_dir: {} cannot be made: {error}; set data_dir or BEDSIDE_DATA_DIR",
+                dir.display()
+            )
+        })?;
     Ok(dir)
 }

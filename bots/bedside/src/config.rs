@@ -57,7 +57,9 @@ pub(crate) struct LogConfig {
 
 impl Default for LogConfig {
     fn default() -> Self {
-        Self { level: "info".to_owned() }
+        Self {
+            level: "info".to_owned(),
+        }
     }
 }
 
@@ -77,7 +79,9 @@ impl std::error::Error for ConfigError {}
 
 impl ConfigError {
     pub(crate) fn new(problem: impl Into<String>) -> Self {
-        Self { problems: vec![problem.into()] }
+        Self {
+            problems: vec![problem.into()],
+        }
     }
 }
 
@@ -90,11 +94,18 @@ impl Config {
                 .map_err(|error| ConfigError::new(format!("{}: cannot be read: {error}", path.display())))?,
         };
         // Variables of this program, its tests and its Makefile that are no keys have no double underscore.
-        let environment = Env::prefixed("BEDSIDE_").filter(|key| key.as_str().contains("__")).split("__");
+        let environment = Env::prefixed("BEDSIDE_")
+            .filter(|key| key.as_str().contains("__"))
+            .split("__");
         let data_dir = Env::prefixed("BEDSIDE_").only(&["DATA_DIR"]);
-        Figment::new().merge(Toml::string(&text)).merge(environment).merge(data_dir).extract().map_err(|error| {
-            ConfigError { problems: error.into_iter().map(|it| describe(&it, file, &text)).collect() }
-        })
+        Figment::new()
+            .merge(Toml::string(&text))
+            .merge(environment)
+            .merge(data_dir)
+            .extract()
+            .map_err(|error| ConfigError {
+                problems: error.into_iter().map(|it| describe(&it, file, &text)).collect(),
+            })
     }
 
     /// Where models, store and plugin data are kept.
@@ -103,15 +114,22 @@ impl Config {
             return Ok(dir.clone());
         }
         let home = || std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".local/share"));
-        let base = std::env::var_os("XDG_DATA_HOME").map(PathBuf::from).filter(|it| it.is_absolute()).or_else(home);
-        base.map(|it| it.join("bedside"))
-            .ok_or_else(|| ConfigError::new("data_dir: set it, or BEDSIDE_DATA_DIR: there is no home directory"))
+        let base = std::env::var_os("XDG_DATA_HOME")
+            .map(PathBuf::from)
+            .filter(|it| it.is_absolute())
+            .or_else(home);
+        base.map(|it| it.join("bedside")).ok_or_else(|| {
+            ConfigError::new("data_dir: set it, or BEDSIDE_DATA_DIR: there is no home directory")
+        })
     }
 }
 
 fn describe(error: &figment::Error, file: Option<&Path>, text: &str) -> String {
     let mut path = error.path.clone();
-    let from_file = error.metadata.as_ref().is_none_or(|it| !it.name.contains("environment"));
+    let from_file = error
+        .metadata
+        .as_ref()
+        .is_none_or(|it| !it.name.contains("environment"));
     let reason = match &error.kind {
         Kind::UnknownField(name, known) => {
             if path.last() != Some(name) {
@@ -120,7 +138,11 @@ fn describe(error: &figment::Error, file: Option<&Path>, text: &str) -> String {
             format!("there is no such key{}", nearest(name, known))
         }
         Kind::UnknownVariant(name, known) => {
-            format!("{name:?} is not one of {}{}", known.join(", "), nearest(name, known))
+            format!(
+                "{name:?} is not one of {}{}",
+                known.join(", "),
+                nearest(name, known)
+            )
         }
         Kind::InvalidType(found, expected) => format!("expected {expected}, found {found}"),
         Kind::InvalidValue(found, expected) => format!("expected {expected}, found {found}"),
@@ -128,20 +150,32 @@ fn describe(error: &figment::Error, file: Option<&Path>, text: &str) -> String {
     };
     let key = path.join(".");
     if !from_file {
-        return format!("BEDSIDE_{} (environment): {reason}", path.join("__").to_uppercase());
+        return format!(
+            "BEDSIDE_{} (environment): {reason}",
+            path.join("__").to_uppercase()
+        );
     }
     let place = match (file, line_of(&path, text)) {
         (Some(file), Some(line)) => format!("{}:{line}: ", file.display()),
         (Some(file), None) => format!("{}: ", file.display()),
         (None, _) => String::new(),
     };
-    if key.is_empty() { format!("{place}{reason}") } else { format!("{place}{key}: {reason}") }
+    if key.is_empty() {
+        format!("{place}{reason}")
+    } else {
+        format!("{place}{key}: {reason}")
+    }
 }
 
 fn nearest(name: &str, known: &[&str]) -> String {
-    let near = known.iter().map(|it| (strsim::damerau_levenshtein(name, it), it)).min();
+    let near = known
+        .iter()
+        .map(|it| (strsim::damerau_levenshtein(name, it), it))
+        .min();
     match near {
-        Some((distance, near)) if distance <= name.chars().count().max(4) / 2 => format!("; did you mean {near:?}?"),
+        Some((distance, near)) if distance <= name.chars().count().max(4) / 2 => {
+            format!("; did you mean {near:?}?")
+        }
         _ => format!("; known here: {}", known.join(", ")),
     }
 }
@@ -176,15 +210,27 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let file = dir.path().join("bedside.toml");
         std::fs::write(&file, text).unwrap();
-        Config::load(Some(&file)).unwrap_err().to_string().replace(&format!("{}/", dir.path().display()), "")
+        Config::load(Some(&file))
+            .unwrap_err()
+            .to_string()
+            .replace(&format!("{}/", dir.path().display()), "")
     }
 
     #[test]
     fn errors_name_file_line_key_and_the_nearest_right_name() {
         let cases = [
-            ("[web]\nlisen = \"127.0.0.1:80\"", "bedside.toml:2: web.lisen: there is no such key; did you mean \"listen\"?"),
-            ("[weeb]\nlisten = \"127.0.0.1:80\"", "bedside.toml:1: weeb: there is no such key; did you mean \"web\"?"),
-            ("\n[bot]\n\nprompt_tokens = \"many\"", "bedside.toml:4: bot.prompt_tokens: expected usize, found string \"many\""),
+            (
+                "[web]\nlisen = \"127.0.0.1:80\"",
+                "bedside.toml:2: web.lisen: there is no such key; did you mean \"listen\"?",
+            ),
+            (
+                "[weeb]\nlisten = \"127.0.0.1:80\"",
+                "bedside.toml:1: weeb: there is no such key; did you mean \"web\"?",
+            ),
+            (
+                "\n[bot]\n\nprompt_tokens = \"many\"",
+                "bedside.toml:4: bot.prompt_tokens: expected usize, found string \"many\"",
+            ),
             ("[bot]\nai_label = \"of\"", "did you mean \"off\"?"),
         ];
         for (text, expected) in cases {
@@ -200,8 +246,17 @@ mod tests {
         let config = Config::load(Some(Path::new(example))).unwrap();
         assert_eq!(config.bot, Config::default().bot);
         assert_eq!(config.web, Config::default().web);
-        assert_eq!(format!("{:?}", config.model), format!("{:?}", Config::default().model));
-        assert_eq!(format!("{:?}", config.engine), format!("{:?}", Config::default().engine));
-        assert_eq!(format!("{:?}", config.plugins), format!("{:?}", Config::default().plugins));
+        assert_eq!(
+            format!("{:?}", config.model),
+            format!("{:?}", Config::default().model)
+        );
+        assert_eq!(
+            format!("{:?}", config.engine),
+            format!("{:?}", Config::default().engine)
+        );
+        assert_eq!(
+            format!("{:?}", config.plugins),
+            format!("{:?}", Config::default().plugins)
+        );
     }
 }

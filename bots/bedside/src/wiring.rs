@@ -30,11 +30,20 @@ impl Parts {
     /// Starts plugins and engine in the background; neither is waited for. Call within a tokio runtime.
     pub(crate) fn start(config: Config, store: Arc<SqliteStore>, data_dir: &Path) -> anyhow::Result<Self> {
         let rules = rules(&config)?;
-        let model = ModelConfig { models_dir: models_dir(data_dir), ..config.model.clone() };
+        let model = ModelConfig {
+            models_dir: models_dir(data_dir),
+            ..config.model.clone()
+        };
         let engine = Engine::start(config.engine.clone(), model);
         let generator = Some(Arc::clone(&engine) as Arc<dyn Generator>);
         let plugins = start_plugins(&config, &store, generator, Some(data_dir.join("plugins")))?;
-        Ok(Self { config, store, plugins, engine, rules })
+        Ok(Self {
+            config,
+            store,
+            plugins,
+            engine,
+            rules,
+        })
     }
 
     /// A bot with these connectors.
@@ -67,7 +76,9 @@ impl Parts {
         }
         if self.config.telegram.enabled {
             let store = Arc::clone(&self.store) as Arc<dyn Store>;
-            connectors.push(Arc::new(self.config.telegram.clone().build(TelegramContext { store })?));
+            connectors.push(Arc::new(
+                self.config.telegram.clone().build(TelegramContext { store })?,
+            ));
             lines.push("telegram:  polling".to_owned());
         }
         if connectors.is_empty() {
@@ -84,7 +95,9 @@ fn readiness(model: Option<&ModelInfo>) -> serde_json::Value {
 
 /// The safety rules, with the hospital's own additions.
 pub(crate) fn rules(config: &Config) -> anyhow::Result<&'static Rules> {
-    let Some(file) = &config.bot.triage_additions else { return Ok(Rules::builtin()) };
+    let Some(file) = &config.bot.triage_additions else {
+        return Ok(Rules::builtin());
+    };
     let text = std::fs::read_to_string(file)
         .map_err(|error| ConfigError::new(format!("bot.triage_additions: {}: {error}", file.display())))?;
     let rules = Rules::with_additions(&text, &file.display().to_string())

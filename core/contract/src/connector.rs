@@ -104,7 +104,11 @@ pub enum ConnectorError {
     #[error("{key}: {reason}")]
     Config { key: String, reason: String },
     #[error("{address} ({key}) is in use: set {key} to another port, e.g. {suggestion}")]
-    AddressInUse { key: String, address: String, suggestion: String },
+    AddressInUse {
+        key: String,
+        address: String,
+        suggestion: String,
+    },
     #[error("{platform} refused us: {reason}")]
     Refused { platform: String, reason: String },
     #[error(transparent)]

@@ -43,7 +43,13 @@ pub enum GenerationEvent {
     /// More text, always whole characters, never a stop string or a special token.
     Text(String),
     /// The last event.
-    Finished { reason: FinishReason, prompt_tokens: usize, generated_tokens: usize, prompt_time: Duration, generate_time: Duration },
+    Finished {
+        reason: FinishReason,
+        prompt_tokens: usize,
+        generated_tokens: usize,
+        prompt_time: Duration,
+        generate_time: Duration,
+    },
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -116,7 +122,15 @@ pub struct Sampling {
 /// The same question gets the same answer, and nothing keeps a model from repeating its passages' words.
 impl Default for Sampling {
     fn default() -> Self {
-        Self { temperature: 0.0, top_k: 40, top_p: 0.9, min_p: 0.0, repetition_penalty: 1.0, seed: None, stop: Vec::new() }
+        Self {
+            temperature: 0.0,
+            top_k: 40,
+            top_p: 0.9,
+            min_p: 0.0,
+            repetition_penalty: 1.0,
+            seed: None,
+            stop: Vec::new(),
+        }
     }
 }
 

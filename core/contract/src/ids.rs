@@ -131,7 +131,10 @@ mod tests {
         assert_eq!(Language::detect("我头疼"), Some(Language::Zh));
         assert_eq!(Language::detect("我的 CT 报告"), Some(Language::Zh));
         assert_eq!(Language::detect("my head hurts"), Some(Language::En));
-        assert_eq!(Language::detect("what does 感冒 mean in English please"), Some(Language::En));
+        assert_eq!(
+            Language::detect("what does 感冒 mean in English please"),
+            Some(Language::En)
+        );
         assert_eq!(Language::detect("120 !"), None);
     }
 

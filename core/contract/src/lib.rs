@@ -29,8 +29,8 @@ pub use plugins::{
 };
 pub use prompt::{Passage, Prompt, PromptText};
 pub use store::{
-    ConversationSettings, ConversationState, Cursor, FinishedTurn, InboxItem, OutboxItem, Receipt, Said, SendOutcome,
-    Store, StoreError, TranscriptEntry, Turn, TurnRole, TurnState,
+    ConversationSettings, ConversationState, Cursor, FinishedTurn, InboxItem, OutboxItem, Receipt, Said,
+    SendOutcome, Store, StoreError, TranscriptEntry, Turn, TurnRole, TurnState,
 };
 pub use triage::Disposition;
 pub use update::{Update, UpdateKind};

@@ -102,12 +102,20 @@ impl Part {
             lines.push(format!("{arrow}{text}"));
         }
         if !self.departments.is_empty() {
-            let separator = if self.language == Language::Zh { "、" } else { ", " };
+            let separator = if self.language == Language::Zh {
+                "、"
+            } else {
+                ", "
+            };
             lines.push(format!("{departments}{}", self.departments.join(separator)));
         }
         if !self.citations.is_empty() {
             lines.push(sources.to_owned());
-            lines.extend(self.citations.iter().map(|it| format!("[{}] {} ({})", it.number, it.title, it.source)));
+            lines.extend(
+                self.citations
+                    .iter()
+                    .map(|it| format!("[{}] {} ({})", it.number, it.title, it.source)),
+            );
         }
         if let Some(label) = &self.label {
             lines.push(label.clone());

@@ -24,7 +24,12 @@ pub trait Plugins: Send + Sync {
     async fn choose_adapter(&self, facts: &MessageFacts) -> (Option<String>, Vec<PluginNote>);
 
     /// Reads the finished answer before it leaves.
-    async fn on_answer(&self, facts: &MessageFacts, answer: &str, citations: &[Citation]) -> (AnswerVerdict, Vec<PluginNote>);
+    async fn on_answer(
+        &self,
+        facts: &MessageFacts,
+        answer: &str,
+        citations: &[Citation],
+    ) -> (AnswerVerdict, Vec<PluginNote>);
 
     /// Whether an active plugin may withhold answers: then nothing is shown before it has spoken.
     fn may_withhold(&self) -> bool;
@@ -64,11 +69,19 @@ pub struct MessageFacts {
 pub enum MessageVerdict {
     Continue,
     /// The plugin answers itself.
-    Reply { text: String, plugin: String },
+    Reply {
+        text: String,
+        plugin: String,
+    },
     /// A person shall take over.
-    Handoff { reason: String, plugin: String },
+    Handoff {
+        reason: String,
+        plugin: String,
+    },
     /// A safety plugin failed and its manifest says `refuse`.
-    Refuse { plugin: String },
+    Refuse {
+        plugin: String,
+    },
 }
 
 /// What plugins added to a prompt.
@@ -84,9 +97,17 @@ pub struct Augmented {
 pub enum AnswerVerdict {
     Pass,
     /// Put below the answer, in order.
-    Append { texts: Vec<String> },
-    Replace { text: String, plugin: String },
-    Withhold { reason: String, plugin: String },
+    Append {
+        texts: Vec<String>,
+    },
+    Replace {
+        text: String,
+        plugin: String,
+    },
+    Withhold {
+        reason: String,
+        plugin: String,
+    },
 }
 
 /// Something that went wrong in a plugin, in words without patient text.

@@ -41,7 +41,11 @@ pub trait Store: Send + Sync {
     async fn finish(&self, finished: FinishedTurn) -> Result<bool, StoreError>;
 
     /// The settings and the turns since the last reset, oldest first, at most `max_turns`.
-    async fn conversation(&self, conversation: &ConversationKey, max_turns: usize) -> Result<ConversationState, StoreError>;
+    async fn conversation(
+        &self,
+        conversation: &ConversationKey,
+        max_turns: usize,
+    ) -> Result<ConversationState, StoreError>;
 
     /// Deletes all that is kept of a conversation, undelivered parts included; the inbox keeps only what
     /// dedupe needs.
@@ -63,7 +67,11 @@ pub trait Store: Send + Sync {
     async fn settle_part(&self, part: &PartId, outcome: SendOutcome) -> Result<(), StoreError>;
 
     /// What both sides said, in order, after entry `after` (0 = from the start): what a page shows on reload.
-    async fn transcript(&self, conversation: &ConversationKey, after: i64) -> Result<Vec<TranscriptEntry>, StoreError>;
+    async fn transcript(
+        &self,
+        conversation: &ConversationKey,
+        after: i64,
+    ) -> Result<Vec<TranscriptEntry>, StoreError>;
 
     async fn plugin_get(&self, plugin: &str, key: &str) -> Result<Option<Vec<u8>>, StoreError>;
     /// # Errors
@@ -189,11 +197,18 @@ pub struct OutboxItem {
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum SendOutcome {
-    Sent { message: PlatformMessageId },
+    Sent {
+        message: PlatformMessageId,
+    },
     /// Try again after this many milliseconds; counted as unknown if it may have arrived.
-    Retry { after_ms: u64, may_have_arrived: bool },
+    Retry {
+        after_ms: u64,
+        may_have_arrived: bool,
+    },
     /// Given up.
-    Dead { reason: String },
+    Dead {
+        reason: String,
+    },
 }
 
 /// One line of what was said, for pages that show the whole conversation.

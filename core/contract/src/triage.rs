@@ -31,7 +31,9 @@ impl Disposition {
     /// The reverse of [`Disposition::name`].
     #[must_use]
     pub fn parse(name: &str) -> Option<Self> {
-        [Self::Emergency, Self::SameDay, Self::OutPatient, Self::SelfCare].into_iter().find(|it| it.name() == name)
+        [Self::Emergency, Self::SameDay, Self::OutPatient, Self::SelfCare]
+            .into_iter()
+            .find(|it| it.name() == name)
     }
 
     /// The more urgent of the two: urgency is only ever raised.

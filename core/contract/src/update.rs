@@ -50,7 +50,10 @@ impl Update {
 
 impl fmt::Debug for Update {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Update").field("platform", &self.platform).field("kind", &self.kind).finish_non_exhaustive()
+        f.debug_struct("Update")
+            .field("platform", &self.platform)
+            .field("kind", &self.kind)
+            .finish_non_exhaustive()
     }
 }
 

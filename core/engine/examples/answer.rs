@@ -11,7 +11,12 @@ use bedside_engine::{Engine, EngineConfig, ModelConfig};
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Box<dyn Error>> {
     let arguments: Vec<String> = env::args().skip(1).collect();
-    let argument = |number: usize, default: &str| arguments.get(number).cloned().unwrap_or_else(|| default.to_owned());
+    let argument = |number: usize, default: &str| {
+        arguments
+            .get(number)
+            .cloned()
+            .unwrap_or_else(|| default.to_owned())
+    };
     let model = ModelConfig {
         source: argument(0, "default"),
         models_dir: argument(1, "models").into(),
@@ -23,10 +28,19 @@ async fn main() -> Result<(), Box<dyn Error>> {
         let request = GenerateRequest {
             conversation: ConversationKey::new("example", "bot", "chat"),
             messages: vec![
-                ChatMessage { role: ChatRole::System, content: argument(3, "You answer briefly.") },
-                ChatMessage { role: ChatRole::User, content: argument(2, "Why does one need sleep?") },
+                ChatMessage {
+                    role: ChatRole::System,
+                    content: argument(3, "You answer briefly."),
+                },
+                ChatMessage {
+                    role: ChatRole::User,
+                    content: argument(2, "Why does one need sleep?"),
+                },
             ],
-            sampling: Sampling { seed: Some(1), ..Sampling::default() },
+            sampling: Sampling {
+                seed: Some(1),
+                ..Sampling::default()
+            },
             max_tokens: 120,
             priority: Priority::Patient,
             deadline: Duration::from_secs(120),

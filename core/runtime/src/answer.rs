@@ -3,9 +3,9 @@
 use std::time::{Duration, Instant};
 
 use bedside_contract::{
-    AnswerMode, AnswerVerdict, Augmented, ConversationKey, Disposition, FinishReason, GenerateError, GenerateRequest,
-    GenerationEvent, Language, MessageFacts, MessageVerdict, Part, PartKind, Passage, PluginNote,
-    Priority, Prompt, PromptText, Turn,
+    AnswerMode, AnswerVerdict, Augmented, ConversationKey, Disposition, FinishReason, GenerateError,
+    GenerateRequest, GenerationEvent, Language, MessageFacts, MessageVerdict, Part, PartKind, Passage,
+    PluginNote, Priority, Prompt, PromptText, Turn,
 };
 use bedside_triage::{Assessment, FindingStatus};
 use serde::Serialize;
@@ -64,14 +64,32 @@ pub struct Timings {
 }
 
 /// Answers one question. `live` shows progress; `interrupt` ends it early with what is there.
-pub(crate) async fn answer(shared: &Shared, asked: &Asked<'_>, live: &mut Live, interrupt: &Interrupt) -> AnswerReport {
+pub(crate) async fn answer(
+    shared: &Shared,
+    asked: &Asked<'_>,
+    live: &mut Live,
+    interrupt: &Interrupt,
+) -> AnswerReport {
     let started = Instant::now();
     live.typing().await;
-    let mut answering = Answering { shared, asked, timings: Timings::default(), notes: Vec::new() };
+    let mut answering = Answering {
+        shared,
+        asked,
+        timings: Timings::default(),
+        notes: Vec::new(),
+    };
     let mut report = answering.run(live, interrupt).await;
-    report.timings = Timings { total_ms: milliseconds(started.elapsed()), ..answering.timings };
+    report.timings = Timings {
+        total_ms: milliseconds(started.elapsed()),
+        ..answering.timings
+    };
     for note in &answering.notes {
-        tracing::warn!(plugin = note.plugin, hook = note.hook, problem = note.problem, "A plugin's hook failed.");
+        tracing::warn!(
+            plugin = note.plugin,
+            hook = note.hook,
+            problem = note.problem,
+            "A plugin's hook failed."
+        );
     }
     report
 }
@@ -104,16 +122,36 @@ impl Answering<'_> {
             MessageVerdict::Continue => {}
             MessageVerdict::Reply { text, .. } => {
                 let (text, withheld) = gated(&text);
-                let text = if withheld { format!("{text}\n{}", say(language, "no-doses")) } else { text };
-                return self.report(Draft { text, used: Vec::new(), model: None, interrupted: None }, &[], None);
+                let text = if withheld {
+                    format!("{text}\n{}", say(language, "no-doses"))
+                } else {
+                    text
+                };
+                return self.report(
+                    Draft {
+                        text,
+                        used: Vec::new(),
+                        model: None,
+                        interrupted: None,
+                    },
+                    &[],
+                    None,
+                );
             }
             MessageVerdict::Handoff { .. } => {
                 let contact = shared.config.human_contact(language);
-                return self.notice(say_with(language, "handoff", &[("contact", Variable::Text(&contact))]));
+                return self.notice(say_with(
+                    language,
+                    "handoff",
+                    &[("contact", Variable::Text(&contact))],
+                ));
             }
             MessageVerdict::Refuse { .. } => return self.refusal(),
         }
-        let mode = shared.generator.model().map_or(AnswerMode::Grounded, |it| it.answer_mode);
+        let mode = shared
+            .generator
+            .model()
+            .map_or(AnswerMode::Grounded, |it| it.answer_mode);
         let runtime_instruction = PromptText {
             from: "runtime".to_owned(),
             text: instruction(language, &shared.config.hospital, mode == AnswerMode::Grounded),
@@ -126,7 +164,11 @@ impl Answering<'_> {
         };
         let (augmented, notes) = shared.plugins.augment_prompt(&facts, &prompt).await;
         self.notes.extend(notes);
-        let Augmented { instructions, passages, refused_by } = augmented;
+        let Augmented {
+            instructions,
+            passages,
+            refused_by,
+        } = augmented;
         if refused_by.is_some() {
             return self.refusal();
         }
@@ -135,7 +177,10 @@ impl Answering<'_> {
         let (adapter, notes) = shared.plugins.choose_adapter(&facts).await;
         self.notes.extend(notes);
         if let Some(adapter) = adapter {
-            tracing::warn!(adapter, "The adapter that a plugin chose is not loaded: the base model answers.");
+            tracing::warn!(
+                adapter,
+                "The adapter that a plugin chose is not loaded: the base model answers."
+            );
         }
         self.timings.hooks_ms = milliseconds(hooks_started.elapsed());
 
@@ -158,7 +203,12 @@ impl Answering<'_> {
                 appended = Some(text);
                 draft
             }
-            AnswerVerdict::Replace { text, .. } => Draft { text: gated(&text).0, used: Vec::new(), model: None, ..draft },
+            AnswerVerdict::Replace { text, .. } => Draft {
+                text: gated(&text).0,
+                used: Vec::new(),
+                model: None,
+                ..draft
+            },
             AnswerVerdict::Withhold { reason, plugin } => {
                 tracing::warn!(plugin, reason, "A plugin withheld an answer.");
                 return self.notice(say(language, "withheld"));
@@ -179,7 +229,11 @@ impl Answering<'_> {
         let language = self.asked.language;
         // Without a passage a grounded answer is not possible, whatever the model might say; and no model that
         // is not loaded yet needs to be waited for.
-        let mode = self.shared.generator.model().map_or(AnswerMode::Grounded, |it| it.answer_mode);
+        let mode = self
+            .shared
+            .generator
+            .model()
+            .map_or(AnswerMode::Grounded, |it| it.answer_mode);
         if passages.is_empty() && mode == AnswerMode::Grounded {
             return Ok(self.abstention());
         }
@@ -211,7 +265,10 @@ impl Answering<'_> {
         let deadline = Instant::now() + shared.config.answer_deadline();
         let mut ticks = tokio::time::interval(Duration::from_millis(100));
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let mut waiting = Waiting { since: Instant::now(), patience: shared.config.still_working_after() };
+        let mut waiting = Waiting {
+            since: Instant::now(),
+            patience: shared.config.still_working_after(),
+        };
         let (model, fitted) = loop {
             let info = shared.generator.model();
             if let Some(info) = &info
@@ -220,7 +277,12 @@ impl Answering<'_> {
             {
                 return Ok(None);
             }
-            match fit(prompt.clone(), asked.language, shared.config.prompt_tokens, &*shared.generator) {
+            match fit(
+                prompt.clone(),
+                asked.language,
+                shared.config.prompt_tokens,
+                &*shared.generator,
+            ) {
                 Ok(fitted) => break (info, fitted),
                 Err(GenerateError::NotReady) if Instant::now() < deadline => {}
                 Err(error) => return Err(error),
@@ -230,8 +292,14 @@ impl Answering<'_> {
                 reason = interrupt.interrupted() => return Ok(Some(stopped(String::new(), reason, asked.language))),
             }
         };
-        let FittedPrompt { messages, passages, tokens } = fitted;
-        let grounded = model.as_ref().is_none_or(|it| it.answer_mode == AnswerMode::Grounded);
+        let FittedPrompt {
+            messages,
+            passages,
+            tokens,
+        } = fitted;
+        let grounded = model
+            .as_ref()
+            .is_none_or(|it| it.answer_mode == AnswerMode::Grounded);
         let mut writer = Writer::new(&passages, grounded);
         let admitted = Instant::now();
         let request = GenerateRequest {
@@ -277,8 +345,13 @@ impl Answering<'_> {
                 }
             }
         };
-        if let Some(GenerationEvent::Finished { reason, prompt_tokens, generated_tokens, prompt_time, generate_time }) =
-            finish
+        if let Some(GenerationEvent::Finished {
+            reason,
+            prompt_tokens,
+            generated_tokens,
+            prompt_time,
+            generate_time,
+        }) = finish
         {
             self.timings.prompt_tokens = prompt_tokens.max(tokens);
             self.timings.generated_tokens = generated_tokens;
@@ -288,7 +361,10 @@ impl Answering<'_> {
         }
         let written = writer.finish();
         tracing::debug!(
-            kept = written.kept, dropped = written.dropped, withheld = written.withheld, "The gates read the answer."
+            kept = written.kept,
+            dropped = written.dropped,
+            withheld = written.withheld,
+            "The gates read the answer."
         );
         if written.text.trim().is_empty() {
             return Ok(None);
@@ -297,7 +373,12 @@ impl Answering<'_> {
         if written.withheld > 0 {
             text = format!("{}\n{}", text.trim_end(), say(asked.language, "no-doses"));
         }
-        Ok(Some(Draft { text, used: written.used, model: model.map(|it| it.name), interrupted: None }))
+        Ok(Some(Draft {
+            text,
+            used: written.used,
+            model: model.map(|it| it.name),
+            interrupted: None,
+        }))
     }
 
     fn facts(&self) -> MessageFacts {
@@ -316,17 +397,30 @@ impl Answering<'_> {
     }
 
     fn abstention(&self) -> Draft {
-        let key = if present_findings(self.asked.assessment).is_empty() { "abstain" } else { "abstain-medical" };
+        let key = if present_findings(self.asked.assessment).is_empty() {
+            "abstain"
+        } else {
+            "abstain-medical"
+        };
         let text = match key {
             "abstain" => say(self.asked.language, "abstain"),
             _ => say(self.asked.language, "abstain-medical"),
         };
-        Draft { text, used: Vec::new(), model: None, interrupted: None }
+        Draft {
+            text,
+            used: Vec::new(),
+            model: None,
+            interrupted: None,
+        }
     }
 
     fn refusal(&self) -> AnswerReport {
         let contact = self.shared.config.human_contact(self.asked.language);
-        self.notice(say_with(self.asked.language, "plugin-refused", &[("contact", Variable::Text(&contact))]))
+        self.notice(say_with(
+            self.asked.language,
+            "plugin-refused",
+            &[("contact", Variable::Text(&contact))],
+        ))
     }
 
     fn notice(&self, text: String) -> AnswerReport {
@@ -343,18 +437,28 @@ impl Answering<'_> {
     }
 
     fn report(&self, draft: Draft, passages: &[Passage], appended: Option<String>) -> AnswerReport {
-        let Self { shared, asked, notes, .. } = self;
+        let Self {
+            shared, asked, notes, ..
+        } = self;
         let language = asked.language;
         let present = !present_findings(asked.assessment).is_empty();
         let mut disposition = asked.assessment.disposition;
         if present {
             // Knowledge may raise urgency, but never to an emergency: that is the red flags' word alone.
-            let raised = draft.used.iter().filter_map(|it| passages.get(*it)?.disposition).max();
+            let raised = draft
+                .used
+                .iter()
+                .filter_map(|it| passages.get(*it)?.disposition)
+                .max();
             disposition = disposition.raised_to(raised.map(|it| it.min(Disposition::SameDay)));
         }
         let mut departments = asked.assessment.departments.clone();
         if departments.is_empty() {
-            departments = draft.used.first().and_then(|it| passages.get(*it)).map_or_else(Vec::new, |it| it.departments.clone());
+            departments = draft
+                .used
+                .first()
+                .and_then(|it| passages.get(*it))
+                .map_or_else(Vec::new, |it| it.departments.clone());
         }
         departments.truncate(3);
         let mut text = draft.text.trim().to_owned();
@@ -368,7 +472,10 @@ impl Answering<'_> {
             kind: PartKind::Answer,
             disposition: present.then_some(disposition),
             disposition_text: present.then(|| shared.rules.disposition_text(disposition, language)),
-            departments: departments.iter().map(|it| shared.rules.department_name(it, language)).collect(),
+            departments: departments
+                .iter()
+                .map(|it| shared.rules.department_name(it, language))
+                .collect(),
             citations: citations_of(passages, &draft.used),
             label: shared.config.label(language),
             ..Part::notice(language, text)
@@ -376,7 +483,11 @@ impl Answering<'_> {
         AnswerReport {
             part,
             disposition,
-            passages: draft.used.iter().filter_map(|it| passages.get(*it).cloned()).collect(),
+            passages: draft
+                .used
+                .iter()
+                .filter_map(|it| passages.get(*it).cloned())
+                .collect(),
             model: draft.model,
             adapter: None,
             timings: self.timings,
@@ -405,21 +516,38 @@ impl Waiting {
 
 fn from_passages(passages: &[Passage], intro: &str) -> Draft {
     let (text, used) = passages_text(passages);
-    Draft { text: format!("{intro}\n\n{text}"), used, model: None, interrupted: None }
+    Draft {
+        text: format!("{intro}\n\n{text}"),
+        used,
+        model: None,
+        interrupted: None,
+    }
 }
 
 fn stopped(text: String, reason: InterruptReason, language: Language) -> Draft {
     let text = match reason {
         InterruptReason::Emergency => say(language, "stopped-for-emergency"),
         InterruptReason::Stop | InterruptReason::Shutdown => {
-            format!("{} {}", text.trim_end(), say(language, "stopped-mark")).trim_start().to_owned()
+            format!("{} {}", text.trim_end(), say(language, "stopped-mark"))
+                .trim_start()
+                .to_owned()
         }
     };
-    Draft { text, used: Vec::new(), model: None, interrupted: Some(reason) }
+    Draft {
+        text,
+        used: Vec::new(),
+        model: None,
+        interrupted: Some(reason),
+    }
 }
 
 fn present_findings(assessment: &Assessment) -> Vec<String> {
-    assessment.findings.iter().filter(|it| it.status == FindingStatus::Present).map(|it| it.name.clone()).collect()
+    assessment
+        .findings
+        .iter()
+        .filter(|it| it.status == FindingStatus::Present)
+        .map(|it| it.name.clone())
+        .collect()
 }
 
 fn milliseconds(duration: Duration) -> f64 {

@@ -4,8 +4,8 @@ use std::{collections::HashMap, panic::AssertUnwindSafe, sync::Arc, time::Durati
 
 use async_trait::async_trait;
 use bedside_contract::{
-    Connector, ConnectorError, ConversationKey, ConversationSettings, Cursor, FinishedTurn, Generator, Intake,
-    Language, Plugins, Receipt, Sampling, Store, StoreError, Update,
+    Connector, ConnectorError, ConversationKey, ConversationSettings, Cursor, FinishedTurn, Generator,
+    Intake, Language, Plugins, Receipt, Sampling, Store, StoreError, Update,
 };
 use bedside_triage::{PatientFacts, Rules};
 use futures::FutureExt;
@@ -70,7 +70,11 @@ const SWEEP_EVERY: Duration = Duration::from_secs(5);
 impl Bot {
     #[must_use]
     pub fn new(parts: BotParts) -> Self {
-        let connectors = parts.connectors.into_iter().map(|it| (it.platform().to_owned(), it)).collect();
+        let connectors = parts
+            .connectors
+            .into_iter()
+            .map(|it| (it.platform().to_owned(), it))
+            .collect();
         let shared = Shared {
             config: parts.config,
             store: parts.store,
@@ -85,7 +89,9 @@ impl Bot {
             shutdown: CancellationToken::new(),
             broken: CancellationToken::new(),
         };
-        Self { shared: Arc::new(shared) }
+        Self {
+            shared: Arc::new(shared),
+        }
     }
 
     /// Works until `stop` is cancelled or a connector ends by itself (the terminal's user quits), then drains.
@@ -126,8 +132,10 @@ impl Bot {
     /// One turn through the whole pipeline, for `bedside ask`.
     pub async fn ask(&self, question: &Question) -> AnswerReport {
         let shared = &self.shared;
-        let language =
-            question.language.or_else(|| Language::detect(&question.text)).unwrap_or(shared.config.default_language);
+        let language = question
+            .language
+            .or_else(|| Language::detect(&question.text))
+            .unwrap_or(shared.config.default_language);
         let assessment = shared.rules.assess(&question.text, &PatientFacts::default());
         let conversation = ConversationKey::new("shell", "ask", "1");
         let asked = Asked {
@@ -158,12 +166,18 @@ impl Bot {
         let deadline = Instant::now() + shared.config.drain();
         shared.shutdown.cancel();
         shared.tasks.close();
-        if tokio::time::timeout_at(deadline, shared.tasks.wait()).await.is_err() {
+        if tokio::time::timeout_at(deadline, shared.tasks.wait())
+            .await
+            .is_err()
+        {
             tracing::warn!("Some answers were not finished in time; they are taken up at the next start.");
             shared.lanes.interrupt_all(InterruptReason::Shutdown);
             let rest = tokio::time::timeout(Duration::from_secs(2), shared.tasks.wait()).await;
             if rest.is_err() {
-                tracing::warn!(deliveries = !shared.delivery.is_empty(), "Stopping with work in progress.");
+                tracing::warn!(
+                    deliveries = !shared.delivery.is_empty(),
+                    "Stopping with work in progress."
+                );
             }
         }
     }
@@ -173,14 +187,22 @@ impl Bot {
 impl Intake for Bot {
     async fn accept(&self, updates: Vec<Update>, cursor: Option<Cursor>) -> Result<Vec<Receipt>, StoreError> {
         let shared = &self.shared;
-        let looks: Vec<_> =
-            updates.iter().map(|it| (it.conversation.clone(), Urgent::look(shared.rules, it))).collect();
-        let receipts = shared.store.accept(updates, cursor).await.inspect_err(|error| shared.store_failed(error))?;
+        let looks: Vec<_> = updates
+            .iter()
+            .map(|it| (it.conversation.clone(), Urgent::look(shared.rules, it)))
+            .collect();
+        let receipts = shared
+            .store
+            .accept(updates, cursor)
+            .await
+            .inspect_err(|error| shared.store_failed(error))?;
         for (receipt, (conversation, urgent)) in receipts.iter().zip(looks) {
             match urgent {
                 _ if receipt.duplicate => {}
                 Some(urgent) => {
-                    shared.tasks.spawn(urgent::handle(Arc::clone(shared), receipt.seq, urgent));
+                    shared
+                        .tasks
+                        .spawn(urgent::handle(Arc::clone(shared), receipt.seq, urgent));
                 }
                 None => shared.wake_lane(&conversation),
             }
@@ -196,7 +218,8 @@ impl Shared {
             return;
         }
         let (shared, conversation) = (Arc::clone(self), conversation.clone());
-        self.tasks.spawn(async move { shared.run_lane(&conversation).await });
+        self.tasks
+            .spawn(async move { shared.run_lane(&conversation).await });
     }
 
     /// Writes the end of a turn and starts its delivery.
@@ -204,7 +227,11 @@ impl Shared {
         let conversation = finished.conversation.clone();
         if let Some(connector) = self.connectors.get(conversation.platform()) {
             let can = connector.capabilities();
-            finished.parts = finished.parts.into_iter().flat_map(|it| pieces_of(it, &can)).collect();
+            finished.parts = finished
+                .parts
+                .into_iter()
+                .flat_map(|it| pieces_of(it, &can))
+                .collect();
         }
         let seq = finished.seq;
         match self.store.finish(finished).await {
@@ -256,7 +283,9 @@ impl Shared {
                 continue;
             };
             let interrupt = self.lanes.begin(conversation);
-            let turn = AssertUnwindSafe(turn::run(self, &item, &interrupt)).catch_unwind().await;
+            let turn = AssertUnwindSafe(turn::run(self, &item, &interrupt))
+                .catch_unwind()
+                .await;
             self.lanes.end(conversation);
             match turn {
                 Ok(Ok(Some(finished))) => self.finish(finished).await,

@@ -16,7 +16,10 @@ pub(crate) enum Command {
     DeleteRefused,
     ConsentGiven,
     ConsentRefused,
-    Other { name: String, arguments: String },
+    Other {
+        name: String,
+        arguments: String,
+    },
 }
 
 impl Command {
@@ -55,7 +58,10 @@ impl Command {
             "language" | "lang" | "语言" => Self::Language(argument),
             "delete" | "删除" => Self::Delete,
             "" => return None,
-            _ => Self::Other { name, arguments: arguments.to_owned() },
+            _ => Self::Other {
+                name,
+                arguments: arguments.to_owned(),
+            },
         })
     }
 }
@@ -78,7 +84,13 @@ mod tests {
             ("language:zh", Some(Command::Language(Some("zh".to_owned())))),
             ("/lang", Some(Command::Language(None))),
             ("consent:yes", Some(Command::ConsentGiven)),
-            ("/triage my head hurts", Some(Command::Other { name: "triage".to_owned(), arguments: "my head hurts".to_owned() })),
+            (
+                "/triage my head hurts",
+                Some(Command::Other {
+                    name: "triage".to_owned(),
+                    arguments: "my head hurts".to_owned(),
+                }),
+            ),
             ("/", None),
             ("what is 1/2?", None),
         ];

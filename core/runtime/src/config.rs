@@ -83,7 +83,11 @@ impl RuntimeConfig {
     }
 
     pub(crate) fn human_contact(&self, language: Language) -> String {
-        if self.human_contact.is_empty() { say(language, "human-contact-default") } else { self.human_contact.clone() }
+        if self.human_contact.is_empty() {
+            say(language, "human-contact-default")
+        } else {
+            self.human_contact.clone()
+        }
     }
 
     pub(crate) fn label(&self, language: Language) -> Option<String> {

@@ -8,7 +8,12 @@ use crate::{
 };
 
 /// The question with its two buttons.
-pub(crate) fn consent_part(language: Language, platform: &str, with_welcome: bool, config: &RuntimeConfig) -> Part {
+pub(crate) fn consent_part(
+    language: Language,
+    platform: &str,
+    with_welcome: bool,
+    config: &RuntimeConfig,
+) -> Part {
     let mut text = String::new();
     if with_welcome {
         let variables = [
@@ -18,11 +23,21 @@ pub(crate) fn consent_part(language: Language, platform: &str, with_welcome: boo
         text.push_str(&say_with(language, "welcome", &variables));
         text.push_str("\n\n");
     }
-    text.push_str(&say_with(language, "consent-question", &[("platform", Variable::Text(platform))]));
+    text.push_str(&say_with(
+        language,
+        "consent-question",
+        &[("platform", Variable::Text(platform))],
+    ));
     Part {
         quick_replies: vec![
-            QuickReply { label: say(language, "consent-yes"), data: "consent:yes".to_owned() },
-            QuickReply { label: say(language, "consent-no"), data: "consent:no".to_owned() },
+            QuickReply {
+                label: say(language, "consent-yes"),
+                data: "consent:yes".to_owned(),
+            },
+            QuickReply {
+                label: say(language, "consent-no"),
+                data: "consent:no".to_owned(),
+            },
         ],
         ..Part::notice(language, text)
     }
@@ -30,9 +45,13 @@ pub(crate) fn consent_part(language: Language, platform: &str, with_welcome: boo
 
 /// Whether typed words answer the consent question, for platforms and people without buttons.
 pub(crate) fn typed_consent(text: &str) -> Option<bool> {
-    let word = text.trim().trim_end_matches(['.', '!', '。', '！']).to_lowercase();
+    let word = text
+        .trim()
+        .trim_end_matches(['.', '!', '。', '！'])
+        .to_lowercase();
     match word.as_str() {
-        "yes" | "y" | "ok" | "okay" | "agree" | "i agree" | "同意" | "我同意" | "好" | "好的" | "是" | "可以" => Some(true),
+        "yes" | "y" | "ok" | "okay" | "agree" | "i agree" | "同意" | "我同意" | "好" | "好的" | "是"
+        | "可以" => Some(true),
         "no" | "n" | "不同意" | "我不同意" | "不" | "拒绝" => Some(false),
         _ => None,
     }

@@ -71,7 +71,9 @@ pub(crate) fn wake(shared: &Arc<Shared>, conversation: &ConversationKey) {
     if let Some(sender) = shared.delivery.enter(conversation) {
         let conversation = conversation.clone();
         let task = Arc::clone(shared);
-        shared.tasks.spawn(async move { run(&task, &conversation, &sender).await });
+        shared
+            .tasks
+            .spawn(async move { run(&task, &conversation, &sender).await });
     }
 }
 
@@ -114,11 +116,16 @@ async fn deliver(shared: &Arc<Shared>, item: OutboxItem) -> Result<Option<Durati
             match tokio::time::timeout(SLOWEST_DELIVERY, delivering).await {
                 Ok(Ok(result)) => result,
                 Ok(Err(_)) => Err(DeliverError::Unknown("the connector panicked".to_owned())),
-                Err(_) => Err(DeliverError::Unknown(format!("no answer within {SLOWEST_DELIVERY:?}"))),
+                Err(_) => Err(DeliverError::Unknown(format!(
+                    "no answer within {SLOWEST_DELIVERY:?}"
+                ))),
             }
         }
         None => {
-            tracing::warn!(platform = item.conversation.platform(), "A part waits for a platform that is switched off.");
+            tracing::warn!(
+                platform = item.conversation.platform(),
+                "A part waits for a platform that is switched off."
+            );
             Err(DeliverError::RetryAfter(LONGEST_PAUSE))
         }
     };
@@ -131,9 +138,12 @@ async fn deliver(shared: &Arc<Shared>, item: OutboxItem) -> Result<Option<Durati
         Ok(message) => (SendOutcome::Sent { message }, None),
         Err(DeliverError::RetryAfter(wait)) => (retry(wait, false), Some(wait)),
         Err(DeliverError::Permanent(reason)) => (SendOutcome::Dead { reason }, None),
-        Err(error) if item.attempts >= shared.config.delivery_attempts => {
-            (SendOutcome::Dead { reason: error.to_string() }, None)
-        }
+        Err(error) if item.attempts >= shared.config.delivery_attempts => (
+            SendOutcome::Dead {
+                reason: error.to_string(),
+            },
+            None,
+        ),
         Err(DeliverError::NotSent(reason)) => {
             tracing::warn!(seq = %item.seq, attempts = item.attempts, reason, "A part could not be sent; it is tried again.");
             (retry(backoff, false), Some(backoff))

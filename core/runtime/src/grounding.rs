@@ -40,14 +40,26 @@ impl Grounding {
                 .collect();
             for (words, denies) in &sentences {
                 let with_title = words.union(&title).cloned().collect();
-                supports.push(Support { passage, own: words.clone(), words: with_title, denies: *denies });
+                supports.push(Support {
+                    passage,
+                    own: words.clone(),
+                    words: with_title,
+                    denies: *denies,
+                });
             }
             for pair in sentences.windows(2) {
-                let [(first, first_denies), (second, second_denies)] = pair else { continue };
+                let [(first, first_denies), (second, second_denies)] = pair else {
+                    continue;
+                };
                 if first_denies == second_denies {
                     let own: HashSet<_> = first.union(second).cloned().collect();
                     let words = own.union(&title).cloned().collect();
-                    supports.push(Support { passage, own, words, denies: *first_denies });
+                    supports.push(Support {
+                        passage,
+                        own,
+                        words,
+                        denies: *first_denies,
+                    });
                 }
             }
         }
@@ -64,7 +76,12 @@ impl Grounding {
         self.supports
             .iter()
             .filter(|support| support.denies == denies)
-            .filter(|support| words.iter().filter(|it| is_number(it)).all(|it| support.words.contains(it)))
+            .filter(|support| {
+                words
+                    .iter()
+                    .filter(|it| is_number(it))
+                    .all(|it| support.words.contains(it))
+            })
             // A title says nothing by itself.
             .filter(|support| words.iter().filter(|it| support.own.contains(*it)).count() >= 2)
             .map(|support| {
@@ -82,12 +99,19 @@ pub(crate) fn citations_of(passages: &[Passage], used: &[usize]) -> Vec<Citation
     used.iter()
         .filter_map(|passage| passages.get(*passage))
         .zip(1u32..)
-        .map(|(it, number)| Citation { number, title: it.title.clone(), source: it.source.clone() })
+        .map(|(it, number)| Citation {
+            number,
+            title: it.title.clone(),
+            source: it.source.clone(),
+        })
         .collect()
 }
 
 fn content_words(text: &str) -> HashSet<String> {
-    text.unicode_words().map(|it| stem(&it.to_lowercase())).filter(|it| !STOP_WORDS.contains(&it.as_str())).collect()
+    text.unicode_words()
+        .map(|it| stem(&it.to_lowercase()))
+        .filter(|it| !STOP_WORDS.contains(&it.as_str()))
+        .collect()
 }
 
 /// A light stem: enough for "drinks", "drinking", "drink".
@@ -99,7 +123,10 @@ fn stem(word: &str) -> String {
             return stem.to_owned();
         }
     }
-    word.strip_suffix('e').filter(|it| it.chars().count() >= 3).unwrap_or(word).to_owned()
+    word.strip_suffix('e')
+        .filter(|it| it.chars().count() >= 3)
+        .unwrap_or(word)
+        .to_owned()
 }
 
 fn is_number(word: &str) -> bool {
@@ -108,20 +135,37 @@ fn is_number(word: &str) -> bool {
 
 fn denies(sentence: &str) -> bool {
     const CUES: [&str; 16] = [
-        "not", "no", "never", "without", "cannot", "don't", "doesn't", "isn't", "aren't", "can't", "won't",
-        "shouldn't", "unnecessary", "avoid", "neither", "nor",
+        "not",
+        "no",
+        "never",
+        "without",
+        "cannot",
+        "don't",
+        "doesn't",
+        "isn't",
+        "aren't",
+        "can't",
+        "won't",
+        "shouldn't",
+        "unnecessary",
+        "avoid",
+        "neither",
+        "nor",
     ];
     let lower = sentence.to_lowercase().replace('’', "'");
     lower.unicode_words().any(|word| CUES.contains(&word))
-        || ["不", "没", "无", "勿", "别", "避免"].iter().any(|cue| lower.contains(cue))
+        || ["不", "没", "无", "勿", "别", "避免"]
+            .iter()
+            .any(|cue| lower.contains(cue))
 }
 
 const STOP_WORDS: [&str; 72] = [
-    "a", "an", "the", "and", "or", "but", "of", "to", "in", "on", "at", "for", "with", "by", "from", "as", "is",
-    "are", "was", "were", "be", "been", "it", "its", "this", "that", "thes", "thos", "ther", "you", "your", "i",
-    "we", "they", "he", "she", "if", "when", "also", "can", "may", "might", "will", "would", "should", "do", "doe",
-    "have", "has", "had", "some", "such", "than", "then", "so", "very", "more", "most", "it's", "about", "which",
-    "what", "who", "how", "into", "there", "help", "includ", "usually", "often", "person", "peopl",
+    "a", "an", "the", "and", "or", "but", "of", "to", "in", "on", "at", "for", "with", "by", "from", "as",
+    "is", "are", "was", "were", "be", "been", "it", "its", "this", "that", "thes", "thos", "ther", "you",
+    "your", "i", "we", "they", "he", "she", "if", "when", "also", "can", "may", "might", "will", "would",
+    "should", "do", "doe", "have", "has", "had", "some", "such", "than", "then", "so", "very", "more",
+    "most", "it's", "about", "which", "what", "who", "how", "into", "there", "help", "includ", "usually",
+    "often", "person", "peopl",
 ];
 
 #[cfg(test)]

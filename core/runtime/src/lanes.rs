@@ -98,12 +98,19 @@ impl Lanes {
 
     /// Ends the running turn of this conversation; false if none was running.
     pub(crate) fn interrupt(&self, conversation: &ConversationKey, reason: InterruptReason) -> bool {
-        let running = self.lock().get(conversation).and_then(|lane| lane.running.clone());
+        let running = self
+            .lock()
+            .get(conversation)
+            .and_then(|lane| lane.running.clone());
         running.inspect(|it| it.raise(reason)).is_some()
     }
 
     pub(crate) fn interrupt_all(&self, reason: InterruptReason) {
-        let running: Vec<_> = self.lock().values().filter_map(|lane| lane.running.clone()).collect();
+        let running: Vec<_> = self
+            .lock()
+            .values()
+            .filter_map(|lane| lane.running.clone())
+            .collect();
         for interrupt in running {
             interrupt.raise(reason);
         }
@@ -142,7 +149,11 @@ mod tests {
         let interrupt = lanes.begin(&key);
         assert!(lanes.interrupt(&key, InterruptReason::Emergency));
         assert!(lanes.interrupt(&key, InterruptReason::Stop));
-        assert_eq!(interrupt.reason(), Some(InterruptReason::Emergency), "the first reason stays");
+        assert_eq!(
+            interrupt.reason(),
+            Some(InterruptReason::Emergency),
+            "the first reason stays"
+        );
         lanes.end(&key);
         assert!(!lanes.interrupt(&key, InterruptReason::Stop));
     }

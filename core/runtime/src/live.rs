@@ -5,7 +5,9 @@ use std::{
     time::{Duration, Instant},
 };
 
-use bedside_contract::{Capabilities, Connector, ConversationKey, DeliverError, InboxSeq, PlatformMessageId, Store};
+use bedside_contract::{
+    Capabilities, Connector, ConversationKey, DeliverError, InboxSeq, PlatformMessageId, Store,
+};
 
 /// Shows progress on one platform, at the platform's pace. A failure here harms nobody: the whole answer is
 /// delivered through the outbox at the end.
@@ -31,7 +33,12 @@ impl Live {
     /// Shows nothing: `bedside ask`, tests.
     pub(crate) fn silent() -> Self {
         let now = Instant::now();
-        Self { target: None, shown_text: String::new(), next_preview: now, next_typing: now }
+        Self {
+            target: None,
+            shown_text: String::new(),
+            next_preview: now,
+            next_typing: now,
+        }
     }
 
     pub(crate) async fn new(
@@ -43,8 +50,18 @@ impl Live {
         // After a crash the message that was being edited is edited on, so that no second one appears.
         let shown = store.preview(seq).await.unwrap_or_default();
         let capabilities = connector.capabilities();
-        let target = Some(Target { connector, capabilities, store, conversation, seq, shown });
-        Self { target, ..Self::silent() }
+        let target = Some(Target {
+            connector,
+            capabilities,
+            store,
+            conversation,
+            seq,
+            shown,
+        });
+        Self {
+            target,
+            ..Self::silent()
+        }
     }
 
     pub(crate) async fn typing(&mut self) {
@@ -54,8 +71,14 @@ impl Live {
             return;
         }
         self.next_typing = now + target.capabilities.typing_every;
-        if tokio::time::timeout(SLOWEST, target.connector.typing(&target.conversation)).await.is_err() {
-            tracing::debug!(platform = target.connector.platform(), "The typing notice took too long.");
+        if tokio::time::timeout(SLOWEST, target.connector.typing(&target.conversation))
+            .await
+            .is_err()
+        {
+            tracing::debug!(
+                platform = target.connector.platform(),
+                "The typing notice took too long."
+            );
         }
     }
 
@@ -63,11 +86,17 @@ impl Live {
     pub(crate) async fn show(&mut self, text: &str) {
         let Some(target) = &mut self.target else { return };
         let now = Instant::now();
-        if !target.capabilities.edits || text.trim().is_empty() || text == self.shown_text || now < self.next_preview {
+        if !target.capabilities.edits
+            || text.trim().is_empty()
+            || text == self.shown_text
+            || now < self.next_preview
+        {
             return;
         }
         self.next_preview = now + target.capabilities.preview_every;
-        let sending = target.connector.preview(&target.conversation, target.seq, target.shown.as_ref(), text);
+        let sending = target
+            .connector
+            .preview(&target.conversation, target.seq, target.shown.as_ref(), text);
         match tokio::time::timeout(SLOWEST, sending).await {
             Ok(Ok(message)) => {
                 text.clone_into(&mut self.shown_text);

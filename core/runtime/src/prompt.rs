@@ -5,7 +5,9 @@
 //! first, one always stays), plugins' instructions (last first), and at the very end the middle of the
 //! question.
 
-use bedside_contract::{ChatMessage, ChatRole, GenerateError, Generator, Language, Passage, Prompt, Turn, TurnRole};
+use bedside_contract::{
+    ChatMessage, ChatRole, GenerateError, Generator, Language, Passage, Prompt, Turn, TurnRole,
+};
 
 /// The runtime's own instruction: the first part of every prompt, the same for all patients of a hospital.
 pub(crate) fn instruction(language: Language, hospital: &str, grounded: bool) -> String {
@@ -19,7 +21,9 @@ pub(crate) fn instruction(language: Language, hospital: &str, grounded: bool) ->
              what the Info says. Give no diagnosis, no prescriptions and no doses. Say when to see a doctor."
         ),
         (Language::Zh, true) => {
-            format!("你是{hospital}的信息助手，不是医生。只根据“资料”用两到五句简短易懂的话回答。不要给出用药剂量。")
+            format!(
+                "你是{hospital}的信息助手，不是医生。只根据“资料”用两到五句简短易懂的话回答。不要给出用药剂量。"
+            )
         }
         (Language::Zh, false) => format!(
             "你是{hospital}的信息助手，不是医生。用简短易懂的话回答，以“资料”为准。不下诊断，不开处方，不给剂量，并说明何时就医。"
@@ -47,7 +51,11 @@ pub(crate) fn fit(
         let messages = messages_of(&prompt, language);
         let tokens = generator.count_tokens(&messages)?;
         if tokens <= budget {
-            return Ok(FittedPrompt { messages, passages: prompt.passages, tokens });
+            return Ok(FittedPrompt {
+                messages,
+                passages: prompt.passages,
+                tokens,
+            });
         }
         if !prompt.history.is_empty() {
             // Question and answer go together.
@@ -59,7 +67,10 @@ pub(crate) fn fit(
         } else if let Some(shorter) = without_middle(&prompt.question) {
             prompt.question = shorter;
         } else {
-            return Err(GenerateError::PromptTooLong { tokens, limit: budget });
+            return Err(GenerateError::PromptTooLong {
+                tokens,
+                limit: budget,
+            });
         }
     }
 }
@@ -70,7 +81,13 @@ pub(crate) fn history_of(turns: &[Turn]) -> Vec<ChatMessage> {
         TurnRole::Patient => ChatRole::User,
         TurnRole::Bot => ChatRole::Assistant,
     };
-    turns.iter().map(|turn| ChatMessage { role: role(turn.role), content: turn.text.clone() }).collect()
+    turns
+        .iter()
+        .map(|turn| ChatMessage {
+            role: role(turn.role),
+            content: turn.text.clone(),
+        })
+        .collect()
 }
 
 fn messages_of(prompt: &Prompt, language: Language) -> Vec<ChatMessage> {
@@ -79,7 +96,10 @@ fn messages_of(prompt: &Prompt, language: Language) -> Vec<ChatMessage> {
         Language::Zh => ("资料", "问题"),
     };
     let system: Vec<_> = prompt.instructions.iter().map(|it| it.text.as_str()).collect();
-    let mut messages = vec![ChatMessage { role: ChatRole::System, content: system.join("\n") }];
+    let mut messages = vec![ChatMessage {
+        role: ChatRole::System,
+        content: system.join("\n"),
+    }];
     messages.extend(prompt.history.iter().cloned());
     // The form of DoctorGLM's prompt designer: Info {…} Question {…}.
     let mut content = String::new();
@@ -91,7 +111,10 @@ fn messages_of(prompt: &Prompt, language: Language) -> Vec<ChatMessage> {
     } else {
         content.push_str(&format!("{question}: {}", prompt.question));
     }
-    messages.push(ChatMessage { role: ChatRole::User, content });
+    messages.push(ChatMessage {
+        role: ChatRole::User,
+        content,
+    });
     messages
 }
 
@@ -111,8 +134,8 @@ fn without_middle(question: &str) -> Option<String> {
 mod tests {
     use async_trait::async_trait;
     use bedside_contract::{
-        ChatMessage, ChatRole, GenerateError, GenerateRequest, Generation, Generator, Language, ModelInfo, Passage,
-        Prompt, PromptText,
+        ChatMessage, ChatRole, GenerateError, GenerateRequest, Generation, Generator, Language, ModelInfo,
+        Passage, Prompt, PromptText,
     };
 
     use super::fit;
@@ -125,7 +148,10 @@ mod tests {
             None
         }
         fn count_tokens(&self, messages: &[ChatMessage]) -> Result<usize, GenerateError> {
-            Ok(messages.iter().map(|it| it.content.split_whitespace().count()).sum())
+            Ok(messages
+                .iter()
+                .map(|it| it.content.split_whitespace().count())
+                .sum())
         }
         async fn generate(&self, _: GenerateRequest) -> Result<Box<dyn Generation>, GenerateError> {
             Err(GenerateError::NotReady)
@@ -147,14 +173,26 @@ mod tests {
             departments: Vec::new(),
             disposition: None,
         };
-        let message = |role, text: &str| ChatMessage { role, content: words(10, text) };
+        let message = |role, text: &str| ChatMessage {
+            role,
+            content: words(10, text),
+        };
         Prompt {
             instructions: vec![
-                PromptText { from: "runtime".to_owned(), text: words(10, "rule") },
-                PromptText { from: "plugin".to_owned(), text: words(10, "hint") },
+                PromptText {
+                    from: "runtime".to_owned(),
+                    text: words(10, "rule"),
+                },
+                PromptText {
+                    from: "plugin".to_owned(),
+                    text: words(10, "hint"),
+                },
             ],
             passages: vec![passage("first"), passage("second")],
-            history: vec![message(ChatRole::User, "old"), message(ChatRole::Assistant, "answer")],
+            history: vec![
+                message(ChatRole::User, "old"),
+                message(ChatRole::Assistant, "answer"),
+            ],
             question: words(60, "question"),
         }
     }
@@ -171,7 +209,11 @@ mod tests {
         ];
         for (budget, history, passages, hint, whole) in cases {
             let fitted = fit(prompt(), Language::En, budget, &Words).unwrap();
-            let text: String = fitted.messages.iter().map(|it| it.content.clone() + "\n").collect();
+            let text: String = fitted
+                .messages
+                .iter()
+                .map(|it| it.content.clone() + "\n")
+                .collect();
             assert!(fitted.tokens <= budget);
             assert!(text.contains("rule"), "the runtime's instruction always stays");
             assert_eq!(text.contains("old"), history, "history at {budget}");

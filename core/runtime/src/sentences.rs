@@ -68,8 +68,9 @@ fn first_sentence_end(text: &str) -> Option<usize> {
 }
 
 fn goes_on_after_full_stop(word: &str) -> bool {
-    const ABBREVIATIONS: [&str; 12] =
-        ["e.g", "i.e", "etc", "dr", "mr", "mrs", "ms", "vs", "no", "approx", "st", "prof"];
+    const ABBREVIATIONS: [&str; 12] = [
+        "e.g", "i.e", "etc", "dr", "mr", "mrs", "ms", "vs", "no", "approx", "st", "prof",
+    ];
     let word = word.trim_start_matches(['(', '[', '"', '“']).to_lowercase();
     ABBREVIATIONS.contains(&word.as_str())
         || word.is_empty()
@@ -91,8 +92,14 @@ mod tests {
     #[test]
     fn sentences_end_where_a_reader_would_end_them() {
         check("Rest. Drink water.", &["Rest.", "Drink water."]);
-        check("A fever above 38.5 degrees. See a doctor!", &["A fever above 38.5 degrees.", "See a doctor!"]);
-        check("Avoid irritants, e.g. smoke. Rest.", &["Avoid irritants, e.g. smoke.", "Rest."]);
+        check(
+            "A fever above 38.5 degrees. See a doctor!",
+            &["A fever above 38.5 degrees.", "See a doctor!"],
+        );
+        check(
+            "Avoid irritants, e.g. smoke. Rest.",
+            &["Avoid irritants, e.g. smoke.", "Rest."],
+        );
         check("1. Rest.\n2. Drink.", &["1. Rest.", "2. Drink."]);
         check("多休息。多喝水！发烧吗？", &["多休息。", "多喝水！", "发烧吗？"]);
         check("他说：“要休息。”然后走了。", &["他说：“要休息。”", "然后走了。"]);

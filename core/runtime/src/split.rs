@@ -41,11 +41,19 @@ pub fn split_text(text: &str, limit: usize, unit: LengthUnit) -> Vec<String> {
 /// One part as the messages that its platform takes; what stands under an answer stays under the last.
 pub(crate) fn pieces_of(part: Part, can: &Capabilities) -> Vec<Part> {
     let length = |text: &str| can.length_unit.length(text);
-    let fits = if can.rich_parts { length(&part.text) } else { length(&part.plain_text()) } <= can.max_length;
+    let fits = if can.rich_parts {
+        length(&part.text)
+    } else {
+        length(&part.plain_text())
+    } <= can.max_length;
     if fits {
         return vec![part];
     }
-    let footer = if can.rich_parts { 0 } else { length(&part.footer()) + 2 };
+    let footer = if can.rich_parts {
+        0
+    } else {
+        length(&part.footer()) + 2
+    };
     // Some room for what a platform's markup adds.
     let room = can.max_length.saturating_sub(footer.min(can.max_length / 2)) * 9 / 10;
     let texts = split_text(&part.text, room.max(32), can.length_unit);
@@ -54,7 +62,11 @@ pub(crate) fn pieces_of(part: Part, can: &Capabilities) -> Vec<Part> {
         if index == last {
             return Part { text, ..part.clone() };
         }
-        Part { kind: part.kind, label: part.label.clone(), ..Part::notice(part.language, text) }
+        Part {
+            kind: part.kind,
+            label: part.label.clone(),
+            ..Part::notice(part.language, text)
+        }
     };
     texts.into_iter().enumerate().map(piece).collect()
 }
@@ -88,7 +100,10 @@ fn cut_position(text: &str, room: usize, unit: LengthUnit) -> usize {
         return text.graphemes(true).next().map_or(text.len(), str::len);
     }
     // A border in the first third would make pieces needlessly small.
-    [paragraph, line, sentence, word].into_iter().find(|border| *border * 3 > fits).unwrap_or(fits)
+    [paragraph, line, sentence, word]
+        .into_iter()
+        .find(|border| *border * 3 > fits)
+        .unwrap_or(fits)
 }
 
 /// The opening line of the code fence that is still open at the end of `text`.
@@ -96,7 +111,11 @@ fn open_fence(text: &str) -> Option<String> {
     let mut open = None;
     for line in text.lines() {
         if line.trim_start().starts_with("```") {
-            open = if open.is_some() { None } else { Some(line.trim().to_owned()) };
+            open = if open.is_some() {
+                None
+            } else {
+                Some(line.trim().to_owned())
+            };
         }
     }
     open
@@ -116,7 +135,10 @@ mod tests {
             split_text(text, 45, LengthUnit::Chars),
             ["First paragraph is here.", "Second one. It has two sentences."]
         );
-        assert_eq!(split_text("一二三。四五六。七八九。", 10, LengthUnit::Chars), ["一二三。", "四五六。七八九。"]);
+        assert_eq!(
+            split_text("一二三。四五六。七八九。", 10, LengthUnit::Chars),
+            ["一二三。", "四五六。七八九。"]
+        );
     }
 
     #[test]

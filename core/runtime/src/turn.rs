@@ -29,12 +29,20 @@ pub(crate) async fn run(
     interrupt: &Interrupt,
 ) -> Result<Option<FinishedTurn>, StoreError> {
     let conversation = &item.update.conversation;
-    let state = shared.store.conversation(conversation, shared.config.history_messages).await?;
+    let state = shared
+        .store
+        .conversation(conversation, shared.config.history_messages)
+        .await?;
     let language = shared.language_of(&item.update, &state.settings);
     if item.attempts > shared.config.attempts {
         return Ok(Some(apology(shared, item, language)));
     }
-    let turn = TurnInWork { shared, item, state: &state, language };
+    let turn = TurnInWork {
+        shared,
+        item,
+        state: &state,
+        language,
+    };
     let text = match &item.update.kind {
         UpdateKind::Joined => return Ok(Some(turn.welcome())),
         UpdateKind::Unreadable { .. } => return Ok(Some(turn.notice(say(language, "unreadable")))),
@@ -59,8 +67,10 @@ pub(crate) async fn run(
 /// The end of a message that cannot be answered.
 pub(crate) fn apology(shared: &Shared, item: &InboxItem, language: Language) -> FinishedTurn {
     let contact = shared.config.human_contact(language);
-    let variables =
-        [("contact", Variable::Text(&contact)), ("emergency", Variable::Text(&shared.config.emergency_number))];
+    let variables = [
+        ("contact", Variable::Text(&contact)),
+        ("emergency", Variable::Text(&shared.config.emergency_number)),
+    ];
     tracing::error!(seq = %item.seq, attempts = item.attempts, "A message was given up with an apology.");
     FinishedTurn {
         seq: item.seq,
@@ -83,10 +93,21 @@ struct TurnInWork<'a> {
 
 impl TurnInWork<'_> {
     async fn question(&self, text: &str, interrupt: &Interrupt) -> Result<Option<FinishedTurn>, StoreError> {
-        let Self { shared, item, state, language } = *self;
+        let Self {
+            shared,
+            item,
+            state,
+            language,
+        } = *self;
         let assessment = self.assess(text);
         if assessment.disposition == Disposition::Emergency {
-            return Ok(Some(emergency_turn(shared, item, &state.settings, &assessment, language)));
+            return Ok(Some(emergency_turn(
+                shared,
+                item,
+                &state.settings,
+                &assessment,
+                language,
+            )));
         }
         if state.settings.consent_ms.is_none() {
             let settings = ConversationSettings {
@@ -96,7 +117,10 @@ impl TurnInWork<'_> {
             };
             let first = state.settings.held_question.is_none();
             let part = consent_part(language, &item.update.platform, first, &shared.config);
-            return Ok(Some(FinishedTurn { settings: Some(settings), ..self.finished(vec![part]) }));
+            return Ok(Some(FinishedTurn {
+                settings: Some(settings),
+                ..self.finished(vec![part])
+            }));
         }
         self.answer(text, &assessment, None, interrupt).await
     }
@@ -109,12 +133,23 @@ impl TurnInWork<'_> {
         before: Option<String>,
         interrupt: &Interrupt,
     ) -> Result<Option<FinishedTurn>, StoreError> {
-        let Self { shared, item, state, language } = *self;
+        let Self {
+            shared,
+            item,
+            state,
+            language,
+        } = *self;
         let conversation = &item.update.conversation;
         let mut live = match shared.connectors.get(conversation.platform()) {
             // A preview must not appear before what is still to be delivered.
             Some(connector) if shared.delivery.is_idle(conversation) => {
-                Live::new(Arc::clone(connector), Arc::clone(&shared.store), conversation.clone(), item.seq).await
+                Live::new(
+                    Arc::clone(connector),
+                    Arc::clone(&shared.store),
+                    conversation.clone(),
+                    item.seq,
+                )
+                .await
             }
             _ => Live::silent(),
         };
@@ -142,8 +177,14 @@ impl TurnInWork<'_> {
         );
         let mut turns = Vec::new();
         if report.remember {
-            turns.push(Turn { role: TurnRole::Patient, text: text.to_owned() });
-            turns.push(Turn { role: TurnRole::Bot, text: report.part.text.clone() });
+            turns.push(Turn {
+                role: TurnRole::Patient,
+                text: text.to_owned(),
+            });
+            turns.push(Turn {
+                role: TurnRole::Bot,
+                text: report.part.text.clone(),
+            });
         }
         let mut part = report.part;
         if let Some(before) = before {
@@ -155,30 +196,51 @@ impl TurnInWork<'_> {
             consent_ms: state.settings.consent_ms.or_else(|| Some(now_ms())),
             ..state.settings.clone()
         };
-        Ok(Some(FinishedTurn { turns, settings: Some(settings), ..self.finished(vec![part]) }))
+        Ok(Some(FinishedTurn {
+            turns,
+            settings: Some(settings),
+            ..self.finished(vec![part])
+        }))
     }
 
-    async fn command(&self, command: Command, interrupt: &Interrupt) -> Result<Option<FinishedTurn>, StoreError> {
-        let Self { shared, item, language, .. } = *self;
+    async fn command(
+        &self,
+        command: Command,
+        interrupt: &Interrupt,
+    ) -> Result<Option<FinishedTurn>, StoreError> {
+        let Self {
+            shared,
+            item,
+            language,
+            ..
+        } = *self;
         let config = &shared.config;
         let conversation = &item.update.conversation;
         let emergency = Variable::Text(&config.emergency_number);
         let finished = match command {
             Command::Start => self.welcome(),
-            Command::New => FinishedTurn { reset: true, ..self.notice(say(language, "new-done")) },
+            Command::New => FinishedTurn {
+                reset: true,
+                ..self.notice(say(language, "new-done"))
+            },
             // Both are answered at once on arrival; here only if that failed.
             Command::Stop => self.notice(say(language, "stop-nothing")),
             Command::Human => self.notice(human_text(shared, language)),
             Command::Help => self.notice(self.help()),
             Command::Privacy => {
                 let contact = config.human_contact(language);
-                let variables =
-                    [("platform", Variable::Text(item.update.platform.as_str())), ("contact", Variable::Text(&contact))];
+                let variables = [
+                    ("platform", Variable::Text(item.update.platform.as_str())),
+                    ("contact", Variable::Text(&contact)),
+                ];
                 self.notice(say_with(language, "privacy", &variables))
             }
             Command::Language(word) => self.choose_language(word.as_deref()),
             Command::Delete => {
-                let reply = |label: String, data: &str| QuickReply { label, data: data.to_owned() };
+                let reply = |label: String, data: &str| QuickReply {
+                    label,
+                    data: data.to_owned(),
+                };
                 self.finished(vec![Part {
                     quick_replies: vec![
                         reply(say(language, "delete-yes"), "delete:yes"),
@@ -189,19 +251,36 @@ impl TurnInWork<'_> {
             }
             Command::DeleteConfirmed => {
                 shared.store.delete_conversation(conversation).await?;
-                shared.store.audit("patient", "delete", "conversation", "on request").await?;
-                let settings = ConversationSettings { last_language: Some(language), ..ConversationSettings::default() };
-                FinishedTurn { settings: Some(settings), ..self.notice(say(language, "delete-done")) }
+                shared
+                    .store
+                    .audit("patient", "delete", "conversation", "on request")
+                    .await?;
+                let settings = ConversationSettings {
+                    last_language: Some(language),
+                    ..ConversationSettings::default()
+                };
+                FinishedTurn {
+                    settings: Some(settings),
+                    ..self.notice(say(language, "delete-done"))
+                }
             }
             Command::DeleteRefused => self.notice(say(language, "delete-kept")),
             Command::ConsentGiven => return self.consent_given(interrupt).await,
             Command::ConsentRefused => {
                 shared.store.delete_conversation(conversation).await?;
-                let settings = ConversationSettings { last_language: Some(language), ..ConversationSettings::default() };
+                let settings = ConversationSettings {
+                    last_language: Some(language),
+                    ..ConversationSettings::default()
+                };
                 let text = say_with(language, "consent-refused", &[("emergency", emergency)]);
-                FinishedTurn { settings: Some(settings), ..self.notice(text) }
+                FinishedTurn {
+                    settings: Some(settings),
+                    ..self.notice(text)
+                }
             }
-            Command::Other { name, arguments } => return self.plugin_command(&name, &arguments).await.map(Some),
+            Command::Other { name, arguments } => {
+                return self.plugin_command(&name, &arguments).await.map(Some);
+            }
         };
         Ok(Some(finished))
     }
@@ -216,26 +295,59 @@ impl TurnInWork<'_> {
             ..state.settings.clone()
         };
         match &state.settings.held_question {
-            None => Ok(Some(FinishedTurn { settings: Some(settings), ..self.notice(thanks) })),
+            None => Ok(Some(FinishedTurn {
+                settings: Some(settings),
+                ..self.notice(thanks)
+            })),
             Some(held) => {
                 let assessment = self.assess(held);
-                self.answer(held, &assessment, Some(say(language, "consent-thanks-held")), interrupt).await
+                self.answer(
+                    held,
+                    &assessment,
+                    Some(say(language, "consent-thanks-held")),
+                    interrupt,
+                )
+                .await
             }
         }
     }
 
     async fn plugin_command(&self, name: &str, arguments: &str) -> Result<FinishedTurn, StoreError> {
-        let Self { shared, item, state, language } = *self;
-        let known = shared.plugins.commands().into_iter().find(|it| it.name == name && !it.staff_only);
+        let Self {
+            shared,
+            item,
+            state,
+            language,
+        } = *self;
+        let known = shared
+            .plugins
+            .commands()
+            .into_iter()
+            .find(|it| it.name == name && !it.staff_only);
         if known.is_none() {
-            return Ok(self.notice(say_with(language, "unknown-command", &[("name", Variable::Text(&format!("/{name}")))])));
+            return Ok(self.notice(say_with(
+                language,
+                "unknown-command",
+                &[("name", Variable::Text(&format!("/{name}")))],
+            )));
         }
         if state.settings.consent_ms.is_none() {
-            return Ok(self.finished(vec![consent_part(language, &item.update.platform, false, &shared.config)]));
+            return Ok(self.finished(vec![consent_part(
+                language,
+                &item.update.platform,
+                false,
+                &shared.config,
+            )]));
         }
         let assessment = self.assess(arguments);
         if assessment.disposition == Disposition::Emergency {
-            return Ok(emergency_turn(shared, item, &state.settings, &assessment, language));
+            return Ok(emergency_turn(
+                shared,
+                item,
+                &state.settings,
+                &assessment,
+                language,
+            ));
         }
         let facts = bedside_contract::MessageFacts {
             conversation: item.update.conversation.clone(),
@@ -252,7 +364,11 @@ impl TurnInWork<'_> {
             Ok(text) => gated(&text).0,
             Err(words) => words,
         };
-        let part = Part { kind: PartKind::Answer, label: shared.config.label(language), ..Part::notice(language, text) };
+        let part = Part {
+            kind: PartKind::Answer,
+            label: shared.config.label(language),
+            ..Part::notice(language, text)
+        };
         Ok(self.finished(vec![part]))
     }
 
@@ -260,20 +376,34 @@ impl TurnInWork<'_> {
     /// spread a red flag over two messages.
     fn assess(&self, text: &str) -> Assessment {
         let alone = self.shared.rules.assess(text, &PatientFacts::default());
-        let found = alone.findings.iter().any(|it| it.status == FindingStatus::Present);
+        let found = alone
+            .findings
+            .iter()
+            .any(|it| it.status == FindingStatus::Present);
         if alone.disposition == Disposition::Emergency || !found {
             return alone;
         }
-        let last = self.state.turns.iter().rev().find(|it| it.role == TurnRole::Patient);
+        let last = self
+            .state
+            .turns
+            .iter()
+            .rev()
+            .find(|it| it.role == TurnRole::Patient);
         let Some(last) = last else { return alone };
         let before = self.shared.rules.assess(&last.text, &PatientFacts::default());
         if before.disposition == Disposition::Emergency {
             return alone; // It had its notice.
         }
-        let together = self.shared.rules.assess(&format!("{}\n{text}", last.text), &PatientFacts::default());
+        let together = self
+            .shared
+            .rules
+            .assess(&format!("{}\n{text}", last.text), &PatientFacts::default());
         if together.disposition > alone.disposition {
             // Offsets of findings refer to the text that the patient just wrote.
-            return Assessment { findings: alone.findings, ..together };
+            return Assessment {
+                findings: alone.findings,
+                ..together
+            };
         }
         alone
     }
@@ -281,7 +411,10 @@ impl TurnInWork<'_> {
     fn choose_language(&self, word: Option<&str>) -> FinishedTurn {
         let Self { state, language, .. } = *self;
         let Some(word) = word else {
-            let reply = |label: &str, data: &str| QuickReply { label: label.to_owned(), data: data.to_owned() };
+            let reply = |label: &str, data: &str| QuickReply {
+                label: label.to_owned(),
+                data: data.to_owned(),
+            };
             return self.finished(vec![Part {
                 quick_replies: vec![
                     reply("中文", "language:zh"),
@@ -296,18 +429,35 @@ impl TurnInWork<'_> {
             Some(chosen) => say(chosen, "language-done"),
             None => say(language, "language-auto"),
         };
-        let settings = ConversationSettings { language: chosen, ..state.settings.clone() };
-        FinishedTurn { settings: Some(settings), ..self.notice(text) }
+        let settings = ConversationSettings {
+            language: chosen,
+            ..state.settings.clone()
+        };
+        FinishedTurn {
+            settings: Some(settings),
+            ..self.notice(text)
+        }
     }
 
     fn welcome(&self) -> FinishedTurn {
-        let Self { shared, item, state, language } = *self;
+        let Self {
+            shared,
+            item,
+            state,
+            language,
+        } = *self;
         if state.settings.consent_ms.is_some() {
             return self.notice(say(language, "welcome-back"));
         }
-        let settings = ConversationSettings { last_language: Some(language), ..state.settings.clone() };
+        let settings = ConversationSettings {
+            last_language: Some(language),
+            ..state.settings.clone()
+        };
         let part = consent_part(language, &item.update.platform, true, &shared.config);
-        FinishedTurn { settings: Some(settings), ..self.finished(vec![part]) }
+        FinishedTurn {
+            settings: Some(settings),
+            ..self.finished(vec![part])
+        }
     }
 
     fn help(&self) -> String {
@@ -319,7 +469,10 @@ impl TurnInWork<'_> {
                 Language::En => &command.help_en,
                 Language::Zh => &command.help_zh,
             };
-            let variables = [("name", Variable::Text(command.name.as_str())), ("help", Variable::Text(help))];
+            let variables = [
+                ("name", Variable::Text(command.name.as_str())),
+                ("help", Variable::Text(help)),
+            ];
             text.push('\n');
             text.push_str(&say_with(language, "help-plugin", &variables));
         }
@@ -346,6 +499,8 @@ impl TurnInWork<'_> {
 }
 
 fn now_ms() -> i64 {
-    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    let since = SystemTime::now()
+        .duration_since(SystemTime::UNIX_EPOCH)
+        .unwrap_or_default();
     i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
 }

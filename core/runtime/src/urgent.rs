@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use bedside_contract::{
-    ConversationSettings, Disposition, FinishedTurn, InboxItem, InboxSeq, Language, Part, PartKind, StoreError,
-    Turn, TurnRole, TurnState, Update,
+    ConversationSettings, Disposition, FinishedTurn, InboxItem, InboxSeq, Language, Part, PartKind,
+    StoreError, Turn, TurnRole, TurnState, Update,
 };
 use bedside_triage::{Assessment, EmergencyContacts, PatientFacts, Rules};
 
@@ -71,11 +71,21 @@ async fn finish(shared: &Arc<Shared>, item: InboxItem, urgent: Urgent) -> Result
     match urgent {
         Urgent::Emergency(assessment) => {
             shared.lanes.interrupt(&conversation, InterruptReason::Emergency);
-            Ok(emergency_turn(shared, &item, &state.settings, &assessment, language))
+            Ok(emergency_turn(
+                shared,
+                &item,
+                &state.settings,
+                &assessment,
+                language,
+            ))
         }
         Urgent::Stop => {
             let stopped = shared.lanes.interrupt(&conversation, InterruptReason::Stop);
-            let text = if stopped { say(language, "stop-done") } else { say(language, "stop-nothing") };
+            let text = if stopped {
+                say(language, "stop-done")
+            } else {
+                say(language, "stop-nothing")
+            };
             Ok(notice_turn(&item, language, text))
         }
         Urgent::Human => {
@@ -97,8 +107,14 @@ pub(crate) fn emergency_turn(
     // Before consent nothing of what was said is remembered.
     let turns = if settings.consent_ms.is_some() {
         vec![
-            Turn { role: TurnRole::Patient, text: item.update.text().unwrap_or_default().to_owned() },
-            Turn { role: TurnRole::Bot, text: part.text.clone() },
+            Turn {
+                role: TurnRole::Patient,
+                text: item.update.text().unwrap_or_default().to_owned(),
+            },
+            Turn {
+                role: TurnRole::Bot,
+                text: part.text.clone(),
+            },
         ]
     } else {
         Vec::new()
@@ -118,12 +134,21 @@ pub(crate) fn emergency_turn(
 
 /// The notice itself; `bedside ask` shows it too.
 #[must_use]
-pub fn emergency_part(rules: &Rules, assessment: &Assessment, language: Language, contacts: &EmergencyContacts) -> Part {
+pub fn emergency_part(
+    rules: &Rules,
+    assessment: &Assessment,
+    language: Language,
+    contacts: &EmergencyContacts,
+) -> Part {
     Part {
         kind: PartKind::Emergency,
         disposition: Some(Disposition::Emergency),
         disposition_text: Some(rules.disposition_text(Disposition::Emergency, language)),
-        departments: assessment.departments.iter().map(|it| rules.department_name(it, language)).collect(),
+        departments: assessment
+            .departments
+            .iter()
+            .map(|it| rules.department_name(it, language))
+            .collect(),
         ..Part::notice(language, rules.emergency_notice(assessment, language, contacts))
     }
 }
@@ -131,8 +156,10 @@ pub fn emergency_part(rules: &Rules, assessment: &Assessment, language: Language
 /// How to reach a person.
 pub(crate) fn human_text(shared: &Shared, language: Language) -> String {
     let contact = shared.config.human_contact(language);
-    let variables =
-        [("contact", Variable::Text(&contact)), ("emergency", Variable::Text(&shared.config.emergency_number))];
+    let variables = [
+        ("contact", Variable::Text(&contact)),
+        ("emergency", Variable::Text(&shared.config.emergency_number)),
+    ];
     say_with(language, "human", &variables)
 }
 

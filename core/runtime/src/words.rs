@@ -17,7 +17,11 @@ pub fn say_with(language: Language, key: &str, variables: &[(&'static str, Varia
         Language::Zh => &*CHINESE,
     };
     let Some(pattern) = bundle.get_message(key).and_then(|it| it.value()) else {
-        tracing::error!(key, language = language.code(), "A sentence is missing from the locale files.");
+        tracing::error!(
+            key,
+            language = language.code(),
+            "A sentence is missing from the locale files."
+        );
         return String::new();
     };
     let mut args = FluentArgs::new();
@@ -88,13 +92,20 @@ mod tests {
             let source = std::fs::read_to_string(file.unwrap().path()).unwrap_or_default();
             for call in source.split("say").skip(1) {
                 let call = call.strip_prefix("_with").unwrap_or(call);
-                let Some(arguments) = call.strip_prefix('(') else { continue };
-                let Some(key) = arguments.split('"').nth(1) else { continue };
+                let Some(arguments) = call.strip_prefix('(') else {
+                    continue;
+                };
+                let Some(key) = arguments.split('"').nth(1) else {
+                    continue;
+                };
                 let before = arguments.split('"').next().unwrap_or_default();
                 if before.contains(')') || before.contains(';') {
                     continue;
                 }
-                assert!(known.contains(key), "the sentence {key} is used but in no locale file");
+                assert!(
+                    known.contains(key),
+                    "the sentence {key} is used but in no locale file"
+                );
                 seen += 1;
             }
         }
@@ -103,9 +114,17 @@ mod tests {
 
     #[test]
     fn variables_and_plurals() {
-        let text = say_with(Language::En, "queue-position", &[("position", Variable::Number(1))]);
+        let text = say_with(
+            Language::En,
+            "queue-position",
+            &[("position", Variable::Number(1))],
+        );
         assert!(text.contains("one question is before yours"), "{text}");
-        let text = say_with(Language::Zh, "queue-position", &[("position", Variable::Number(3))]);
+        let text = say_with(
+            Language::Zh,
+            "queue-position",
+            &[("position", Variable::Number(3))],
+        );
         assert!(text.contains("还有 3 个"), "{text}");
         assert!(!say(Language::Zh, "label").is_empty());
     }

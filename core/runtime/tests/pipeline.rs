@@ -19,11 +19,23 @@ async fn consent_comes_first_and_the_question_is_not_forgotten() {
     stage.says(&key, "what helps against a cold?").await;
     let asked = stage.parts(1).await;
     assert!(asked[0].contains("Do you agree?"), "{asked:?}");
-    assert_eq!(stage.platform.delivered.lock().unwrap()[0].part.quick_replies.len(), 2);
-    assert!(stage.model.prompts.lock().unwrap().is_empty(), "the model must not be asked before consent");
+    assert_eq!(
+        stage.platform.delivered.lock().unwrap()[0]
+            .part
+            .quick_replies
+            .len(),
+        2
+    );
+    assert!(
+        stage.model.prompts.lock().unwrap().is_empty(),
+        "the model must not be asked before consent"
+    );
     stage.says(&key, "I agree").await;
     let answered = stage.parts(2).await;
-    assert!(answered[1].contains("About your question") && answered[1].contains("drink enough fluids"), "{answered:?}");
+    assert!(
+        answered[1].contains("About your question") && answered[1].contains("drink enough fluids"),
+        "{answered:?}"
+    );
     assert!(answered[1].contains("[1] Common cold – Treatment") && answered[1].contains("Written by AI"));
 }
 
@@ -34,7 +46,12 @@ async fn refusing_consent_keeps_nothing() {
     stage.says(&key, "what helps against a cold?").await;
     stage.parts(1).await;
     stage.says(&key, "consent:no").await;
-    stage.wait(|it| it.iter().any(|it| it.part.plain_text().contains("I will not answer"))).await;
+    stage
+        .wait(|it| {
+            it.iter()
+                .any(|it| it.part.plain_text().contains("I will not answer"))
+        })
+        .await;
     let state = stage.store.conversation(&key, 10).await.unwrap();
     assert_eq!((state.settings.held_question, state.turns.len()), (None, 0));
 }
@@ -42,10 +59,15 @@ async fn refusing_consent_keeps_nothing() {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_emergency_needs_neither_consent_nor_model() {
     let stage = stage(&[]);
-    stage.says(&chat("a"), "My chest feels crushed and my left arm is numb").await;
+    stage
+        .says(&chat("a"), "My chest feels crushed and my left arm is numb")
+        .await;
     let parts = stage.parts(1).await;
     assert!(parts[0].contains("120"), "{parts:?}");
-    assert_eq!(stage.platform.delivered.lock().unwrap()[0].part.kind, PartKind::Emergency);
+    assert_eq!(
+        stage.platform.delivered.lock().unwrap()[0].part.kind,
+        PartKind::Emergency
+    );
     stage.settled().await;
     assert_eq!(stage.texts().len(), 1);
     assert!(stage.model.prompts.lock().unwrap().is_empty());
@@ -76,7 +98,14 @@ async fn stop_ends_the_answer_with_what_was_said() {
     let key = stage.patient("a").await;
     stage.says(&key, "what helps against a cold?").await;
     for _ in 0..500 {
-        if stage.platform.previews.lock().unwrap().iter().any(|it| it.contains("fluids")) {
+        if stage
+            .platform
+            .previews
+            .lock()
+            .unwrap()
+            .iter()
+            .any(|it| it.contains("fluids"))
+        {
             break;
         }
         tokio::time::sleep(std::time::Duration::from_millis(10)).await;
@@ -84,7 +113,10 @@ async fn stop_ends_the_answer_with_what_was_said() {
     stage.says(&key, "/stop").await;
     let parts = stage.parts(2).await;
     assert!(parts[0].contains("Stopped."), "{parts:?}");
-    assert!(parts[1].contains("drink enough fluids") && parts[1].contains("(stopped)"), "{parts:?}");
+    assert!(
+        parts[1].contains("drink enough fluids") && parts[1].contains("(stopped)"),
+        "{parts:?}"
+    );
     let delivered = stage.platform.delivered.lock().unwrap();
     assert!(delivered[1].replaces.is_some(), "the preview becomes the answer");
 }
@@ -98,11 +130,20 @@ async fn what_no_passage_supports_never_leaves() {
     let key = stage.patient("a").await;
     stage.says(&key, "what helps against a cold?").await;
     let parts = stage.parts(1).await;
-    assert!(!parts[0].contains("compress") && !parts[0].contains("500"), "{parts:?}");
-    assert!(parts[0].contains("Honey eases a sore throat"), "the passages themselves answer: {parts:?}");
+    assert!(
+        !parts[0].contains("compress") && !parts[0].contains("500"),
+        "{parts:?}"
+    );
+    assert!(
+        parts[0].contains("Honey eases a sore throat"),
+        "the passages themselves answer: {parts:?}"
+    );
     stage.says(&key, "and what else helps against a cold?").await;
     let parts = stage.parts(2).await;
-    assert!(parts[1].contains("Rest and drink") && !parts[1].contains("compress"), "{parts:?}");
+    assert!(
+        parts[1].contains("Rest and drink") && !parts[1].contains("compress"),
+        "{parts:?}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -111,7 +152,10 @@ async fn a_language_that_the_model_does_not_speak_gets_the_passages() {
     let key = stage.patient("a").await;
     stage.says(&key, "感冒了怎么办？").await;
     let parts = stage.parts(1).await;
-    assert!(parts[0].contains("多休息") && parts[0].contains("资料来源") && parts[0].contains("人工智能"), "{parts:?}");
+    assert!(
+        parts[0].contains("多休息") && parts[0].contains("资料来源") && parts[0].contains("人工智能"),
+        "{parts:?}"
+    );
     assert!(stage.model.prompts.lock().unwrap().is_empty());
 }
 
@@ -126,9 +170,19 @@ async fn nothing_known_is_said_plainly() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn busy_failing_and_panicking_models_are_answered_in_words() {
-    let stage = stage(&[Script::Busy, Script::Fail, Script::Panic, Script::Say("Rest and drink enough fluids.")]);
+    let stage = stage(&[
+        Script::Busy,
+        Script::Fail,
+        Script::Panic,
+        Script::Say("Rest and drink enough fluids."),
+    ]);
     let key = stage.patient("a").await;
-    let expected = ["Too many people", "language model is not available", "I am sorry", "Rest and drink"];
+    let expected = [
+        "Too many people",
+        "language model is not available",
+        "I am sorry",
+        "Rest and drink",
+    ];
     for (index, words) in expected.iter().enumerate() {
         stage.says(&key, "what helps against a cold?").await;
         let parts = stage.parts(index + 1).await;
@@ -138,16 +192,26 @@ async fn busy_failing_and_panicking_models_are_answered_in_words() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_broken_plugin_is_mentioned_and_does_not_silence_the_bot() {
-    let stage = Stage::new(EN, &[Script::Say("Rest and drink enough fluids.")], ScriptedPlugins { broken: true });
+    let stage = Stage::new(
+        EN,
+        &[Script::Say("Rest and drink enough fluids.")],
+        ScriptedPlugins { broken: true },
+    );
     let key = stage.patient("a").await;
     stage.says(&key, "what helps against a cold?").await;
     let parts = stage.parts(1).await;
-    assert!(parts[0].contains("Rest and drink") && parts[0].contains("not working just now"), "{parts:?}");
+    assert!(
+        parts[0].contains("Rest and drink") && parts[0].contains("not working just now"),
+        "{parts:?}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn five_deliveries_of_one_message_give_one_answer() {
-    let stage = stage(&[Script::Say("Rest and drink enough fluids."), Script::Say("Honey eases a sore throat.")]);
+    let stage = stage(&[
+        Script::Say("Rest and drink enough fluids."),
+        Script::Say("Honey eases a sore throat."),
+    ]);
     let key = stage.patient("a").await;
     for _ in 0..5 {
         stage.says_as(&key, "what helps against a cold?", "same").await;
@@ -171,9 +235,16 @@ async fn two_chats_are_never_crossed_and_each_stays_in_order() {
     for key in [&a, &b] {
         let of_chat: Vec<_> = delivered.iter().filter(|it| it.conversation == *key).collect();
         assert_eq!(of_chat.len(), 10);
-        assert!(of_chat.is_sorted_by_key(|it| it.seq), "answers in the order of questions");
+        assert!(
+            of_chat.is_sorted_by_key(|it| it.seq),
+            "answers in the order of questions"
+        );
         let chinese = key == &b;
-        assert!(of_chat.iter().all(|it| it.part.text.contains("多休息") == chinese));
+        assert!(
+            of_chat
+                .iter()
+                .all(|it| it.part.text.contains("多休息") == chinese)
+        );
     }
 }
 
@@ -189,8 +260,16 @@ async fn delivery_is_retried_in_order_and_given_up_only_for_good() {
     stage.says(&key, "what helps against a cold?").await;
     stage.says(&key, "/help").await;
     let parts = stage.parts(2).await;
-    assert!(parts[0].contains("Rest and drink") && parts[1].contains("/privacy"), "{parts:?}");
-    stage.platform.failures.lock().unwrap().push_back(DeliverError::Permanent("blocked".to_owned()));
+    assert!(
+        parts[0].contains("Rest and drink") && parts[1].contains("/privacy"),
+        "{parts:?}"
+    );
+    stage
+        .platform
+        .failures
+        .lock()
+        .unwrap()
+        .push_back(DeliverError::Permanent("blocked".to_owned()));
     stage.says(&key, "/help").await;
     stage.settled().await;
     assert_eq!(stage.texts().len(), 2);
@@ -226,20 +305,32 @@ async fn what_was_accepted_before_a_stop_is_answered_after_the_next_start() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("bedside.sqlite");
     let store = SqliteStore::open(&path).unwrap();
-    let mut stage = Stage::with_store(store, EN, &[Script::SayAndHang("Rest ")], ScriptedPlugins::default());
+    let mut stage = Stage::with_store(
+        store,
+        EN,
+        &[Script::SayAndHang("Rest ")],
+        ScriptedPlugins::default(),
+    );
     let key = stage.patient("a").await;
     stage.says(&key, "what helps against a cold?").await;
     stage.says(&key, "/help").await;
     tokio::time::sleep(std::time::Duration::from_millis(100)).await;
     stage.stop.cancel();
     (&mut stage.running).await.unwrap();
-    assert_eq!(stage.texts(), Vec::<String>::new(), "an unfinished answer is not delivered");
+    assert_eq!(
+        stage.texts(),
+        Vec::<String>::new(),
+        "an unfinished answer is not delivered"
+    );
     stage.store.close().await;
     let store = SqliteStore::open(&path).unwrap();
     let said = [Script::Say("Rest and drink enough fluids.")];
     let again = Stage::with_store(store, EN, &said, ScriptedPlugins::default());
     let parts = again.parts(2).await;
-    assert!(parts[0].contains("Rest and drink") && parts[1].contains("/privacy"), "{parts:?}");
+    assert!(
+        parts[0].contains("Rest and drink") && parts[1].contains("/privacy"),
+        "{parts:?}"
+    );
     again.settled().await;
     assert_eq!(again.texts().len(), 2);
 }
@@ -248,7 +339,15 @@ async fn what_was_accepted_before_a_stop_is_answered_after_the_next_start() {
 async fn earlier_turns_reach_the_model_until_new() {
     let stage = stage(&vec![Script::Say("Rest and drink enough fluids."); 3]);
     let key = stage.patient("a").await;
-    for (index, text) in ["what helps against a cold?", "and honey for a cold?", "/new", "is a cold bad?"].iter().enumerate() {
+    for (index, text) in [
+        "what helps against a cold?",
+        "and honey for a cold?",
+        "/new",
+        "is a cold bad?",
+    ]
+    .iter()
+    .enumerate()
+    {
         stage.says(&key, text).await;
         stage.parts(index + 1).await;
     }
@@ -256,5 +355,8 @@ async fn earlier_turns_reach_the_model_until_new() {
     let seen = |index: usize, words: &str| prompts[index].iter().any(|it| it.content.contains(words));
     assert!(seen(1, "what helps against a cold?"), "memory");
     assert!(!seen(2, "and honey for a cold?"), "/new forgets");
-    assert!(prompts.iter().all(|it| it[0].content == prompts[0][0].content), "the stable part comes first");
+    assert!(
+        prompts.iter().all(|it| it[0].content == prompts[0][0].content),
+        "the stable part comes first"
+    );
 }

@@ -96,6 +96,9 @@ pub struct EmergencyContacts {
 impl Default for EmergencyContacts {
     /// Mainland China's: 120 and, since May 2025, 12356.
     fn default() -> Self {
-        Self { emergency_number: "120".to_owned(), crisis_line: "12356".to_owned() }
+        Self {
+            emergency_number: "120".to_owned(),
+            crisis_line: "12356".to_owned(),
+        }
     }
 }

@@ -7,7 +7,9 @@ use toml::Spanned;
 
 use crate::{
     condition::{self, Condition, ConditionError, Names},
-    data::{DepartmentData, FindingData, FindingKind, QuestionData, RedFlagData, RuleData, SourceFile, Words},
+    data::{
+        DepartmentData, FindingData, FindingKind, QuestionData, RedFlagData, RuleData, SourceFile, Words,
+    },
     departments::{Department, Departments},
     error::RulesError,
     lexicon::{Lexicon, LexiconBuilder},
@@ -66,16 +68,41 @@ impl Bundle {
         let mut builder = Builder::default();
         files.iter().try_for_each(|it| builder.take_departments(it))?;
         files.iter().try_for_each(|it| builder.take_findings(it))?;
-        files.iter().try_for_each(|it| builder.take_department_terms(it))?;
+        files
+            .iter()
+            .try_for_each(|it| builder.take_department_terms(it))?;
         files.iter().try_for_each(|it| builder.link_findings(it))?;
         files.iter().try_for_each(|it| builder.take_conditions(it))?;
         files.iter().try_for_each(|it| builder.take_questions(it))?;
         files.iter().try_for_each(|it| builder.check_references(it))?;
-        let Builder { mut red_flags, findings, lexicon, rules, departments, questions, notices, ids, .. } = builder;
+        let Builder {
+            mut red_flags,
+            findings,
+            lexicon,
+            rules,
+            departments,
+            questions,
+            notices,
+            ids,
+            ..
+        } = builder;
         red_flags.sort_by_key(|it| it.level);
         let file = files.first().map_or_else(String::new, |it| it.name.to_owned());
-        let lexicon = lexicon.build().map_err(|reason| RulesError::Syntax { file, line: 1, reason })?;
-        Ok(Self { findings, lexicon, red_flags, rules, departments, questions, notices, ids })
+        let lexicon = lexicon.build().map_err(|reason| RulesError::Syntax {
+            file,
+            line: 1,
+            reason,
+        })?;
+        Ok(Self {
+            findings,
+            lexicon,
+            red_flags,
+            rules,
+            departments,
+            questions,
+            notices,
+            ids,
+        })
     }
 
     pub(crate) fn id(&self, finding: &str) -> Option<usize> {
@@ -139,15 +166,23 @@ impl Place<'_> {
 impl Builder {
     fn take_departments(&mut self, file: &SourceFile<'_>) -> Result<(), RulesError> {
         for data in &file.data.department {
-            let place = Place { file, kind: "department", id: &data.id };
+            let place = Place {
+                file,
+                kind: "department",
+                id: &data.id,
+            };
             let id = data.id.get_ref();
             let index = match (self.departments.by_id.get(id).copied(), &data.name) {
                 (Some(known), _) => known,
                 (None, None) => return Err(place.invalid("a new department needs a name in `en` and `zh`")),
                 (None, Some(name)) => self.new_department(id, name),
             };
-            for alias in data.aliases.iter().chain(data.name.iter().flat_map(|it| [&it.en, &it.zh])) {
-                self.departments.add_alias(alias, index);
+            for alias in data
+                .aliases
+                .iter()
+                .chain(data.name.iter().flat_map(|it| [&it.en, &it.zh]))
+            {
+                self.departments.add_alias(&(file.spelling)(alias), index);
             }
             self.departments.add_alias(id, index);
         }
@@ -168,16 +203,22 @@ impl Builder {
 
     fn take_findings(&mut self, file: &SourceFile<'_>) -> Result<(), RulesError> {
         for data in &file.data.finding {
-            let place = Place { file, kind: "finding", id: &data.id };
+            let place = Place {
+                file,
+                kind: "finding",
+                id: &data.id,
+            };
             let index = self.finding_entry(data, &place)?;
             for form in data.zh.iter().chain(&data.en) {
-                self.lexicon.add(index, form).map_err(|reason| RulesError::Form {
-                    file: file.name.to_owned(),
-                    line: file.line_of(&data.id),
-                    id: data.id.get_ref().clone(),
-                    form: form.clone(),
-                    reason,
-                })?;
+                self.lexicon
+                    .add(index, form, file.spelling)
+                    .map_err(|reason| RulesError::Form {
+                        file: file.name.to_owned(),
+                        line: file.line_of(&data.id),
+                        id: data.id.get_ref().clone(),
+                        form: form.clone(),
+                        reason,
+                    })?;
             }
         }
         Ok(())
@@ -190,7 +231,10 @@ impl Builder {
             return Ok(known);
         }
         let kind = data.kind.unwrap_or_default();
-        let shown = matches!(kind, FindingKind::Symptom | FindingKind::Event | FindingKind::Condition);
+        let shown = matches!(
+            kind,
+            FindingKind::Symptom | FindingKind::Event | FindingKind::Condition
+        );
         if shown && data.name.is_none() {
             return Err(place.invalid("needs a name in `en` and `zh`"));
         }
@@ -220,7 +264,9 @@ impl Builder {
     /// The words of a department become a finding that nobody sees.
     fn take_department_terms(&mut self, file: &SourceFile<'_>) -> Result<(), RulesError> {
         for data in &file.data.department {
-            let Some(&department) = self.departments.by_id.get(data.id.get_ref()) else { continue };
+            let Some(&department) = self.departments.by_id.get(data.id.get_ref()) else {
+                continue;
+            };
             if data.terms.is_empty() {
                 continue;
             }
@@ -237,13 +283,15 @@ impl Builder {
                 generic: true,
             });
             for form in &data.terms {
-                self.lexicon.add(index, form).map_err(|reason| RulesError::Form {
-                    file: file.name.to_owned(),
-                    line: file.line_of(&data.id),
-                    id: data.id.get_ref().clone(),
-                    form: form.clone(),
-                    reason,
-                })?;
+                self.lexicon
+                    .add(index, form, file.spelling)
+                    .map_err(|reason| RulesError::Form {
+                        file: file.name.to_owned(),
+                        line: file.line_of(&data.id),
+                        id: data.id.get_ref().clone(),
+                        form: form.clone(),
+                        reason,
+                    })?;
             }
         }
         Ok(())
@@ -251,7 +299,11 @@ impl Builder {
 
     fn link_findings(&mut self, file: &SourceFile<'_>) -> Result<(), RulesError> {
         for data in &file.data.finding {
-            let place = Place { file, kind: "finding", id: &data.id };
+            let place = Place {
+                file,
+                kind: "finding",
+                id: &data.id,
+            };
             let implies = self.finding_ids(&data.implies, &place)?;
             let departments = self.department_ids(&data.departments, &place)?;
             let index = self.ids.get(data.id.get_ref()).copied();
@@ -264,7 +316,14 @@ impl Builder {
             }
         }
         for data in &file.data.department {
-            self.link_department(data, &Place { file, kind: "department", id: &data.id })?;
+            self.link_department(
+                data,
+                &Place {
+                    file,
+                    kind: "department",
+                    id: &data.id,
+                },
+            )?;
         }
         Ok(())
     }
@@ -283,7 +342,11 @@ impl Builder {
 
     fn take_conditions(&mut self, file: &SourceFile<'_>) -> Result<(), RulesError> {
         for data in &file.data.group {
-            let place = Place { file, kind: "group", id: &data.id };
+            let place = Place {
+                file,
+                kind: "group",
+                id: &data.id,
+            };
             if self.groups.contains_key(data.id.get_ref()) || self.ids.contains_key(data.id.get_ref()) {
                 return Err(place.duplicate());
             }
@@ -291,10 +354,24 @@ impl Builder {
             self.groups.insert(data.id.get_ref().clone(), condition);
         }
         for data in &file.data.red_flag {
-            self.take_red_flag(data, &Place { file, kind: "red flag", id: &data.id })?;
+            self.take_red_flag(
+                data,
+                &Place {
+                    file,
+                    kind: "red flag",
+                    id: &data.id,
+                },
+            )?;
         }
         for data in &file.data.rule {
-            self.take_rule(data, &Place { file, kind: "rule", id: &data.id })?;
+            self.take_rule(
+                data,
+                &Place {
+                    file,
+                    kind: "rule",
+                    id: &data.id,
+                },
+            )?;
         }
         Ok(())
     }
@@ -337,31 +414,60 @@ impl Builder {
 
     fn take_questions(&mut self, file: &SourceFile<'_>) -> Result<(), RulesError> {
         for data in &file.data.question {
-            let QuestionData { id, en, zh, answered_by } = data;
-            let place = Place { file, kind: "question", id };
+            let QuestionData {
+                id,
+                en,
+                zh,
+                answered_by,
+            } = data;
+            let place = Place {
+                file,
+                kind: "question",
+                id,
+            };
             if self.questions.iter().any(|it| it.id == *id.get_ref()) {
                 return Err(place.duplicate());
             }
             self.questions.push(Question {
                 id: id.get_ref().clone(),
-                words: Words { en: en.clone(), zh: zh.clone() },
+                words: Words {
+                    en: en.clone(),
+                    zh: zh.clone(),
+                },
                 answered_by: self.finding_ids(answered_by, &place)?,
             });
         }
-        self.notices.extend(file.data.notice.iter().map(|(key, words)| (key.clone(), words.clone())));
+        self.notices.extend(
+            file.data
+                .notice
+                .iter()
+                .map(|(key, words)| (key.clone(), words.clone())),
+        );
         Ok(())
     }
 
     fn check_references(&self, file: &SourceFile<'_>) -> Result<(), RulesError> {
         for data in &file.data.finding {
-            if let Some(name) = data.ask.iter().find(|name| !self.questions.iter().any(|it| it.id == **name)) {
-                let place = Place { file, kind: "finding", id: &data.id };
+            if let Some(name) = data
+                .ask
+                .iter()
+                .find(|name| !self.questions.iter().any(|it| it.id == **name))
+            {
+                let place = Place {
+                    file,
+                    kind: "finding",
+                    id: &data.id,
+                };
                 return Err(place.unknown(name, "add a [[question]] with this id"));
             }
         }
         for data in &file.data.red_flag {
             if let Some(name) = data.advice.as_ref().filter(|it| !self.notices.contains_key(*it)) {
-                let place = Place { file, kind: "red flag", id: &data.id };
+                let place = Place {
+                    file,
+                    kind: "red flag",
+                    id: &data.id,
+                };
                 return Err(place.unknown(name, "add it under [notice]"));
             }
         }
@@ -369,9 +475,14 @@ impl Builder {
     }
 
     fn condition(&self, text: &str, place: &Place<'_>) -> Result<Condition, RulesError> {
-        let names = Names { findings: &self.ids, groups: &self.groups };
+        let names = Names {
+            findings: &self.ids,
+            groups: &self.groups,
+        };
         condition::parse(text, &names).map_err(|error| match error {
-            ConditionError::Unknown(name) => place.unknown(&name, "add a [[finding]] or a [[group]] with this id"),
+            ConditionError::Unknown(name) => {
+                place.unknown(&name, "add a [[finding]] or a [[group]] with this id")
+            }
             ConditionError::Syntax { column, reason } => RulesError::Condition {
                 file: place.file.name.to_owned(),
                 line: place.file.line_of(place.id),
@@ -386,7 +497,10 @@ impl Builder {
 
     fn finding_ids(&self, names: &[String], place: &Place<'_>) -> Result<Vec<usize>, RulesError> {
         let id = |name: &String| {
-            self.ids.get(name).copied().ok_or_else(|| place.unknown(name, "add a [[finding]] with this id"))
+            self.ids
+                .get(name)
+                .copied()
+                .ok_or_else(|| place.unknown(name, "add a [[finding]] with this id"))
         };
         names.iter().map(id).collect()
     }

@@ -17,9 +17,20 @@ use crate::evidence::Evidence;
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Condition {
     Finding(usize),
-    Modified { finding: usize, modifier: usize },
-    Lasting { finding: usize, comparison: Comparison, days: f32 },
-    Value { value: Value, comparison: Comparison, than: f32 },
+    Modified {
+        finding: usize,
+        modifier: usize,
+    },
+    Lasting {
+        finding: usize,
+        comparison: Comparison,
+        days: f32,
+    },
+    Value {
+        value: Value,
+        comparison: Comparison,
+        than: f32,
+    },
     Fact(Fact),
     Not(Box<Condition>),
     All(Vec<Condition>),
@@ -69,13 +80,23 @@ impl Condition {
         match self {
             Self::Finding(finding) => evidence.is_active(*finding),
             Self::Modified { finding, modifier } => evidence.is_modified(*finding, *modifier),
-            Self::Lasting { finding, comparison, days } => {
+            Self::Lasting {
+                finding,
+                comparison,
+                days,
+            } => {
                 evidence.is_active(*finding)
-                    && evidence.lasts_days(*finding).is_some_and(|it| comparison.holds(it, *days))
+                    && evidence
+                        .lasts_days(*finding)
+                        .is_some_and(|it| comparison.holds(it, *days))
             }
-            Self::Value { value, comparison, than } => {
-                evidence.value(*value).is_some_and(|it| comparison.holds(it, *than))
-            }
+            Self::Value {
+                value,
+                comparison,
+                than,
+            } => evidence
+                .value(*value)
+                .is_some_and(|it| comparison.holds(it, *than)),
             Self::Fact(fact) => evidence.fact(*fact),
             Self::Not(inner) => !inner.holds(evidence),
             Self::All(parts) => parts.iter().all(|it| it.holds(evidence)),
@@ -100,7 +121,10 @@ impl Comparison {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum ConditionError {
     /// At a character, counted from 1.
-    Syntax { column: usize, reason: String },
+    Syntax {
+        column: usize,
+        reason: String,
+    },
     Unknown(String),
 }
 
@@ -112,7 +136,11 @@ pub(crate) struct Names<'a> {
 
 /// Reads a condition.
 pub(crate) fn parse(text: &str, names: &Names<'_>) -> Result<Condition, ConditionError> {
-    let mut parser = Parser { characters: text.char_indices().peekable(), length: text.chars().count(), names };
+    let mut parser = Parser {
+        characters: text.char_indices().peekable(),
+        length: text.chars().count(),
+        names,
+    };
     let condition = parser.any()?;
     match parser.peek() {
         None => Ok(condition),
@@ -164,8 +192,16 @@ impl Parser<'_> {
         }
         if let Some(value) = value(&name) {
             let (comparison, number, unit) = self.comparison()?;
-            let than = if value == Value::Age { self.days(number, unit)? / 365.0 } else { number };
-            return Ok(Condition::Value { value, comparison, than });
+            let than = if value == Value::Age {
+                self.days(number, unit)? / 365.0
+            } else {
+                number
+            };
+            return Ok(Condition::Value {
+                value,
+                comparison,
+                than,
+            });
         }
         if let Some(group) = self.names.groups.get(&name) {
             return Ok(group.clone());
@@ -173,11 +209,18 @@ impl Parser<'_> {
         let finding = self.finding(&name)?;
         if self.take('@') {
             let modifier = self.word();
-            return Ok(Condition::Modified { finding, modifier: self.finding(&modifier)? });
+            return Ok(Condition::Modified {
+                finding,
+                modifier: self.finding(&modifier)?,
+            });
         }
         if matches!(self.peek(), Some('<' | '>')) {
             let (comparison, number, unit) = self.comparison()?;
-            return Ok(Condition::Lasting { finding, comparison, days: self.days(number, unit)? });
+            return Ok(Condition::Lasting {
+                finding,
+                comparison,
+                days: self.days(number, unit)?,
+            });
         }
         Ok(Condition::Finding(finding))
     }
@@ -185,7 +228,9 @@ impl Parser<'_> {
     fn at_least(&mut self) -> Result<Condition, ConditionError> {
         self.expect('(')?;
         let count = self.word();
-        let count = count.parse().map_err(|_| self.fail(format!("`{count}` is no number")))?;
+        let count = count
+            .parse()
+            .map_err(|_| self.fail(format!("`{count}` is no number")))?;
         let mut parts = Vec::new();
         while self.take(',') {
             parts.push(self.any()?);
@@ -210,8 +255,14 @@ impl Parser<'_> {
         };
         let text = self.word();
         let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
-        let number = digits.parse().map_err(|_| self.fail(format!("`{text}` is no number")))?;
-        Ok((comparison, number, text.chars().last().filter(char::is_ascii_alphabetic)))
+        let number = digits
+            .parse()
+            .map_err(|_| self.fail(format!("`{text}` is no number")))?;
+        Ok((
+            comparison,
+            number,
+            text.chars().last().filter(char::is_ascii_alphabetic),
+        ))
     }
 
     fn days(&mut self, number: f32, unit: Option<char>) -> Result<f32, ConditionError> {
@@ -227,13 +278,20 @@ impl Parser<'_> {
     }
 
     fn finding(&mut self, name: &str) -> Result<usize, ConditionError> {
-        self.names.findings.get(name).copied().ok_or_else(|| ConditionError::Unknown(name.to_owned()))
+        self.names
+            .findings
+            .get(name)
+            .copied()
+            .ok_or_else(|| ConditionError::Unknown(name.to_owned()))
     }
 
     fn word(&mut self) -> String {
         self.peek();
         let mut word = String::new();
-        while let Some((_, c)) = self.characters.next_if(|(_, c)| c.is_alphanumeric() || matches!(c, '-' | '.')) {
+        while let Some((_, c)) = self
+            .characters
+            .next_if(|(_, c)| c.is_alphanumeric() || matches!(c, '-' | '.'))
+        {
             word.push(c);
         }
         word
@@ -249,17 +307,28 @@ impl Parser<'_> {
     }
 
     fn expect(&mut self, wanted: char) -> Result<(), ConditionError> {
-        if self.take(wanted) { Ok(()) } else { Err(self.fail(format!("`{wanted}` is expected here"))) }
+        if self.take(wanted) {
+            Ok(())
+        } else {
+            Err(self.fail(format!("`{wanted}` is expected here")))
+        }
     }
 
     fn fail(&mut self, reason: String) -> ConditionError {
         let left = self.characters.clone().count();
-        ConditionError::Syntax { column: self.length - left + 1, reason }
+        ConditionError::Syntax {
+            column: self.length - left + 1,
+            reason,
+        }
     }
 }
 
 fn single_or(mut parts: Vec<Condition>, join: impl FnOnce(Vec<Condition>) -> Condition) -> Condition {
-    if parts.len() == 1 { parts.remove(0) } else { join(parts) }
+    if parts.len() == 1 {
+        parts.remove(0)
+    } else {
+        join(parts)
+    }
 }
 
 fn fact(name: &str) -> Option<Fact> {
@@ -297,24 +366,56 @@ mod tests {
     use super::{Condition, ConditionError, Names, parse};
 
     fn read(text: &str) -> Result<Condition, ConditionError> {
-        let findings = HashMap::from([("fever".to_owned(), 0), ("rash".to_owned(), 1), ("sudden".to_owned(), 2)]);
-        parse(text, &Names { findings: &findings, groups: &HashMap::new() })
+        let findings = HashMap::from([
+            ("fever".to_owned(), 0),
+            ("rash".to_owned(), 1),
+            ("sudden".to_owned(), 2),
+        ]);
+        parse(
+            text,
+            &Names {
+                findings: &findings,
+                groups: &HashMap::new(),
+            },
+        )
     }
 
     #[test]
     fn and_binds_closer_than_or() {
         let any = read("fever & rash | !sudden").unwrap();
-        assert!(matches!(any, Condition::Any(parts) if matches!(parts[..], [Condition::All(_), Condition::Not(_)])));
+        assert!(
+            matches!(any, Condition::Any(parts) if matches!(parts[..], [Condition::All(_), Condition::Not(_)]))
+        );
         assert_eq!(read("(fever)").unwrap(), Condition::Finding(0));
-        assert_eq!(read("rash@sudden").unwrap(), Condition::Modified { finding: 1, modifier: 2 });
-        assert!(matches!(read("fever>=2w").unwrap(), Condition::Lasting { days: 14.0, .. }));
-        assert!(matches!(read("atleast(2, fever, rash, temp>=39)").unwrap(), Condition::AtLeast(2, parts) if parts.len() == 3));
+        assert_eq!(
+            read("rash@sudden").unwrap(),
+            Condition::Modified {
+                finding: 1,
+                modifier: 2
+            }
+        );
+        assert!(matches!(
+            read("fever>=2w").unwrap(),
+            Condition::Lasting { days: 14.0, .. }
+        ));
+        assert!(
+            matches!(read("atleast(2, fever, rash, temp>=39)").unwrap(), Condition::AtLeast(2, parts) if parts.len() == 3)
+        );
     }
 
     #[test]
     fn errors_say_where() {
-        assert_eq!(read("fever & cough"), Err(ConditionError::Unknown("cough".to_owned())));
-        for (text, column) in [("fever &", 8), ("fever rash", 7), ("(fever", 7), ("temp 39", 6), ("age<3x", 7)] {
+        assert_eq!(
+            read("fever & cough"),
+            Err(ConditionError::Unknown("cough".to_owned()))
+        );
+        for (text, column) in [
+            ("fever &", 8),
+            ("fever rash", 7),
+            ("(fever", 7),
+            ("temp 39", 6),
+            ("age<3x", 7),
+        ] {
             match read(text) {
                 Err(ConditionError::Syntax { column: found, .. }) => assert_eq!(found, column, "{text}"),
                 other => panic!("{text}: {other:?}"),

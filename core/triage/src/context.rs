@@ -75,21 +75,35 @@ impl Layout {
 
 /// From the start of the range that has the span's start to the end of the one that has its end.
 fn holding(ranges: &[Range<usize>], span: &Range<usize>) -> Range<usize> {
-    let start = ranges.iter().find(|it| it.end > span.start).map_or(span.start, |it| it.start);
-    let end = ranges.iter().find(|it| it.end >= span.end).map_or(span.end, |it| it.end);
+    let start = ranges
+        .iter()
+        .find(|it| it.end > span.start)
+        .map_or(span.start, |it| it.start);
+    let end = ranges
+        .iter()
+        .find(|it| it.end >= span.end)
+        .map_or(span.end, |it| it.end);
     start..end.max(span.end)
 }
 
-/// Reads one mention in its surroundings.
 /// Compiles the patterns that most texts need.
 pub(crate) fn prepare() {
     english::prepare();
 }
 
+/// Reads one mention in its surroundings.
 pub(crate) fn polarity(text: &str, layout: &Layout, all: &[Placed<'_>], index: usize) -> Polarity {
-    let Some(placed) = all.get(index) else { return Polarity::Present };
-    let chinese = text.get(placed.mention.span.clone()).is_some_and(|it| it.chars().any(is_han));
-    if chinese { chinese::polarity(text, layout, all, placed) } else { english::polarity(text, layout, all, placed) }
+    let Some(placed) = all.get(index) else {
+        return Polarity::Present;
+    };
+    let chinese = text
+        .get(placed.mention.span.clone())
+        .is_some_and(|it| it.chars().any(is_han));
+    if chinese {
+        chinese::polarity(text, layout, all, placed)
+    } else {
+        english::polarity(text, layout, all, placed)
+    }
 }
 
 /// What stands in `range`, with each mention shortened to `M` (`S` for a modifier), so that distances count
@@ -104,11 +118,17 @@ fn reduced(text: &str, range: Range<usize>, all: &[Placed<'_>], target: &Range<u
             .filter(|it| it.mention.span.start == at && it.mention.span.end <= range.end)
             .max_by_key(|it| it.mention.span.end);
         if let Some(other) = inside {
-            reduced.push(if other.kind == FindingKind::Modifier { 'S' } else { 'M' });
+            reduced.push(if other.kind == FindingKind::Modifier {
+                'S'
+            } else {
+                'M'
+            });
             at = other.mention.span.end;
             continue;
         }
-        let Some(c) = text.get(at..).and_then(|it| it.chars().next()) else { break };
+        let Some(c) = text.get(at..).and_then(|it| it.chars().next()) else {
+            break;
+        };
         reduced.push(c);
         at += c.len_utf8();
     }

@@ -166,16 +166,27 @@ pub(crate) struct SourceFile<'a> {
     pub(crate) name: &'a str,
     pub(crate) text: &'a str,
     pub(crate) data: DataFile,
+    /// How its words are brought into the texts' spelling.
+    pub(crate) spelling: fn(&str) -> String,
 }
 
 impl<'a> SourceFile<'a> {
-    pub(crate) fn parse(name: &'a str, text: &'a str) -> Result<Self, RulesError> {
+    pub(crate) fn parse(
+        name: &'a str,
+        text: &'a str,
+        spelling: fn(&str) -> String,
+    ) -> Result<Self, RulesError> {
         let data = toml::from_str(text).map_err(|error: toml::de::Error| RulesError::Syntax {
             file: name.to_owned(),
             line: error.span().map_or(1, |it| line_at(text, it.start)),
             reason: error.message().trim().to_owned(),
         })?;
-        Ok(Self { name, text, data })
+        Ok(Self {
+            name,
+            text,
+            data,
+            spelling,
+        })
     }
 
     pub(crate) fn line_of(&self, id: &Spanned<String>) -> usize {

@@ -4,9 +4,20 @@
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum RulesError {
     #[error("{file}:{line}: {reason}")]
-    Syntax { file: String, line: usize, reason: String },
+    Syntax {
+        file: String,
+        line: usize,
+        reason: String,
+    },
     #[error("{file}:{line}: {kind} `{id}`: nothing is called `{name}`; {hint}")]
-    UnknownName { file: String, line: usize, kind: &'static str, id: String, name: String, hint: String },
+    UnknownName {
+        file: String,
+        line: usize,
+        kind: &'static str,
+        id: String,
+        name: String,
+        hint: String,
+    },
     #[error("{file}:{line}: {kind} `{id}`: condition `{condition}`, at character {column}: {reason}")]
     Condition {
         file: String,
@@ -18,9 +29,26 @@ pub enum RulesError {
         reason: String,
     },
     #[error("{file}:{line}: finding `{id}`: form `{form}`: {reason}")]
-    Form { file: String, line: usize, id: String, form: String, reason: String },
+    Form {
+        file: String,
+        line: usize,
+        id: String,
+        form: String,
+        reason: String,
+    },
     #[error("{file}:{line}: {kind} `{id}` exists already: choose another id")]
-    Duplicate { file: String, line: usize, kind: &'static str, id: String },
+    Duplicate {
+        file: String,
+        line: usize,
+        kind: &'static str,
+        id: String,
+    },
     #[error("{file}:{line}: {kind} `{id}`: {reason}")]
-    Invalid { file: String, line: usize, kind: &'static str, id: String, reason: String },
+    Invalid {
+        file: String,
+        line: usize,
+        kind: &'static str,
+        id: String,
+        reason: String,
+    },
 }

@@ -90,7 +90,11 @@ impl Evidence {
     }
 
     pub(crate) fn active(&self) -> impl Iterator<Item = usize> {
-        self.active.iter().enumerate().filter(|(_, it)| **it).map(|(index, _)| index)
+        self.active
+            .iter()
+            .enumerate()
+            .filter(|(_, it)| **it)
+            .map(|(index, _)| index)
     }
 
     pub(crate) fn is_modified(&self, finding: usize, modifier: usize) -> bool {
@@ -154,14 +158,24 @@ impl Evidence {
             if !self.is_active(finding) {
                 set(&mut self.active, finding);
                 set(&mut self.mentioned, finding);
-                pending.extend(bundle.findings.get(finding).into_iter().flat_map(|it| it.implies.iter().copied()));
+                pending.extend(
+                    bundle
+                        .findings
+                        .get(finding)
+                        .into_iter()
+                        .flat_map(|it| it.implies.iter().copied()),
+                );
             }
         }
     }
 
     fn collect_modifiers(&mut self, bundle: &Bundle, text: &str, layout: &Layout) {
-        let is_modifier =
-            |it: &&Reading| bundle.findings.get(it.mention.entry).is_some_and(|it| it.kind == FindingKind::Modifier);
+        let is_modifier = |it: &&Reading| {
+            bundle
+                .findings
+                .get(it.mention.entry)
+                .is_some_and(|it| it.kind == FindingKind::Modifier)
+        };
         let mut found = Vec::new();
         for modifier in self.mentions.iter().filter(|it| is_modifier(it) && it.active) {
             for finding in self.mentions.iter().filter(|it| !is_modifier(it) && it.active) {
@@ -179,7 +193,11 @@ impl Evidence {
         let implied: Vec<_> = found
             .iter()
             .flat_map(|(finding, modifier)| {
-                let implies = bundle.findings.get(*finding).map(|it| it.implies.as_slice()).unwrap_or_default();
+                let implies = bundle
+                    .findings
+                    .get(*finding)
+                    .map(|it| it.implies.as_slice())
+                    .unwrap_or_default();
                 implies.iter().map(|it| (*it, *modifier))
             })
             .collect();
@@ -191,8 +209,14 @@ impl Evidence {
     fn collect_durations(&mut self, layout: &Layout) {
         let longest = self.facts.durations.iter().map(|it| it.days).reduce(f32::max);
         let within = |range: &Range<usize>, at: usize| {
-            let inside = self.facts.durations.iter().filter(|it| range.start <= it.span.start && it.span.end <= range.end);
-            inside.min_by_key(|it| it.span.start.abs_diff(at)).map(|it| it.days)
+            let inside = self
+                .facts
+                .durations
+                .iter()
+                .filter(|it| range.start <= it.span.start && it.span.end <= range.end);
+            inside
+                .min_by_key(|it| it.span.start.abs_diff(at))
+                .map(|it| it.days)
         };
         let mut lasting: HashMap<usize, f32> = HashMap::new();
         for reading in self.mentions.iter().filter(|it| it.active) {
@@ -201,7 +225,10 @@ impl Evidence {
                 .or_else(|| within(&layout.sentence_of(span), span.end))
                 .or(longest);
             if let Some(days) = days {
-                lasting.entry(reading.mention.entry).and_modify(|it| *it = it.max(days)).or_insert(days);
+                lasting
+                    .entry(reading.mention.entry)
+                    .and_modify(|it| *it = it.max(days))
+                    .or_insert(days);
             }
         }
         for finding in self.active().collect::<Vec<_>>() {
@@ -220,10 +247,15 @@ impl Evidence {
         let says_child = is_active("child-words") && !says_pregnant;
         let says_old = is_active("elderly-words");
         let denied = bundle.id("pregnancy").is_some_and(|id| {
-            self.mentions.iter().any(|it| it.mention.entry == id && it.polarity == Polarity::Absent)
+            self.mentions
+                .iter()
+                .any(|it| it.mention.entry == id && it.polarity == Polarity::Absent)
         });
         // A grown-up's profile says nothing of the child that he or she writes about.
-        if self.facts.age_years.is_none() && (says_child || says_infant) && self.age_years.is_some_and(|it| it >= 18.0) {
+        if self.facts.age_years.is_none()
+            && (says_child || says_infant)
+            && self.age_years.is_some_and(|it| it >= 18.0)
+        {
             self.age_years = None;
         }
         self.child = self.age_years.map_or(says_child || says_infant, |it| it < 14.0);
@@ -239,7 +271,12 @@ impl Evidence {
 }
 
 fn read_mentions(bundle: &Bundle, text: &str, layout: &Layout, found: Vec<Mention>) -> Vec<Reading> {
-    let kind = |mention: &Mention| bundle.findings.get(mention.entry).map_or(FindingKind::Term, |it| it.kind);
+    let kind = |mention: &Mention| {
+        bundle
+            .findings
+            .get(mention.entry)
+            .map_or(FindingKind::Term, |it| it.kind)
+    };
     let generic = |mention: &Mention| bundle.findings.get(mention.entry).is_some_and(|it| it.generic);
     // 'chest really hurts' is not a chest pain and a pain besides.
     let wide: Vec<Mention> = found.iter().filter(|it| it.gap.is_some()).cloned().collect();
@@ -254,7 +291,9 @@ fn read_mentions(bundle: &Bundle, text: &str, layout: &Layout, found: Vec<Mentio
     };
     // 没有呼吸困难 denies 呼吸困难; it does not say 没有呼吸.
     let is_misread = |it: &Mention| {
-        let negative = text.get(it.span.clone()).is_some_and(|it| it.starts_with(['没', '无', '不']) || it.starts_with("no"));
+        let negative = text
+            .get(it.span.clone())
+            .is_some_and(|it| it.starts_with(['没', '无', '不']) || it.starts_with("no"));
         negative
             && found.iter().any(|other| {
                 it.span.start < other.span.start
@@ -264,17 +303,31 @@ fn read_mentions(bundle: &Bundle, text: &str, layout: &Layout, found: Vec<Mentio
             })
     };
     let misread: Vec<Mention> = found.iter().filter(|it| is_misread(it)).cloned().collect();
-    let masks: Vec<Range<usize>> =
-        found.iter().filter(|it| kind(it) == FindingKind::Mask).map(|it| it.span.clone()).collect();
+    let masks: Vec<Range<usize>> = found
+        .iter()
+        .filter(|it| kind(it) == FindingKind::Mask)
+        .map(|it| it.span.clone())
+        .collect();
     let found: Vec<Mention> = found
         .into_iter()
         .filter(|it| kind(it) != FindingKind::Mask && !is_part(it) && !misread.contains(it))
-        .filter(|it| !masks.iter().any(|mask| mask.start <= it.span.start && it.span.end <= mask.end))
+        .filter(|it| {
+            !masks
+                .iter()
+                .any(|mask| mask.start <= it.span.start && it.span.end <= mask.end)
+        })
         .collect();
-    let placed: Vec<Placed<'_>> = found.iter().map(|mention| Placed { mention, kind: kind(mention) }).collect();
+    let placed: Vec<Placed<'_>> = found
+        .iter()
+        .map(|mention| Placed {
+            mention,
+            kind: kind(mention),
+        })
+        .collect();
     let subjects = Subjects::new(text);
-    let polarities: Vec<Polarity> =
-        (0..placed.len()).map(|index| context::polarity(text, layout, &placed, index)).collect();
+    let polarities: Vec<Polarity> = (0..placed.len())
+        .map(|index| context::polarity(text, layout, &placed, index))
+        .collect();
     let own_symptoms = subjects.has_own()
         && placed.iter().zip(&polarities).any(|(it, polarity)| {
             matches!(it.kind, FindingKind::Symptom | FindingKind::Event)
@@ -287,7 +340,10 @@ fn read_mentions(bundle: &Bundle, text: &str, layout: &Layout, found: Vec<Mentio
         .map(|(mention, &polarity)| {
             let kind = kind(mention);
             let other_person = kind != FindingKind::Context && subjects.is_other(mention.span.start);
-            let counts_when_over = bundle.findings.get(mention.entry).is_some_and(|it| it.counts_when_over);
+            let counts_when_over = bundle
+                .findings
+                .get(mention.entry)
+                .is_some_and(|it| it.counts_when_over);
             let said = match polarity {
                 Polarity::Present => true,
                 // Possible poison is treated as poison; a suspected diagnosis is not yet one.
@@ -299,7 +355,12 @@ fn read_mentions(bundle: &Bundle, text: &str, layout: &Layout, found: Vec<Mentio
                 && (kind == FindingKind::Condition && own_symptoms
                     || matches!(kind, FindingKind::Condition | FindingKind::Event)
                         && is_family_history(text, layout, &mention.span));
-            Reading { mention: mention.clone(), polarity, other_person, active: said && !old_story }
+            Reading {
+                mention: mention.clone(),
+                polarity,
+                other_person,
+                active: said && !old_story,
+            }
         })
         .collect()
 }
@@ -307,7 +368,23 @@ fn read_mentions(bundle: &Bundle, text: &str, layout: &Layout, found: Vec<Mentio
 /// What is over counts only if it was lately.
 fn recent(text: &str, layout: &Layout, span: &Range<usize>) -> bool {
     let sentence = text.get(layout.sentence_of(span)).unwrap_or_default();
-    let old = ["年前", "小时候", "去年", "前年", "以前", "曾", "year", "ago as", "child", "in 19", "in 20", "history", "past", "used to", "previously"];
+    let old = [
+        "年前",
+        "小时候",
+        "去年",
+        "前年",
+        "以前",
+        "曾",
+        "year",
+        "ago as",
+        "child",
+        "in 19",
+        "in 20",
+        "history",
+        "past",
+        "used to",
+        "previously",
+    ];
     !old.iter().any(|it| sentence.contains(it))
 }
 
@@ -327,7 +404,11 @@ fn beside(text: &str, layout: &Layout, modifier: &Range<usize>, finding: &Range<
     if layout.sentence_of(modifier) != layout.sentence_of(finding) {
         return false;
     }
-    if between.chars().any(is_han) { between.chars().count() <= 4 } else { between.split_whitespace().count() <= 3 }
+    if between.chars().any(is_han) {
+        between.chars().count() <= 4
+    } else {
+        between.split_whitespace().count() <= 3
+    }
 }
 
 fn set(flags: &mut [bool], index: usize) {

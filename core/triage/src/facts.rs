@@ -21,7 +21,10 @@ pub(crate) struct Duration {
     pub(crate) span: Range<usize>,
 }
 
-pattern!(AGE_HAN, r"(?<n>[0-9]+(\.[0-9])?|[一二两三四五六七八九十百]+|半)(周岁|岁)(?<half>半|零?[0-9一二三四五六七八九十]+个月)?");
+pattern!(
+    AGE_HAN,
+    r"(?<n>[0-9]+(\.[0-9])?|[一二两三四五六七八九十百]+|半)(周岁|岁)(?<half>半|零?[0-9一二三四五六七八九十]+个月)?"
+);
 pattern!(
     AGE_HAN_SMALL,
     r"(?<n>[0-9]+|[一二两三四五六七八九十]+|半)个?(?<unit>月|周|星期|天)(大|龄|的?(宝宝|孩子|婴儿|小孩|娃|新生儿|女婴|男婴|女儿|儿子))|(宝宝|孩子|婴儿|娃|女儿|儿子|新生儿)(今天|现在|才|刚|刚满|快)*(满)?(?<n2>[0-9]+|[一二两三四五六七八九十]+|半)个?(?<unit2>月|周|天)($|[,。了大 ])|(出生|生下来)(才|刚)?(?<n3>[0-9]+|[一二两三四五六七八九十]+)个?(?<unit3>月|周|天)"
@@ -30,12 +33,27 @@ pattern!(
     AGE_ENGLISH,
     r"\b(?<n>[0-9]+(\.[0-9])?|one|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve) ?(?<unit>years?|yrs?|months?|mos?|weeks?|wks?|days?) ?old\b|\b(?<y>[0-9]{1,3}) ?(yo|y o|y/o|yr old)\b|\b(aged?|age is|age of) (?<y2>[0-9]{1,3})\b|\b(im|i am|he is|shes|she is|hes|dad is|mom is|mother is|father is|husband is|wife is) (a |an )?(?<y3>[0-9]{1,2})\b( ?(?<notage>weeks?|months?|days?|kg|lbs?|cm|feet|stone))?|\b(?<y4>[0-9]{2}) ?(?<s>m|f)\b|\b(?<y5>[0-9]{1,2}) years? of age"
 );
-pattern!(AGE_BABY, r"\b(baby|infant|newborn|son|daughter|she|he|little one) is (only |just )?(?<n>[0-9]+|one|two|three|four|five|six|seven|eight|nine|ten) (?<unit>months?|weeks?|days?)\b");
-pattern!(NEWBORN, r"新生儿|刚出生|刚满月|月子里的(宝宝|孩子)|\b(newborn|neonate)\b");
-pattern!(DECADE, r"(?<n>[二三四五六七八九])十(多|几|来)岁|\bin (my|her|his) (early |mid |late )?(?<d>[2-9])0s\b");
+pattern!(
+    AGE_BABY,
+    r"\b(baby|infant|newborn|son|daughter|she|he|little one) is (only |just )?(?<n>[0-9]+|one|two|three|four|five|six|seven|eight|nine|ten) (?<unit>months?|weeks?|days?)\b"
+);
+pattern!(
+    NEWBORN,
+    r"新生儿|刚出生|刚满月|月子里的(宝宝|孩子)|\b(newborn|neonate)\b"
+);
+pattern!(
+    DECADE,
+    r"(?<n>[二三四五六七八九])十(多|几|来)岁|\bin (my|her|his) (early |mid |late )?(?<d>[2-9])0s\b"
+);
 
-pattern!(FEMALE, r"女(性|士|生|孩|儿|患|婴|童|学生|人|,|。|$)|女[0-9]|,女|(妈妈|母亲|奶奶|外婆|姥姥|妻子|老婆|姐姐|妹妹|阿姨|孕妇|产妇|我媳妇)|我妈|月经|白带|怀孕|大姨妈|阴道|子宫|卵巢|\b(woman|female|girl|lady|daughter|wife|mother|mom|mum|grandmother|grandma|sister|girlfriend|aunt|she|her|pregnant|periods?|vagina\w*|[0-9]{2} ?f)\b");
-pattern!(MALE, r"男(性|士|生|孩|患|婴|童|学生|人|,|。|$)|男[0-9]|,男|(爸爸|父亲|爷爷|外公|姥爷|丈夫|老公|哥哥|弟弟|儿子|叔叔)|我爸|睾丸|前列腺|阴茎|阴囊|龟头|包皮|蛋蛋|\b(man|male|boy|son|husband|father|dad|grandfather|grandpa|brother|boyfriend|uncle|he|his|testic\w*|penis|scrot\w*|prostate|[0-9]{2} ?m)\b");
+pattern!(
+    FEMALE,
+    r"女(性|士|生|孩|儿|患|婴|童|学生|人|,|。|$)|女[0-9]|,女|(妈妈|母亲|奶奶|外婆|姥姥|妻子|老婆|姐姐|妹妹|阿姨|孕妇|产妇|我媳妇)|我妈|月经|白带|怀孕|大姨妈|阴道|子宫|卵巢|\b(woman|female|girl|lady|daughter|wife|mother|mom|mum|grandmother|grandma|sister|girlfriend|aunt|she|her|pregnant|periods?|vagina\w*|[0-9]{2} ?f)\b"
+);
+pattern!(
+    MALE,
+    r"男(性|士|生|孩|患|婴|童|学生|人|,|。|$)|男[0-9]|,男|(爸爸|父亲|爷爷|外公|姥爷|丈夫|老公|哥哥|弟弟|儿子|叔叔)|我爸|睾丸|前列腺|阴茎|阴囊|龟头|包皮|蛋蛋|\b(man|male|boy|son|husband|father|dad|grandfather|grandpa|brother|boyfriend|uncle|he|his|testic\w*|penis|scrot\w*|prostate|[0-9]{2} ?m)\b"
+);
 
 pattern!(
     GESTATION,
@@ -59,7 +77,10 @@ impl TextFacts {
     pub(crate) fn read(text: &str) -> Self {
         let (age_years, age_span) = age(text).unzip();
         let gestation = gestation(text);
-        let taken: Vec<Range<usize>> = age_span.into_iter().chain(gestation.clone().map(|(_, span)| span)).collect();
+        let taken: Vec<Range<usize>> = age_span
+            .into_iter()
+            .chain(gestation.clone().map(|(_, span)| span))
+            .collect();
         Self {
             age_years,
             sex: sex(text),
@@ -74,22 +95,38 @@ fn age(text: &str) -> Option<(f32, Range<usize>)> {
     let small = AGE_HAN_SMALL.captures(text).and_then(|it| {
         let n = it.name("n").or(it.name("n2")).or(it.name("n3"))?;
         let unit = it.name("unit").or(it.name("unit2")).or(it.name("unit3"))?;
-        Some((parse_number(n.as_str())? * years_of(unit.as_str())?, it.get(0)?.range()))
+        Some((
+            parse_number(n.as_str())? * years_of(unit.as_str())?,
+            it.get(0)?.range(),
+        ))
     });
     let han = AGE_HAN.captures(text).and_then(|it| {
         let n = it.name("n")?;
-        let half = it.name("half").map_or(0.0, |it| if it.as_str() == "半" { 0.5 } else { 0.25 });
+        let half = it
+            .name("half")
+            .map_or(0.0, |it| if it.as_str() == "半" { 0.5 } else { 0.25 });
         Some((parse_number(n.as_str())? + half, it.get(0)?.range()))
     });
-    let english = AGE_ENGLISH.captures_iter(text).filter(|it| it.name("notage").is_none()).find_map(|it| {
-        let years = match (it.name("n"), it.name("unit")) {
-            (Some(n), Some(unit)) => parse_number(n.as_str())? * years_of(unit.as_str())?,
-            _ => ["y", "y2", "y3", "y4", "y5"].iter().find_map(|name| it.name(name))?.as_str().parse().ok()?,
-        };
-        Some((years, it.get(0)?.range()))
-    });
+    let english = AGE_ENGLISH
+        .captures_iter(text)
+        .filter(|it| it.name("notage").is_none())
+        .find_map(|it| {
+            let years = match (it.name("n"), it.name("unit")) {
+                (Some(n), Some(unit)) => parse_number(n.as_str())? * years_of(unit.as_str())?,
+                _ => ["y", "y2", "y3", "y4", "y5"]
+                    .iter()
+                    .find_map(|name| it.name(name))?
+                    .as_str()
+                    .parse()
+                    .ok()?,
+            };
+            Some((years, it.get(0)?.range()))
+        });
     let baby = AGE_BABY.captures(text).and_then(|it| {
-        Some((parse_number(it.name("n")?.as_str())? * years_of(it.name("unit")?.as_str())?, it.get(0)?.range()))
+        Some((
+            parse_number(it.name("n")?.as_str())? * years_of(it.name("unit")?.as_str())?,
+            it.get(0)?.range(),
+        ))
     });
     let decade = DECADE.captures(text).and_then(|it| {
         let tens = it.name("n").or(it.name("d"))?;
@@ -139,8 +176,13 @@ fn gestation(text: &str) -> Option<(f32, Range<usize>)> {
     if found.name("third").is_some() {
         return Some((32.0, span));
     }
-    let number = ["n", "n2", "n3", "w", "w2", "w3"].iter().find_map(|it| found.name(it))?;
-    let unit = ["unit", "unit2", "unit4", "unit5"].iter().find_map(|it| found.name(it)).map_or("w", |it| it.as_str());
+    let number = ["n", "n2", "n3", "w", "w2", "w3"]
+        .iter()
+        .find_map(|it| found.name(it))?;
+    let unit = ["unit", "unit2", "unit4", "unit5"]
+        .iter()
+        .find_map(|it| found.name(it))
+        .map_or("w", |it| it.as_str());
     let weeks = parse_number(number.as_str())? * days_of(unit.trim_start_matches('多'))? / 7.0;
     (weeks <= 45.0).then_some((weeks, span))
 }
@@ -150,24 +192,41 @@ fn durations(text: &str, taken: &[Range<usize>]) -> Vec<Duration> {
     let mut found = Vec::new();
     for pattern in [&*DURATION_HAN, &*DURATION_ENGLISH] {
         for it in pattern.captures_iter(text) {
-            let (Some(whole), Some(n), Some(unit)) = (it.get(0), it.name("n"), it.name("unit")) else { continue };
+            let (Some(whole), Some(n), Some(unit)) = (it.get(0), it.name("n"), it.name("unit")) else {
+                continue;
+            };
             if it.name("pre").is_some() || it.name("post").is_some() || !free(&whole.range()) {
                 continue;
             }
             let half = if it.name("half").is_some() { 0.5 } else { 0.0 };
             if let (Some(number), Some(days)) = (parse_number(n.as_str().trim()), days_of(unit.as_str())) {
-                found.push(Duration { days: (number + half) * days, span: whole.range() });
+                found.push(Duration {
+                    days: (number + half) * days,
+                    span: whole.range(),
+                });
             }
         }
     }
     for it in DURATION_WORDS.captures_iter(text) {
         let days = [
-            ("now", 0.05), ("today", 0.4), ("yesterday", 1.0), ("before", 2.0), ("days", 3.0), ("week", 8.0), ("weeks", 16.0),
-            ("month", 30.0), ("long", 365.0),
+            ("now", 0.05),
+            ("today", 0.4),
+            ("yesterday", 1.0),
+            ("before", 2.0),
+            ("days", 3.0),
+            ("week", 8.0),
+            ("weeks", 16.0),
+            ("month", 30.0),
+            ("long", 365.0),
         ];
-        let named = days.iter().find_map(|(name, days)| it.name(name).map(|it| (it, *days)));
+        let named = days
+            .iter()
+            .find_map(|(name, days)| it.name(name).map(|it| (it, *days)));
         if let Some((word, days)) = named {
-            found.push(Duration { days, span: word.range() });
+            found.push(Duration {
+                days,
+                span: word.range(),
+            });
         }
     }
     found.sort_by_key(|it| it.span.start);
@@ -186,9 +245,17 @@ mod tests {
     #[test]
     fn ages() {
         for (text, years) in [
-            ("3个月大的宝宝发烧", 0.25), ("my 6 week old has a fever", 0.115), ("患者，女，45岁", 45.0),
-            ("I'm 34 and dizzy", 34.0), ("两岁半的孩子咳嗽", 2.5), ("45F with a cough", 45.0), ("宝宝半岁", 0.5),
-            ("a 65-year-old man", 65.0), ("六十多岁", 65.0), ("新生儿黄疸", 0.04), ("My baby is 5 months old", 0.41),
+            ("3个月大的宝宝发烧", 0.25),
+            ("my 6 week old has a fever", 0.115),
+            ("患者，女，45岁", 45.0),
+            ("I'm 34 and dizzy", 34.0),
+            ("两岁半的孩子咳嗽", 2.5),
+            ("45F with a cough", 45.0),
+            ("宝宝半岁", 0.5),
+            ("a 65-year-old man", 65.0),
+            ("六十多岁", 65.0),
+            ("新生儿黄疸", 0.04),
+            ("My baby is 5 months old", 0.41),
         ] {
             let found = read(text).age_years.unwrap_or(-1.0);
             assert!((found - years).abs() < 0.02, "{text}: {found}");
@@ -201,7 +268,10 @@ mod tests {
     #[test]
     fn pregnancies() {
         for (text, weeks) in [
-            ("怀孕8周出血", 8.0), ("孕32周头痛", 32.0), ("I'm 30 weeks pregnant", 30.0), ("怀孕三个月", 12.86),
+            ("怀孕8周出血", 8.0),
+            ("孕32周头痛", 32.0),
+            ("I'm 30 weeks pregnant", 30.0),
+            ("怀孕三个月", 12.86),
             ("pregnant, 12 weeks", 12.0),
         ] {
             let found = read(text).gestation_weeks.unwrap_or(-1.0);
@@ -213,8 +283,14 @@ mod tests {
     #[test]
     fn lengths_of_time() {
         for (text, days) in [
-            ("发烧3天", 3.0), ("咳嗽两周了", 14.0), ("头痛半年", 182.5), ("cough for three weeks", 21.0),
-            ("since yesterday", 1.0), ("胸痛半小时", 0.0208), ("for the past 2 months", 60.0), ("几天了", 4.0),
+            ("发烧3天", 3.0),
+            ("咳嗽两周了", 14.0),
+            ("头痛半年", 182.5),
+            ("cough for three weeks", 21.0),
+            ("since yesterday", 1.0),
+            ("胸痛半小时", 0.0208),
+            ("for the past 2 months", 60.0),
+            ("几天了", 4.0),
         ] {
             let found = read(text).durations.first().map_or(-1.0, |it| it.days);
             assert!((found - days).abs() < 0.1, "{text}: {found}");

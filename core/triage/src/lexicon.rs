@@ -11,7 +11,7 @@ use std::{
 
 use aho_corasick::{AhoCorasick, AhoCorasickKind, MatchKind};
 
-use crate::normal_text::{is_han, normalized};
+use crate::normal_text::is_han;
 
 /// The text speaks of a finding here.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -60,15 +60,24 @@ pub(crate) struct LexiconBuilder {
 }
 
 impl LexiconBuilder {
-    /// Adds one form as it stands in the data.
+    /// Adds one form as it stands in the data; `spelling` makes it what texts are made.
     ///
     /// # Errors
     /// What is wrong with it, in words.
-    pub(crate) fn add(&mut self, entry: usize, form: &str) -> Result<(), String> {
+    pub(crate) fn add(
+        &mut self,
+        entry: usize,
+        form: &str,
+        spelling: fn(&str) -> String,
+    ) -> Result<(), String> {
         for form in expand(form)? {
             let mut parts: Vec<(GapWidth, usize)> = Vec::new();
             let mut width = GapWidth::Narrow;
-            let mut pieces = form.split('~').map(|it| normalized(it.trim())).enumerate().peekable();
+            let mut pieces = form
+                .split('~')
+                .map(|it| spelling(it.trim()).trim().to_owned())
+                .enumerate()
+                .peekable();
             while let Some((index, piece)) = pieces.next() {
                 if piece.is_empty() {
                     if index == 0 || pieces.peek().is_none() {
@@ -80,14 +89,19 @@ impl LexiconBuilder {
                 parts.push((width, self.literal(piece)));
                 width = GapWidth::Narrow;
             }
-            let Some(((_, first), rest)) = parts.split_first() else { continue };
+            let Some(((_, first), rest)) = parts.split_first() else {
+                continue;
+            };
             let literal = self.literals.get_mut(*first).ok_or("no literal")?;
             if rest.is_empty() {
                 if !literal.whole.contains(&entry) {
                     literal.whole.push(entry);
                 }
             } else {
-                literal.begins.push(GapForm { entry, rest: rest.to_vec() });
+                literal.begins.push(GapForm {
+                    entry,
+                    rest: rest.to_vec(),
+                });
             }
         }
         Ok(())
@@ -105,7 +119,11 @@ impl LexiconBuilder {
             .kind(Some(AhoCorasickKind::NoncontiguousNFA))
             .build(&self.texts)
             .map_err(|error| format!("too many forms: {error}"))?;
-        Ok(Lexicon { automaton, literals: self.literals, aside: self.aside })
+        Ok(Lexicon {
+            automaton,
+            literals: self.literals,
+            aside: self.aside,
+        })
     }
 
     fn literal(&mut self, text: String) -> usize {
@@ -130,11 +148,19 @@ impl Lexicon {
             .collect();
         let mut mentions: Vec<Mention> = Vec::new();
         for (literal, span) in &hits {
-            let Some(literal) = self.literals.get(*literal) else { continue };
-            mentions.extend(literal.whole.iter().map(|&entry| Mention { entry, span: span.clone(), gap: None }));
+            let Some(literal) = self.literals.get(*literal) else {
+                continue;
+            };
+            mentions.extend(literal.whole.iter().map(|&entry| Mention {
+                entry,
+                span: span.clone(),
+                gap: None,
+            }));
         }
         for (literal, span) in &hits {
-            let Some(literal) = self.literals.get(*literal) else { continue };
+            let Some(literal) = self.literals.get(*literal) else {
+                continue;
+            };
             for form in &literal.begins {
                 mentions.extend(follow(text, &hits, form, span));
             }
@@ -153,19 +179,29 @@ impl Lexicon {
 }
 
 /// The first way in which the rest of a form follows what begins at `start`.
-fn follow(text: &str, hits: &[(usize, Range<usize>)], form: &GapForm, start: &Range<usize>) -> Option<Mention> {
+fn follow(
+    text: &str,
+    hits: &[(usize, Range<usize>)],
+    form: &GapForm,
+    start: &Range<usize>,
+) -> Option<Mention> {
     let (mut end, mut gap) = (start.end, None);
     for (width, literal) in &form.rest {
-        let (between, next) = hits.iter().filter(|(it, span)| it == literal && span.start >= end).find_map(
-            |(_, span)| {
+        let (between, next) = hits
+            .iter()
+            .filter(|(it, span)| it == literal && span.start >= end)
+            .find_map(|(_, span)| {
                 let between = text.get(end..span.start)?;
                 is_gap(between, *width).then(|| (end..span.start, span.end))
-            },
-        )?;
+            })?;
         gap = Some(between);
         end = next;
     }
-    Some(Mention { entry: form.entry, span: start.start..end, gap })
+    Some(Mention {
+        entry: form.entry,
+        span: start.start..end,
+        gap,
+    })
 }
 
 /// A form that stands for more is a slip of the pen.
@@ -180,13 +216,24 @@ fn is_gap(between: &str, width: GapWidth) -> bool {
         GapWidth::Wide => (10, 7),
     };
     if between.chars().any(is_han) || between.is_empty() {
-        let ends = |c| if width == GapWidth::Narrow { GAP_ENDS.contains(c) } else { "。;!?\n".contains(c) };
+        let ends = |c| {
+            if width == GapWidth::Narrow {
+                GAP_ENDS.contains(c)
+            } else {
+                "。;!?\n".contains(c)
+            }
+        };
         return between.chars().count() <= characters && !between.chars().any(ends);
     }
-    let sentence_ends = between.chars().any(|c| ".;:!?()\n".contains(c) || (width == GapWidth::Narrow && c == ','));
+    let sentence_ends = between
+        .chars()
+        .any(|c| ".;:!?()\n".contains(c) || (width == GapWidth::Narrow && c == ','));
     !sentence_ends
         && between.split_whitespace().count() <= words
-        && (width == GapWidth::Wide || !between.split_whitespace().any(|it| matches!(it, "and" | "but" | "or")))
+        && (width == GapWidth::Wide
+            || !between
+                .split_whitespace()
+                .any(|it| matches!(it, "and" | "but" | "or")))
 }
 
 /// The span if it does not cut a Latin word or number in two; a plural ending is taken in.
@@ -273,11 +320,16 @@ mod tests {
     fn check(forms: &[&str], text: &str, expect: &[&str]) {
         let mut builder = LexiconBuilder::default();
         for (entry, form) in forms.iter().enumerate() {
-            builder.add(entry, form).unwrap();
+            builder.add(entry, form, normalized).unwrap();
         }
         let text = normalized(text);
-        let found: Vec<_> =
-            builder.build().unwrap().mentions(&text).into_iter().map(|it| text[it.span].to_owned()).collect();
+        let found: Vec<_> = builder
+            .build()
+            .unwrap()
+            .mentions(&text)
+            .into_iter()
+            .map(|it| text[it.span].to_owned())
+            .collect();
         assert_eq!(found, expect, "{forms:?} in {text}");
     }
 
@@ -295,7 +347,11 @@ mod tests {
         check(&["胸口~痛"], "胸口闷，肚子痛", &[]);
         check(&["arm ~ numb"], "my left arm is very numb", &["arm is very numb"]);
         check(&["arm ~ numb"], "my arm and my leg are numb", &[]);
-        check(&["chest ~~ arm"], "pain in my chest that goes down the left arm", &["chest that goes down the left arm"]);
+        check(
+            &["chest ~~ arm"],
+            "pain in my chest that goes down the left arm",
+            &["chest that goes down the left arm"],
+        );
     }
 
     #[test]
@@ -306,7 +362,10 @@ mod tests {
     #[test]
     fn braces() {
         assert_eq!(expand("{a,b}c{d,}").unwrap(), ["acd", "ac", "bcd", "bc"]);
-        assert_eq!(expand("ab?{c,d}?").unwrap(), ["abc", "abd", "ab", "ac", "ad", "a"]);
+        assert_eq!(
+            expand("ab?{c,d}?").unwrap(),
+            ["abc", "abd", "ab", "ac", "ad", "a"]
+        );
         assert!(expand("{a").is_err() && expand("a}").is_err() && expand("{a{b}}").is_err());
     }
 }

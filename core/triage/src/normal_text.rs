@@ -16,7 +16,10 @@ pub(crate) struct NormalText {
 impl NormalText {
     pub(crate) fn new(original: &str) -> Self {
         let characters: Vec<char> = original.chars().collect();
-        let mut normal = Self { text: String::with_capacity(original.len()), origin: Vec::with_capacity(original.len()) };
+        let mut normal = Self {
+            text: String::with_capacity(original.len()),
+            origin: Vec::with_capacity(original.len()),
+        };
         for (index, &c) in characters.iter().enumerate() {
             normal.take(c, index, &characters);
         }
@@ -26,7 +29,11 @@ impl NormalText {
     /// The characters of the original that a range of bytes of `text` stands for.
     pub(crate) fn original_characters(&self, bytes: &Range<usize>) -> Range<usize> {
         let start = self.origin.get(bytes.start).map_or(0, |it| *it as usize);
-        let last = bytes.end.checked_sub(1).and_then(|it| self.origin.get(it)).map_or(start, |it| *it as usize);
+        let last = bytes
+            .end
+            .checked_sub(1)
+            .and_then(|it| self.origin.get(it))
+            .map_or(start, |it| *it as usize);
         start..last + 1
     }
 
@@ -42,7 +49,8 @@ impl NormalText {
             '\'' | '\u{2019}' | '\u{2018}' | '\u{02bc}' | '`' | '´'
                 if self.text.ends_with(|it: char| it.is_ascii_alphabetic()) => {}
             '-' | '\u{2010}' | '\u{2011}' | '/'
-                if is_alphabetic_at(all, index.checked_sub(1)) || is_alphabetic_at(all, index.checked_add(1)) =>
+                if is_alphabetic_at(all, index.checked_sub(1))
+                    || is_alphabetic_at(all, index.checked_add(1)) =>
             {
                 self.push(' ', index);
             }
@@ -65,18 +73,24 @@ impl NormalText {
     }
 }
 
-/// The spelling of a form in the data, made the same way as the texts'.
-pub(crate) fn normalized(form: &str) -> String {
-    // Almost all of the many thousand forms are plain already, and they are read at every start.
-    let plain_latin = form.bytes().all(|it| it.is_ascii_lowercase() || it.is_ascii_digit() || it == b' ');
+/// A text in the spelling that the rules read.
+pub(crate) fn normalized(text: &str) -> String {
+    NormalText::new(text).text
+}
+
+/// The same for words of the built-in files, which are in simplified characters already (a test checks it):
+/// there are many thousands of them, read at every start, and the dictionary need not be loaded for them.
+pub(crate) fn normalized_built_in(form: &str) -> String {
+    let plain_latin = form
+        .bytes()
+        .all(|it| it.is_ascii_lowercase() || it.is_ascii_digit() || it == b' ');
     if plain_latin && !form.contains("  ") {
         return form.to_owned();
     }
-    // The data are written in simplified characters, which a test checks.
     if form.chars().all(is_common_han) {
         return form.chars().map(fold).collect();
     }
-    NormalText::new(form).text.trim().to_owned()
+    normalized(form)
 }
 
 pub(crate) fn is_han(c: char) -> bool {
@@ -89,7 +103,9 @@ fn is_common_han(c: char) -> bool {
 }
 
 fn is_alphabetic_at(all: &[char], index: Option<usize>) -> bool {
-    index.and_then(|it| all.get(it)).is_some_and(char::is_ascii_alphabetic)
+    index
+        .and_then(|it| all.get(it))
+        .is_some_and(char::is_ascii_alphabetic)
 }
 
 /// The blank in 胸 口 疼, which says nothing, unlike the one in 头疼 发烧, which stands for a comma.
@@ -98,7 +114,8 @@ fn is_spaced_out_han(index: usize, all: &[char]) -> bool {
         while it.next_if(|c| c.is_whitespace()).is_some() {}
         it.next().is_some_and(is_han) && it.next().is_none_or(|c| !is_han(c))
     };
-    let before = single((&mut all.iter().take(index).rev().copied() as &mut dyn Iterator<Item = char>).peekable());
+    let before =
+        single((&mut all.iter().take(index).rev().copied() as &mut dyn Iterator<Item = char>).peekable());
     let after = single((&mut all.iter().skip(index).copied() as &mut dyn Iterator<Item = char>).peekable());
     before && after
 }
@@ -121,19 +138,22 @@ fn fold(c: char) -> char {
 }
 
 /// Loaded at the first Han character; a missing dictionary only costs traditional spelling.
-static TO_SIMPLIFIED: LazyLock<Option<OpenCC>> = LazyLock::new(|| OpenCC::from_config(BuiltinConfig::T2s).ok());
+static TO_SIMPLIFIED: LazyLock<Option<OpenCC>> =
+    LazyLock::new(|| OpenCC::from_config(BuiltinConfig::T2s).ok());
 
 fn simplified(c: char) -> char {
     if !is_han(c) {
         return c;
     }
-    let converted = TO_SIMPLIFIED.as_ref().map(|it| it.convert(c.encode_utf8(&mut [0; 4])));
+    let converted = TO_SIMPLIFIED
+        .as_ref()
+        .map(|it| it.convert(c.encode_utf8(&mut [0; 4])));
     converted.and_then(|it| it.chars().next()).unwrap_or(c)
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{NormalText, normalized};
+    use super::{NormalText, normalized, normalized_built_in};
 
     #[test]
     fn one_spelling() {
@@ -153,8 +173,15 @@ mod tests {
 
     #[test]
     fn the_short_way_gives_what_the_long_way_gives() {
-        for form in ["cannot breathe", "头疼", "胸口压榨样疼", "two  blanks", "Upper", "6个月"] {
-            assert_eq!(normalized(form), NormalText::new(form).text, "{form}");
+        for form in [
+            "cannot breathe",
+            "头疼",
+            "胸口压榨样疼",
+            "two  blanks",
+            "Upper",
+            "6个月",
+        ] {
+            assert_eq!(normalized_built_in(form), normalized(form), "{form}");
         }
     }
 

@@ -45,7 +45,11 @@ pub(crate) fn emergency(
         lines.push(filled("emergency", &titles.join(joint)));
     }
     let advice = assessment.red_flags.iter().find_map(|flag| {
-        bundle.red_flags.iter().find(|it| it.id == flag.id).and_then(|it| it.advice.as_deref())
+        bundle
+            .red_flags
+            .iter()
+            .find(|it| it.id == flag.id)
+            .and_then(|it| it.advice.as_deref())
     });
     lines.push(filled(advice.unwrap_or("advice-general"), ""));
     lines.push(filled("emergency-close", ""));
@@ -54,11 +58,18 @@ pub(crate) fn emergency(
 
 /// The most specific "Seek care at once if …" for the findings, else a general one.
 pub(crate) fn safety_net(bundle: &Bundle, findings: &[String], language: Language) -> String {
-    let suited = findings.iter().map(|it| format!("net-{it}")).find(|it| bundle.notices.contains_key(it));
+    let suited = findings
+        .iter()
+        .map(|it| format!("net-{it}"))
+        .find(|it| bundle.notices.contains_key(it));
     text(bundle, suited.as_deref().unwrap_or("net-general"), language)
 }
 
 /// A sentence by its key; empty if there is none, which a test rules out for those that the code names.
 pub(crate) fn text(bundle: &Bundle, key: &str, language: Language) -> String {
-    bundle.notices.get(key).map(|it| it.get(language).to_owned()).unwrap_or_default()
+    bundle
+        .notices
+        .get(key)
+        .map(|it| it.get(language).to_owned())
+        .unwrap_or_default()
 }

@@ -54,7 +54,13 @@ fn chinese(text: &str) -> Option<f32> {
             '八' => 8.0,
             '九' => 9.0,
             '十' | '百' | '千' => {
-                let unit = if c == '十' { 10.0 } else if c == '百' { 100.0 } else { 1000.0 };
+                let unit = if c == '十' {
+                    10.0
+                } else if c == '百' {
+                    100.0
+                } else {
+                    1000.0
+                };
                 total += digit.take().unwrap_or(1.0) * unit;
                 seen = true;
                 continue;
@@ -75,8 +81,15 @@ mod tests {
     #[test]
     fn numbers_in_words() {
         for (text, expect) in [
-            ("38.5", 38.5), ("三十九", 39.0), ("十五", 15.0), ("两", 2.0), ("半", 0.5), ("一百二十", 120.0),
-            ("好几", 4.0), ("ten", 10.0), ("a couple of", 2.0),
+            ("38.5", 38.5),
+            ("三十九", 39.0),
+            ("十五", 15.0),
+            ("两", 2.0),
+            ("半", 0.5),
+            ("一百二十", 120.0),
+            ("好几", 4.0),
+            ("ten", 10.0),
+            ("a couple of", 2.0),
         ] {
             assert_eq!(parse_number(text), Some(expect), "{text}");
         }

@@ -74,8 +74,12 @@ impl Rules {
             TextFacts::read("");
         });
         let files = BUILT_IN.iter().copied().chain(addition);
-        let files = files.map(|(name, text)| SourceFile::parse(name, text)).collect::<Result<Vec<_>, _>>()?;
-        Ok(Self { bundle: Bundle::build(&files)? })
+        let files = files
+            .map(|(name, text)| SourceFile::parse(name, text))
+            .collect::<Result<Vec<_>, _>>()?;
+        Ok(Self {
+            bundle: Bundle::build(&files)?,
+        })
     }
 
     /// Reads a message. Never panics, whatever the text; takes well under a millisecond.
@@ -83,9 +87,22 @@ impl Rules {
     pub fn assess(&self, text: &str, patient: &PatientFacts) -> Assessment {
         let normal = NormalText::new(text);
         let evidence = Evidence::gather(&self.bundle, &normal, patient);
-        let fired: Vec<_> = self.bundle.red_flags.iter().filter(|it| it.condition.holds(&evidence)).collect();
-        let matched: Vec<_> = self.bundle.rules.iter().filter(|it| it.condition.holds(&evidence)).collect();
-        let medical = evidence.mentions.iter().any(|it| self.is_medical(it.mention.entry))
+        let fired: Vec<_> = self
+            .bundle
+            .red_flags
+            .iter()
+            .filter(|it| it.condition.holds(&evidence))
+            .collect();
+        let matched: Vec<_> = self
+            .bundle
+            .rules
+            .iter()
+            .filter(|it| it.condition.holds(&evidence))
+            .collect();
+        let medical = evidence
+            .mentions
+            .iter()
+            .any(|it| self.is_medical(it.mention.entry))
             || evidence.measurements != Measurements::default()
             || !fired.is_empty();
 
@@ -105,7 +122,8 @@ impl Rules {
         let mut scores: HashMap<usize, f32> = HashMap::new();
         let mut score = |departments: &[usize], weight: f32| {
             for (rank, department) in departments.iter().enumerate() {
-                *scores.entry(*department).or_default() += weight / f32::powi(2.0, i32::try_from(rank).unwrap_or(9));
+                *scores.entry(*department).or_default() +=
+                    weight / f32::powi(2.0, i32::try_from(rank).unwrap_or(9));
             }
         };
         fired.iter().for_each(|it| score(&it.departments, 4.0));
@@ -118,7 +136,11 @@ impl Rules {
             level,
             red_flags: fired
                 .iter()
-                .map(|it| RedFlag { id: it.id.clone(), title_en: it.title.en.clone(), title_zh: it.title.zh.clone() })
+                .map(|it| RedFlag {
+                    id: it.id.clone(),
+                    title_en: it.title.en.clone(),
+                    title_zh: it.title.zh.clone(),
+                })
                 .collect(),
             findings: self.findings(&evidence, &normal),
             departments,
@@ -137,14 +159,23 @@ impl Rules {
 
     /// The notice shown at once: what was noticed, what to do now, which number to call.
     #[must_use]
-    pub fn emergency_notice(&self, assessment: &Assessment, language: Language, contacts: &EmergencyContacts) -> String {
+    pub fn emergency_notice(
+        &self,
+        assessment: &Assessment,
+        language: Language,
+        contacts: &EmergencyContacts,
+    ) -> String {
         notice::emergency(&self.bundle, assessment, language, contacts)
     }
 
     /// "Be seen by a doctor today", 今天之内就诊 …
     #[must_use]
     pub fn disposition_text(&self, disposition: Disposition, language: Language) -> String {
-        notice::text(&self.bundle, &format!("disposition-{}", disposition.name()), language)
+        notice::text(
+            &self.bundle,
+            &format!("disposition-{}", disposition.name()),
+            language,
+        )
     }
 
     /// The name of a department by its id; the id itself if it is unknown.
@@ -156,7 +187,10 @@ impl Rules {
     /// The name of a finding by its id, for people; the id itself if it is unknown.
     #[must_use]
     pub fn finding_name(&self, finding: &str, language: Language) -> String {
-        let known = self.bundle.id(finding).and_then(|it| self.bundle.findings.get(it));
+        let known = self
+            .bundle
+            .id(finding)
+            .and_then(|it| self.bundle.findings.get(it));
         known.map_or_else(|| finding.to_owned(), |it| it.name.get(language).to_owned())
     }
 
@@ -176,7 +210,10 @@ impl Rules {
 
     /// Each red flag's id with the texts in the data that must raise it.
     pub fn red_flag_examples(&self) -> impl Iterator<Item = (&str, &[String])> {
-        self.bundle.red_flags.iter().map(|it| (it.id.as_str(), it.examples.as_slice()))
+        self.bundle
+            .red_flags
+            .iter()
+            .map(|it| (it.id.as_str(), it.examples.as_slice()))
     }
 
     #[cfg(test)]
@@ -185,14 +222,19 @@ impl Rules {
     }
 
     fn kind(&self, entry: usize) -> FindingKind {
-        self.bundle.findings.get(entry).map_or(FindingKind::Mask, |it| it.kind)
+        self.bundle
+            .findings
+            .get(entry)
+            .map_or(FindingKind::Mask, |it| it.kind)
     }
 
     fn is_medical(&self, entry: usize) -> bool {
         !matches!(self.kind(entry), FindingKind::Modifier | FindingKind::Mask)
-            && self.bundle.findings.get(entry).is_some_and(|it| {
-                !matches!(it.id.as_str(), "child-words" | "infant-words" | "elderly-words")
-            })
+            && self
+                .bundle
+                .findings
+                .get(entry)
+                .is_some_and(|it| !matches!(it.id.as_str(), "child-words" | "infant-words" | "elderly-words"))
     }
 
     /// The most urgent of what is there, each by itself. A known disease or a word of medicine without any
@@ -284,13 +326,21 @@ impl Rules {
 
     fn findings(&self, evidence: &Evidence, normal: &NormalText) -> Vec<Finding> {
         let reported = evidence.mentions.iter().filter(|it| {
-            matches!(self.kind(it.mention.entry), FindingKind::Symptom | FindingKind::Event | FindingKind::Condition)
+            matches!(
+                self.kind(it.mention.entry),
+                FindingKind::Symptom | FindingKind::Event | FindingKind::Condition
+            )
         });
         reported
             .filter_map(|it| {
                 let name = self.bundle.findings.get(it.mention.entry)?.id.clone();
                 let span = normal.original_characters(&it.mention.span);
-                Some(Finding { name, status: it.status(), start: span.start, end: span.end })
+                Some(Finding {
+                    name,
+                    status: it.status(),
+                    start: span.start,
+                    end: span.end,
+                })
             })
             .collect()
     }
@@ -336,7 +386,10 @@ impl Rules {
             "temperature" => evidence.measurements.temperature.is_some(),
             "severity" => {
                 evidence.measurements.pain_score.is_some()
-                    || ["severe", "mild"].iter().filter_map(|it| self.bundle.id(it)).any(|it| evidence.has_modifier(it))
+                    || ["severe", "mild"]
+                        .iter()
+                        .filter_map(|it| self.bundle.id(it))
+                        .any(|it| evidence.has_modifier(it))
             }
             _ => self
                 .bundle
@@ -356,8 +409,16 @@ mod tests {
     #[test]
     fn built_in_files_load() {
         let rules = Rules::load(None).unwrap();
-        assert!(rules.bundle.red_flags.len() >= 60, "{}", rules.bundle.red_flags.len());
-        assert!(rules.bundle.departments.list.len() >= 40, "{}", rules.bundle.departments.list.len());
+        assert!(
+            rules.bundle.red_flags.len() >= 60,
+            "{}",
+            rules.bundle.red_flags.len()
+        );
+        assert!(
+            rules.bundle.departments.list.len() >= 40,
+            "{}",
+            rules.bundle.departments.list.len()
+        );
     }
 
     #[test]
@@ -386,9 +447,18 @@ mod tests {
 
     #[test]
     fn errors_name_the_place() {
-        let error = |text: &str| Rules::with_additions(text, "own.toml").err().map(|it| it.to_string()).unwrap();
-        let unknown = error("\n\n[[rule]]\nid = \"x\"\nwhen = \"fever & nonsense\"\ndisposition = \"same-day\"");
-        assert!(unknown.starts_with("own.toml:4: rule `x`: nothing is called `nonsense`"), "{unknown}");
+        let error = |text: &str| {
+            Rules::with_additions(text, "own.toml")
+                .err()
+                .map(|it| it.to_string())
+                .unwrap()
+        };
+        let unknown =
+            error("\n\n[[rule]]\nid = \"x\"\nwhen = \"fever & nonsense\"\ndisposition = \"same-day\"");
+        assert!(
+            unknown.starts_with("own.toml:4: rule `x`: nothing is called `nonsense`"),
+            "{unknown}"
+        );
         let syntax = error("\n[[rule]\n");
         assert!(syntax.starts_with("own.toml:2: "), "{syntax}");
         let form = error("[[finding]]\nid = \"cough\"\nzh = [\"{a\"]");

@@ -6,7 +6,9 @@ fn check(sentences: &[&str], expect: Option<&'static str>) {
     let wrong: Vec<_> = sentences
         .iter()
         .map(|it| (*it, OutputGate::check(it)))
-        .filter(|(_, verdict)| *verdict != expect.map_or(OutputVerdict::Pass, |reason| OutputVerdict::Withhold { reason }))
+        .filter(|(_, verdict)| {
+            *verdict != expect.map_or(OutputVerdict::Pass, |reason| OutputVerdict::Withhold { reason })
+        })
         .collect();
     assert!(wrong.is_empty(), "{wrong:#?}");
 }
@@ -51,11 +53,24 @@ fn doses_stay_here() {
 #[test]
 fn prescriptions_and_tokens_stay_here() {
     check(
-        &["I will prescribe you an antibiotic.", "我给你开药吧", "Here is your prescription: see below", "为您开处方如下"],
+        &[
+            "I will prescribe you an antibiotic.",
+            "我给你开药吧",
+            "Here is your prescription: see below",
+            "为您开处方如下",
+        ],
         Some("prescription"),
     );
     check(
-        &["Hello<|im_end|>", "[gMASK]sop", "</s> Hello", "<start_of_turn>model", "[INST] hi", "<｜end▁of▁sentence｜>", "[Round 1]"],
+        &[
+            "Hello<|im_end|>",
+            "[gMASK]sop",
+            "</s> Hello",
+            "<start_of_turn>model",
+            "[INST] hi",
+            "<｜end▁of▁sentence｜>",
+            "[Round 1]",
+        ],
         Some("template-token"),
     );
 }

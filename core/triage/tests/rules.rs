@@ -19,15 +19,23 @@ fn flags(assessment: &Assessment) -> Vec<&str> {
 fn every_red_flag_has_examples_that_raise_it() {
     let mut failures = Vec::new();
     for (id, examples) in Rules::builtin().red_flag_examples() {
-        let chinese = examples.iter().any(|it| Language::detect(it) == Some(Language::Zh));
-        let english = examples.iter().any(|it| Language::detect(it) == Some(Language::En));
+        let chinese = examples
+            .iter()
+            .any(|it| Language::detect(it) == Some(Language::Zh));
+        let english = examples
+            .iter()
+            .any(|it| Language::detect(it) == Some(Language::En));
         if !chinese || !english {
             failures.push(format!("{id}: needs a Chinese and an English example"));
         }
         for example in examples {
             let assessment = assess(example);
             if !flags(&assessment).contains(&id) {
-                failures.push(format!("{id}: {example}: {:?} {:?}", flags(&assessment), assessment.findings));
+                failures.push(format!(
+                    "{id}: {example}: {:?} {:?}",
+                    flags(&assessment),
+                    assessment.findings
+                ));
             }
         }
     }
@@ -36,7 +44,8 @@ fn every_red_flag_has_examples_that_raise_it() {
 
 #[test]
 fn vignettes_get_their_level() {
-    let data: BTreeMap<Disposition, Vec<String>> = toml::from_str(include_str!("data/vignettes.toml")).unwrap();
+    let data: BTreeMap<Disposition, Vec<String>> =
+        toml::from_str(include_str!("data/vignettes.toml")).unwrap();
     let (mut right, mut safe, mut missed, mut total) = (0, 0, Vec::new(), 0);
     let mut wrong = Vec::new();
     for (expect, texts) in &data {
@@ -49,7 +58,12 @@ fn vignettes_get_their_level() {
                 wrong.push(format!("{text}: not taken for medical"));
             }
             if assessment.disposition != *expect {
-                wrong.push(format!("{text}: {} for {}, {:?}", assessment.disposition.name(), expect.name(), flags(&assessment)));
+                wrong.push(format!(
+                    "{text}: {} for {}, {:?}",
+                    assessment.disposition.name(),
+                    expect.name(),
+                    flags(&assessment)
+                ));
             }
             if *expect == Disposition::Emergency && assessment.disposition != Disposition::Emergency {
                 missed.push(text.clone());
@@ -59,7 +73,11 @@ fn vignettes_get_their_level() {
     assert!(total >= 120, "{total}");
     println!("{right} right, {safe} safe of {total}\n{}", wrong.join("\n"));
     assert_eq!(missed, Vec::<String>::new(), "emergencies missed");
-    assert!(safe * 100 >= total * 98 && right * 100 >= total * 95, "{right} right, {safe} safe of {total}\n{}", wrong.join("\n"));
+    assert!(
+        safe * 100 >= total * 98 && right * 100 >= total * 95,
+        "{right} right, {safe} safe of {total}\n{}",
+        wrong.join("\n")
+    );
 }
 
 #[derive(Deserialize)]
@@ -74,9 +92,15 @@ fn negation_and_experiencer() {
     let (mut hits, mut said, mut wanted) = (0_f32, 0_f32, 0_f32);
     let mut wrong = Vec::new();
     for case in &data.cases {
-        let [text, finding, status] = case.split('|').collect::<Vec<_>>()[..] else { panic!("{case}") };
+        let [text, finding, status] = case.split('|').collect::<Vec<_>>()[..] else {
+            panic!("{case}")
+        };
         let assessment = assess(text);
-        let found = assessment.findings.iter().find(|it| it.name == finding).map(|it| it.status);
+        let found = assessment
+            .findings
+            .iter()
+            .find(|it| it.name == finding)
+            .map(|it| it.status);
         let expect: FindingStatus = serde_json::from_value(status.into()).unwrap();
         wanted += f32::from(u8::from(expect == FindingStatus::Absent));
         said += f32::from(u8::from(found == Some(FindingStatus::Absent)));
@@ -92,7 +116,11 @@ fn negation_and_experiencer() {
 
 #[test]
 fn what_must_be_an_emergency() {
-    for text in ["My chest feels crushed and my left arm is numb", "胸口压榨样疼，左胳膊发麻", "胸口壓榨樣疼，左胳膊發麻"] {
+    for text in [
+        "My chest feels crushed and my left arm is numb",
+        "胸口压榨样疼，左胳膊发麻",
+        "胸口壓榨樣疼，左胳膊發麻",
+    ] {
         let assessment = assess(text);
         assert_eq!(assessment.disposition, Disposition::Emergency, "{text}");
         assert_eq!(assessment.level, 1);
@@ -121,7 +149,12 @@ fn stories_and_questions_are_no_emergency() {
         "No chest pain, no trouble breathing, just a cough",
     ] {
         let assessment = assess(text);
-        assert_ne!(assessment.disposition, Disposition::Emergency, "{text}: {:?}", flags(&assessment));
+        assert_ne!(
+            assessment.disposition,
+            Disposition::Emergency,
+            "{text}: {:?}",
+            flags(&assessment)
+        );
         assert!(assessment.red_flags.is_empty());
     }
     let both = assess("What are the symptoms of a stroke? My face is drooping and my speech is slurred.");
@@ -130,7 +163,16 @@ fn stories_and_questions_are_no_emergency() {
 
 #[test]
 fn talk_that_is_not_medical() {
-    for text in ["你好", "hello", "谢谢你", "今天天气不错", "What time do you open?", "🙂", "", "120"] {
+    for text in [
+        "你好",
+        "hello",
+        "谢谢你",
+        "今天天气不错",
+        "What time do you open?",
+        "🙂",
+        "",
+        "120",
+    ] {
         let assessment = assess(text);
         assert!(!assessment.medical, "{text}: {:?}", assessment.findings);
         assert!(assessment.departments.is_empty() && assessment.missing.is_empty());
@@ -141,15 +183,34 @@ fn talk_that_is_not_medical() {
 
 #[test]
 fn known_facts_count() {
-    let facts = |age: f32, sex: Sex, pregnant: Option<bool>| PatientFacts { age_years: Some(age), sex: Some(sex), pregnant };
+    let facts = |age: f32, sex: Sex, pregnant: Option<bool>| PatientFacts {
+        age_years: Some(age),
+        sex: Some(sex),
+        pregnant,
+    };
     let rules = Rules::builtin();
     let baby = rules.assess("fever since last night", &facts(0.15, Sex::Male, None));
     assert_eq!(baby.disposition, Disposition::Emergency);
-    assert_eq!(rules.assess("fever since last night", &facts(30.0, Sex::Male, None)).disposition, Disposition::SelfCare);
+    assert_eq!(
+        rules
+            .assess("fever since last night", &facts(30.0, Sex::Male, None))
+            .disposition,
+        Disposition::SelfCare
+    );
     let pregnant = rules.assess("肚子痛", &facts(30.0, Sex::Female, Some(true)));
     assert_eq!(pregnant.disposition, Disposition::SameDay);
-    assert!(rules.assess("肚子痛", &facts(30.0, Sex::Female, None)).missing.contains(&"pregnancy".to_owned()));
-    assert!(!rules.assess("肚子痛", &facts(30.0, Sex::Male, None)).missing.contains(&"pregnancy".to_owned()));
+    assert!(
+        rules
+            .assess("肚子痛", &facts(30.0, Sex::Female, None))
+            .missing
+            .contains(&"pregnancy".to_owned())
+    );
+    assert!(
+        !rules
+            .assess("肚子痛", &facts(30.0, Sex::Male, None))
+            .missing
+            .contains(&"pregnancy".to_owned())
+    );
 }
 
 #[test]
@@ -159,51 +220,100 @@ fn what_is_missing_has_a_question() {
     assert_eq!(assessment.missing[..2], ["age", "duration"]);
     for missing in &assessment.missing {
         for language in [Language::En, Language::Zh] {
-            assert!(rules.question_for(missing, language).is_some_and(|it| !it.is_empty()), "{missing}");
+            assert!(
+                rules
+                    .question_for(missing, language)
+                    .is_some_and(|it| !it.is_empty()),
+                "{missing}"
+            );
         }
     }
-    assert_eq!(rules.question_for("age", Language::En).as_deref(), Some("How old is the patient?"));
-    assert!(assess("5岁孩子头疼两天").missing.iter().all(|it| it != "age" && it != "duration"));
+    assert_eq!(
+        rules.question_for("age", Language::En).as_deref(),
+        Some("How old is the patient?")
+    );
+    assert!(
+        assess("5岁孩子头疼两天")
+            .missing
+            .iter()
+            .all(|it| it != "age" && it != "duration")
+    );
 }
 
 #[test]
 fn notices_say_what_to_do() {
     let rules = Rules::builtin();
-    let contacts = EmergencyContacts { emergency_number: "999".to_owned(), crisis_line: "555".to_owned() };
+    let contacts = EmergencyContacts {
+        emergency_number: "999".to_owned(),
+        crisis_line: "555".to_owned(),
+    };
     let heart = rules.emergency_notice(&assess("胸口压榨样疼，左胳膊发麻"), Language::En, &contacts);
-    assert!(heart.contains("Possible heart attack") && heart.contains("999") && !heart.contains('{'), "{heart}");
+    assert!(
+        heart.contains("Possible heart attack") && heart.contains("999") && !heart.contains('{'),
+        "{heart}"
+    );
     let harm = assess("我不想活了");
     assert!(harm.self_harm);
     let notice = rules.emergency_notice(&harm, Language::Zh, &contacts);
-    assert!(notice.contains("555") && notice.contains("999") && notice.contains("身边"), "{notice}");
+    assert!(
+        notice.contains("555") && notice.contains("999") && notice.contains("身边"),
+        "{notice}"
+    );
     for (id, examples) in rules.red_flag_examples() {
         let assessment = assess(&examples[0]);
         for language in [Language::En, Language::Zh] {
             let notice = rules.emergency_notice(&assessment, language, &contacts);
-            assert!(notice.contains("999") && !notice.contains('{') && notice.chars().count() < 900, "{id}: {notice}");
+            assert!(
+                notice.contains("999") && !notice.contains('{') && notice.chars().count() < 900,
+                "{id}: {notice}"
+            );
         }
     }
-    for disposition in [Disposition::Emergency, Disposition::SameDay, Disposition::OutPatient, Disposition::SelfCare] {
+    for disposition in [
+        Disposition::Emergency,
+        Disposition::SameDay,
+        Disposition::OutPatient,
+        Disposition::SelfCare,
+    ] {
         assert!(!rules.disposition_text(disposition, Language::En).is_empty());
         assert!(!rules.disposition_text(disposition, Language::Zh).contains('{'));
     }
-    assert!(rules.safety_net(&["cough".to_owned()], Language::En).contains("blood"));
+    assert!(
+        rules
+            .safety_net(&["cough".to_owned()], Language::En)
+            .contains("blood")
+    );
     assert!(!rules.safety_net(&[], Language::Zh).is_empty());
 }
 
 #[test]
 fn departments_are_found() {
     for (text, expect) in [
-        ("皮肤起红疹很痒", "dermatology"), ("牙疼两天", "dentistry"), ("膝盖疼", "rheumatology"), ("月经不规律", "gynecology"),
-        ("甲状腺结节", "endocrinology"), ("失眠两个月", "psychology"), ("My ear hurts", "ent"), ("blurred vision", "ophthalmology"),
-        ("4岁孩子咳嗽", "pediatrics"), ("白内障手术怎么挂号", "ophthalmology"), ("胃疼反酸", "gastroenterology"),
+        ("皮肤起红疹很痒", "dermatology"),
+        ("牙疼两天", "dentistry"),
+        ("膝盖疼", "rheumatology"),
+        ("月经不规律", "gynecology"),
+        ("甲状腺结节", "endocrinology"),
+        ("失眠两个月", "psychology"),
+        ("My ear hurts", "ent"),
+        ("blurred vision", "ophthalmology"),
+        ("4岁孩子咳嗽", "pediatrics"),
+        ("白内障手术怎么挂号", "ophthalmology"),
+        ("胃疼反酸", "gastroenterology"),
     ] {
         let assessment = assess(text);
-        assert_eq!(assessment.departments.first().map(String::as_str), Some(expect), "{text}");
+        assert_eq!(
+            assessment.departments.first().map(String::as_str),
+            Some(expect),
+            "{text}"
+        );
     }
     let rules = Rules::builtin();
     let offered = ["骨科", "心血管内科", "消化科"].map(str::to_owned);
-    assert_eq!(rules.choose_departments(&assess("心慌，早搏"), &offered), ["心血管内科"]);
+    assert_eq!(
+        rules.choose_departments(&assess("心慌，早搏"), &offered),
+        ["心血管内科"]
+    );
     assert_eq!(rules.department_name("cardiology", Language::Zh), "心内科");
     assert_eq!(rules.department_name("cardiology", Language::En), "Cardiology");
 }
@@ -213,8 +323,11 @@ fn offsets_count_characters_of_the_original() {
     let text = "🙂我頭 疼，没有 發燒";
     let characters: Vec<char> = text.chars().collect();
     let assessment = assess(text);
-    let words: Vec<String> =
-        assessment.findings.iter().map(|it| characters[it.start..it.end].iter().collect()).collect();
+    let words: Vec<String> = assessment
+        .findings
+        .iter()
+        .map(|it| characters[it.start..it.end].iter().collect())
+        .collect();
     assert_eq!(words, ["頭 疼", "發燒"]);
 }
 
@@ -240,7 +353,10 @@ fn fast_enough_to_run_on_every_message() {
         .collect();
     times.sort();
     let median = times[times.len() / 2];
-    println!("load {load:?}, median {median:?}, slowest {:?}", times[times.len() - 1]);
+    println!(
+        "load {load:?}, median {median:?}, slowest {:?}",
+        times[times.len() - 1]
+    );
     assert!(median.as_micros() < 1000, "{median:?}");
 }
 
@@ -259,8 +375,39 @@ proptest! {
 /// Random Unicode, and random joins of what the rules know.
 fn any_text() -> impl Strategy<Value = String> {
     let words = prop::sample::select(vec![
-        "没有", "发烧", "，", "、", "胸痛", "我爸", "突然", "no ", "fever", ", ", " or ", "chest pain", "3个月", "38.5℃", "？", "。", "\u{301}", "ﬁ",
-        "頭疼", " ", "\n", "如果", "what are the symptoms of ", "'", "120/80", "🙂", "半", "i can", "ß", "İ",
+        "没有",
+        "发烧",
+        "，",
+        "、",
+        "胸痛",
+        "我爸",
+        "突然",
+        "no ",
+        "fever",
+        ", ",
+        " or ",
+        "chest pain",
+        "3个月",
+        "38.5℃",
+        "？",
+        "。",
+        "\u{301}",
+        "ﬁ",
+        "頭疼",
+        " ",
+        "\n",
+        "如果",
+        "what are the symptoms of ",
+        "'",
+        "120/80",
+        "🙂",
+        "半",
+        "i can",
+        "ß",
+        "İ",
     ]);
-    prop_oneof![any::<String>(), prop::collection::vec(words, 0..25).prop_map(|it| it.concat())]
+    prop_oneof![
+        any::<String>(),
+        prop::collection::vec(words, 0..25).prop_map(|it| it.concat())
+    ]
 }

@@ -21,14 +21,17 @@ pub(crate) fn run(config: Config, arguments: &AskArguments) -> anyhow::Result<Ex
     let language = match &arguments.lang {
         None => None,
         Some(word) => Some(
-            Language::parse(word).ok_or_else(|| ConfigError::new(format!("--lang {word:?}: use `en` or `zh`")))?,
+            Language::parse(word)
+                .ok_or_else(|| ConfigError::new(format!("--lang {word:?}: use `en` or `zh`")))?,
         ),
     };
     let rules = rules(&config)?;
     let assessment = rules.assess(&arguments.text, &PatientFacts::default());
     // An emergency waits for nothing: no plugin, no model, no store.
     if assessment.disposition == Disposition::Emergency {
-        let language = language.or_else(|| Language::detect(&arguments.text)).unwrap_or(config.bot.default_language);
+        let language = language
+            .or_else(|| Language::detect(&arguments.text))
+            .unwrap_or(config.bot.default_language);
         let contacts = EmergencyContacts {
             emergency_number: config.bot.emergency_number.clone(),
             crisis_line: config.bot.crisis_line.clone(),
@@ -36,7 +39,15 @@ pub(crate) fn run(config: Config, arguments: &AskArguments) -> anyhow::Result<Ex
         let part = emergency_part(rules, &assessment, language, &contacts);
         if arguments.json {
             let timings = json!({ "total_ms": started.elapsed().as_secs_f64() * 1000.0 });
-            print(&part, assessment.disposition, &assessment, &[], None, None, timings);
+            print(
+                &part,
+                assessment.disposition,
+                &assessment,
+                &[],
+                None,
+                None,
+                timings,
+            );
         } else {
             say(&part.plain_text());
         }
@@ -44,7 +55,10 @@ pub(crate) fn run(config: Config, arguments: &AskArguments) -> anyhow::Result<Ex
     }
     let data_dir = config.data_dir()?;
     let store = SqliteStore::open_temporary()?;
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("no async runtime")?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .context("no async runtime")?;
     let report = runtime.block_on(async {
         let parts = Parts::start(config, store, &data_dir)?;
         let bot = parts.bot(Vec::new());
@@ -59,8 +73,23 @@ pub(crate) fn run(config: Config, arguments: &AskArguments) -> anyhow::Result<Ex
     })?;
     if arguments.json {
         let timings = serde_json::to_value(report.timings)?;
-        let AnswerReport { part, disposition, passages, model, adapter, .. } = &report;
-        print(part, *disposition, &assessment, passages, model.as_deref(), adapter.as_deref(), timings);
+        let AnswerReport {
+            part,
+            disposition,
+            passages,
+            model,
+            adapter,
+            ..
+        } = &report;
+        print(
+            part,
+            *disposition,
+            &assessment,
+            passages,
+            model.as_deref(),
+            adapter.as_deref(),
+            timings,
+        );
     } else {
         say(&report.part.plain_text());
     }

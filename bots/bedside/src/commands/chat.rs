@@ -18,11 +18,18 @@ pub(crate) fn run(config: Config) -> anyhow::Result<ExitCode> {
         Some(_) => SqliteStore::open(&data_dir.join("bedside.sqlite"))?,
         None => SqliteStore::open_temporary()?,
     };
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("no async runtime")?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .context("no async runtime")?;
     let ended = runtime.block_on(async {
         let history = config.terminal.history.then(|| data_dir.join("terminal-history"));
         let parts = Parts::start(config, store, &data_dir)?;
-        let terminal = TerminalConfig { history, ..TerminalConfig::default() }.build()?;
+        let terminal = TerminalConfig {
+            history,
+            ..TerminalConfig::default()
+        }
+        .build()?;
         let bot = parts.bot(vec![Arc::new(terminal) as Arc<dyn Connector>]);
         let ended = bot.run(CancellationToken::new()).await;
         parts.plugins.shutdown().await;

@@ -16,8 +16,9 @@ use crate::{
 pub(crate) fn pull(config: &Config, source: Option<&str>) -> anyhow::Result<ExitCode> {
     let models = models_dir(&make_data_dir(config)?);
     let source = source.unwrap_or(&config.model.source);
-    let parsed: ModelSource =
-        source.parse().map_err(|error| ConfigError::new(format!("model.source: {source:?}: {error}")))?;
+    let parsed: ModelSource = source
+        .parse()
+        .map_err(|error| ConfigError::new(format!("model.source: {source:?}: {error}")))?;
     let bar = Bar::default();
     let path = pull_from(&parsed, &models, &config.model.endpoint, &bar)?;
     bar.finish();
@@ -38,22 +39,35 @@ pub(crate) fn list(config: &Config, json: bool) -> anyhow::Result<ExitCode> {
     for entry in entries.into_iter().flatten() {
         let path = entry?.path();
         if path.extension().is_some_and(|it| it == "gguf") {
-            rows.push((path.clone(), fs::metadata(&path)?.len(), bedside_model::pull::known_sha256(&path)));
+            rows.push((
+                path.clone(),
+                fs::metadata(&path)?.len(),
+                bedside_model::pull::known_sha256(&path),
+            ));
         }
     }
     rows.sort();
     if json {
         let rows: Vec<_> = rows
             .iter()
-            .map(|(path, bytes, sha256)| serde_json::json!({ "path": path, "bytes": bytes, "sha256": sha256 }))
+            .map(
+                |(path, bytes, sha256)| serde_json::json!({ "path": path, "bytes": bytes, "sha256": sha256 }),
+            )
             .collect();
         say(&serde_json::Value::from(rows).to_string());
     } else if rows.is_empty() {
-        say(&format!("no models in {}; fetch one with `bedside model pull`", models.display()));
+        say(&format!(
+            "no models in {}; fetch one with `bedside model pull`",
+            models.display()
+        ));
     } else {
         for (path, bytes, sha256) in rows {
             let sha256 = sha256.unwrap_or_else(|| "not checked".to_owned());
-            say(&format!("{}  {}  sha256 {sha256}", path.display(), HumanBytes(bytes)));
+            say(&format!(
+                "{}  {}  sha256 {sha256}",
+                path.display(),
+                HumanBytes(bytes)
+            ));
         }
     }
     Ok(ExitCode::SUCCESS)
@@ -69,7 +83,8 @@ impl Bar {
     fn get(&self) -> &ProgressBar {
         self.bar.get_or_init(|| {
             let template = "{msg:12} [{bar:32}] {bytes}/{total_bytes} {bytes_per_sec} {eta}";
-            let style = ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
+            let style =
+                ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
             ProgressBar::new(0).with_style(style.progress_chars("=> "))
         })
     }

@@ -15,20 +15,27 @@ use crate::{
 };
 
 /// Hands `words` to a plugin's command.
-pub(crate) fn command(config: Config, plugin: &str, name: &str, arguments: &PluginArguments) -> anyhow::Result<ExitCode> {
+pub(crate) fn command(
+    config: Config,
+    plugin: &str,
+    name: &str,
+    arguments: &PluginArguments,
+) -> anyhow::Result<ExitCode> {
     let words = arguments.words.join(" ");
-    with_plugins(&config, async |host| match host.run_command(plugin, name, &words, arguments.json).await {
-        Ok(reply) if reply.failed => {
-            complain(&format!("bedside: {}", reply.text));
-            ExitCode::FAILURE
-        }
-        Ok(reply) => {
-            say(&reply.text);
-            ExitCode::SUCCESS
-        }
-        Err(words) => {
-            complain(&format!("bedside: {words}"));
-            ExitCode::FAILURE
+    with_plugins(&config, async |host| {
+        match host.run_command(plugin, name, &words, arguments.json).await {
+            Ok(reply) if reply.failed => {
+                complain(&format!("bedside: {}", reply.text));
+                ExitCode::FAILURE
+            }
+            Ok(reply) => {
+                say(&reply.text);
+                ExitCode::SUCCESS
+            }
+            Err(words) => {
+                complain(&format!("bedside: {words}"));
+                ExitCode::FAILURE
+            }
         }
     })
 }
@@ -62,9 +69,15 @@ async fn settled(host: &PluginHost) -> Vec<PluginStatus> {
     host.list()
 }
 
-fn with_plugins(config: &Config, work: impl AsyncFnOnce(&Arc<PluginHost>) -> ExitCode) -> anyhow::Result<ExitCode> {
+fn with_plugins(
+    config: &Config,
+    work: impl AsyncFnOnce(&Arc<PluginHost>) -> ExitCode,
+) -> anyhow::Result<ExitCode> {
     let store = SqliteStore::open_temporary()?;
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("no async runtime")?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .context("no async runtime")?;
     runtime.block_on(async {
         let host = start_plugins(config, &store, None, None)?;
         let code = work(&host).await;

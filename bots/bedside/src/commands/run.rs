@@ -13,7 +13,10 @@ pub(crate) fn run(config: Config) -> anyhow::Result<ExitCode> {
     let data_dir = make_data_dir(&config)?;
     let _lock = DataDirLock::acquire(&data_dir)?;
     let store = SqliteStore::open(&data_dir.join("bedside.sqlite"))?;
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("no async runtime")?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .context("no async runtime")?;
     runtime.block_on(async {
         let stop = stop_signal()?;
         let parts = Parts::start(config, store, &data_dir)?;

@@ -37,7 +37,9 @@ pub(crate) fn run(config: &Config, arguments: &TriageArguments) -> anyhow::Resul
         Some(text) => text.clone(),
         None => {
             let mut text = String::new();
-            std::io::stdin().read_to_string(&mut text).context("standard input cannot be read as UTF-8")?;
+            std::io::stdin()
+                .read_to_string(&mut text)
+                .context("standard input cannot be read as UTF-8")?;
             text
         }
     };
@@ -66,22 +68,37 @@ fn lines(rules: &Rules) -> anyhow::Result<ExitCode> {
             }
         }
     }
-    Ok(if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+    Ok(if failed {
+        ExitCode::FAILURE
+    } else {
+        ExitCode::SUCCESS
+    })
 }
 
 fn assess(rules: &Rules, case: &Case) -> serde_json::Value {
-    let sex = case.sex.as_deref().and_then(|word| match word.trim().to_lowercase().as_str() {
-        "f" | "female" | "woman" | "girl" | "女" | "女性" => Some(Sex::Female),
-        "m" | "male" | "man" | "boy" | "男" | "男性" => Some(Sex::Male),
-        _ => None,
-    });
-    let facts = PatientFacts { age_years: case.age, sex, ..PatientFacts::default() };
+    let sex = case
+        .sex
+        .as_deref()
+        .and_then(|word| match word.trim().to_lowercase().as_str() {
+            "f" | "female" | "woman" | "girl" | "女" | "女性" => Some(Sex::Female),
+            "m" | "male" | "man" | "boy" | "男" | "男性" => Some(Sex::Male),
+            _ => None,
+        });
+    let facts = PatientFacts {
+        age_years: case.age,
+        sex,
+        ..PatientFacts::default()
+    };
     let assessment = rules.assess(&case.text, &facts);
     let departments = match &case.departments {
         Some(offered) => rules.choose_departments(&assessment, offered),
         None => {
             let language = Language::detect(&case.text).unwrap_or_default();
-            assessment.departments.iter().map(|it| rules.department_name(it, language)).collect()
+            assessment
+                .departments
+                .iter()
+                .map(|it| rules.department_name(it, language))
+                .collect()
         }
     };
     json!({
@@ -98,13 +115,27 @@ fn assess(rules: &Rules, case: &Case) -> serde_json::Value {
 fn in_words(rules: &Rules, assessment: &Assessment, language: Language) -> String {
     let mut lines = vec![rules.disposition_text(assessment.disposition, language)];
     for flag in &assessment.red_flags {
-        let title = if language == Language::Zh { &flag.title_zh } else { &flag.title_en };
+        let title = if language == Language::Zh {
+            &flag.title_zh
+        } else {
+            &flag.title_en
+        };
         lines.push(format!("! {title}"));
     }
-    let departments: Vec<_> = assessment.departments.iter().map(|it| rules.department_name(it, language)).collect();
+    let departments: Vec<_> = assessment
+        .departments
+        .iter()
+        .map(|it| rules.department_name(it, language))
+        .collect();
     if !departments.is_empty() {
         lines.push(departments.join(if language == Language::Zh { "、" } else { ", " }));
     }
-    lines.extend(assessment.missing.iter().filter_map(|it| rules.question_for(it, language)).map(|it| format!("? {it}")));
+    lines.extend(
+        assessment
+            .missing
+            .iter()
+            .filter_map(|it| rules.question_for(it, language))
+            .map(|it| format!("? {it}")),
+    );
     lines.join("\n")
 }

@@ -120,7 +120,7 @@ fn logits_are_those_of_candle_transformers() {
 #[test]
 fn quantized_weights_give_nearly_the_same_logits() {
     // Both round the activations, each in its own way.
-    for weights in [GgmlDType::Q8_0, GgmlDType::Q4_1, GgmlDType::Q4_0] {
+    for weights in [GgmlDType::Q8_0, GgmlDType::Q5_0, GgmlDType::Q4_1, GgmlDType::Q4_0] {
         same_as_candle(
             &TinyModel {
                 weights,

@@ -38,6 +38,8 @@ pub(crate) enum Format {
     Q4_0,
     /// Scale, minimum, 16 bytes of nibbles.
     Q4_1,
+    /// Scale, the 32 fifth bits, 16 bytes of nibbles; less 16.
+    Q5_0,
     /// Scale, 32 bytes.
     Q8_0,
 }
@@ -72,6 +74,7 @@ impl Format {
         match self {
             Self::Q4_0 => 18,
             Self::Q4_1 => 20,
+            Self::Q5_0 => 22,
             Self::Q8_0 => 34,
         }
     }
@@ -99,7 +102,7 @@ impl Packed {
         });
         let groups = match format {
             Format::Q4_0 | Format::Q4_1 => Groups::Four(places.map(|it| interleave4(format, it)).collect()),
-            Format::Q8_0 => Groups::Eight(places.map(interleave8).collect()),
+            Format::Q5_0 | Format::Q8_0 => Groups::Eight(places.map(|it| interleave8(format, it)).collect()),
         };
         Some(Self { rows, blocks, groups })
     }
@@ -240,18 +243,31 @@ fn interleave4<'a>(format: Format, rows: impl Iterator<Item = &'a [u8]>) -> Bloc
     block
 }
 
-fn interleave8<'a>(rows: impl Iterator<Item = &'a [u8]>) -> Block8 {
+fn interleave8<'a>(format: Format, rows: impl Iterator<Item = &'a [u8]>) -> Block8 {
     let mut block = Block8 {
         quants: [0; ROWS * COLUMNS],
         scale: [0; ROWS],
     };
     for (row, data) in rows.enumerate() {
         block.scale[row] = half_at(data, 0);
-        for (column, byte) in data.iter().skip(2).enumerate() {
-            block.quants[place(column, row)] = i8::from_le_bytes([*byte]);
+        let data = data.get(2..).unwrap_or_default();
+        for column in 0..COLUMNS {
+            block.quants[place(column, row)] = match format {
+                Format::Q5_0 => five_bits(data, column),
+                _ => data.get(column).map_or(0, |it| i8::from_le_bytes([*it])),
+            };
         }
     }
     block
+}
+
+/// A number of Q5_0: four bits among the nibbles, the fifth among the first four bytes.
+fn five_bits(data: &[u8], column: usize) -> i8 {
+    let byte = |at: usize| data.get(at).copied().unwrap_or(0);
+    let nibbles = byte(4 + column % 16);
+    let low = if column < 16 { nibbles & 15 } else { nibbles >> 4 };
+    let fifth = (byte(column / 8) >> (column % 8)) & 1;
+    (low | fifth << 4).cast_signed() - 16
 }
 
 fn half_at(data: &[u8], at: usize) -> u16 {

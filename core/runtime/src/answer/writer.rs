@@ -93,8 +93,21 @@ impl Writer {
             }
         }
         self.close_citation();
-        let Self { visible, used, kept, dropped, withheld, .. } = self;
-        Written { text: visible.trim().to_owned(), used, kept, dropped, withheld }
+        let Self {
+            visible,
+            used,
+            kept,
+            dropped,
+            withheld,
+            ..
+        } = self;
+        Written {
+            text: visible.trim().to_owned(),
+            used,
+            kept,
+            dropped,
+            withheld,
+        }
     }
 
     fn read(&mut self, sentence: &str) {
@@ -136,14 +149,20 @@ impl Writer {
 
     /// Small models begin with the title of the passage that they reword: "Common cold – Treatment: Rest …".
     fn without_title<'s>(&self, sentence: &'s str) -> &'s str {
-        let echo = sentence.split_once([':', '：']).filter(|(head, _)| self.titles.contains(&normalised(head)));
+        let echo = sentence
+            .split_once([':', '：'])
+            .filter(|(head, _)| self.titles.contains(&normalised(head)));
         echo.map_or(sentence, |(_, rest)| rest.trim_start())
     }
 
     /// Puts "[n]" behind the last sentence that rests on the current passage.
     fn close_citation(&mut self) {
-        let Some(passage) = self.current.take() else { return };
-        let Some(number) = self.used.iter().position(|it| *it == passage) else { return };
+        let Some(passage) = self.current.take() else {
+            return;
+        };
+        let Some(number) = self.used.iter().position(|it| *it == passage) else {
+            return;
+        };
         let trimmed = self.visible.trim_end().len();
         let white = self.visible.split_off(trimmed);
         self.visible.push_str(&format!(" [{}]", number + 1));
@@ -158,7 +177,10 @@ fn titles_of(title: &str) -> impl Iterator<Item = String> {
 
 /// Letters and digits alone, to compare by.
 fn normalised(text: &str) -> String {
-    text.chars().filter(|it| it.is_alphanumeric()).flat_map(char::to_lowercase).collect()
+    text.chars()
+        .filter(|it| it.is_alphanumeric())
+        .flat_map(char::to_lowercase)
+        .collect()
 }
 
 /// A finished text without the sentences that must not leave; whether there were any.
@@ -210,8 +232,14 @@ mod tests {
             disposition: None,
         };
         vec![
-            passage("Common cold – Treatment", "Rest and drink enough fluids. Honey eases a sore throat."),
-            passage("Common cold – Causes", "A virus causes the illness and spreads by coughing."),
+            passage(
+                "Common cold – Treatment",
+                "Rest and drink enough fluids. Honey eases a sore throat.",
+            ),
+            passage(
+                "Common cold – Causes",
+                "A virus causes the illness and spreads by coughing.",
+            ),
         ]
     }
 
@@ -225,7 +253,14 @@ mod tests {
 
     #[test]
     fn supported_sentences_are_kept_and_cited_by_passage() {
-        let written = write(true, &["Rest and drink enou", "gh fluids. Honey eases a sore throat. ", "A virus causes it and spreads by coughing. Eat cabbage daily."]);
+        let written = write(
+            true,
+            &[
+                "Rest and drink enou",
+                "gh fluids. Honey eases a sore throat. ",
+                "A virus causes it and spreads by coughing. Eat cabbage daily.",
+            ],
+        );
         assert_eq!(
             written.text,
             "Rest and drink enough fluids. Honey eases a sore throat. [1] A virus causes it and spreads by coughing. [2]"
@@ -241,7 +276,10 @@ mod tests {
 
     #[test]
     fn doses_and_repetitions_never_leave() {
-        let written = write(false, &["Rest well now. Take 500 mg of paracetamol three times a day. Rest well now. Sleep enough."]);
+        let written = write(
+            false,
+            &["Rest well now. Take 500 mg of paracetamol three times a day. Rest well now. Sleep enough."],
+        );
         assert_eq!(written.text, "Rest well now. Sleep enough.");
         assert_eq!((written.withheld, written.dropped), (1, 1));
     }
@@ -249,7 +287,10 @@ mod tests {
     #[test]
     fn passages_themselves_are_an_answer() {
         let (text, used) = passages_text(&passages());
-        assert!(text.contains("**Common cold – Treatment**\nRest") && text.contains("[2]"), "{text}");
+        assert!(
+            text.contains("**Common cold – Treatment**\nRest") && text.contains("[2]"),
+            "{text}"
+        );
         assert_eq!(used, [0, 1]);
     }
 }

@@ -63,7 +63,10 @@ impl Generator for ScriptedModel {
     }
 
     fn count_tokens(&self, messages: &[ChatMessage]) -> Result<usize, GenerateError> {
-        Ok(messages.iter().map(|it| it.content.split_whitespace().count()).sum())
+        Ok(messages
+            .iter()
+            .map(|it| it.content.split_whitespace().count())
+            .sum())
     }
 
     async fn generate(&self, request: GenerateRequest) -> Result<Box<dyn Generation>, GenerateError> {
@@ -76,8 +79,12 @@ impl Generator for ScriptedModel {
             Script::Fail => return Err(GenerateError::Failed("scripted".to_owned())),
             Script::Panic => panic!("scripted panic"),
         };
-        let mut events: VecDeque<_> = [GenerationEvent::Queued { position: 1 }, GenerationEvent::Started].into();
-        events.extend(text.split_inclusive(' ').map(|it| GenerationEvent::Text(it.to_owned())));
+        let mut events: VecDeque<_> =
+            [GenerationEvent::Queued { position: 1 }, GenerationEvent::Started].into();
+        events.extend(
+            text.split_inclusive(' ')
+                .map(|it| GenerationEvent::Text(it.to_owned())),
+        );
         if !hang {
             events.push_back(GenerationEvent::Finished {
                 reason: FinishReason::Stop,
@@ -104,7 +111,10 @@ pub(crate) const COLD_ZH: &str = "多休息，多喝水。蜂蜜可以缓解嗓�
 impl Plugins for ScriptedPlugins {
     async fn on_message(&self, facts: &MessageFacts) -> (MessageVerdict, Vec<PluginNote>) {
         if facts.text == "hello" {
-            let verdict = MessageVerdict::Reply { text: "Hello to you.".to_owned(), plugin: "hello".to_owned() };
+            let verdict = MessageVerdict::Reply {
+                text: "Hello to you.".to_owned(),
+                plugin: "hello".to_owned(),
+            };
             return (verdict, Vec::new());
         }
         (MessageVerdict::Continue, Vec::new())
@@ -116,7 +126,11 @@ impl Plugins for ScriptedPlugins {
             hook: hook.to_owned(),
             problem: "gone".to_owned(),
         };
-        let notes = if self.broken { vec![note("augment_prompt")] } else { Vec::new() };
+        let notes = if self.broken {
+            vec![note("augment_prompt")]
+        } else {
+            Vec::new()
+        };
         let (title, text) = match facts.language {
             Language::En if facts.text.contains("cold") => ("Common cold – Treatment", COLD),
             Language::Zh if facts.text.contains("感冒") => ("普通感冒 – 治疗", COLD_ZH),
@@ -132,7 +146,13 @@ impl Plugins for ScriptedPlugins {
             departments: Vec::new(),
             disposition: Some(Disposition::SelfCare),
         };
-        (Augmented { passages: vec![passage], ..Augmented::default() }, notes)
+        (
+            Augmented {
+                passages: vec![passage],
+                ..Augmented::default()
+            },
+            notes,
+        )
     }
 
     async fn choose_adapter(&self, _: &MessageFacts) -> (Option<String>, Vec<PluginNote>) {
@@ -200,7 +220,9 @@ impl Connector for Recorder {
         text: &str,
     ) -> Result<PlatformMessageId, DeliverError> {
         self.previews.lock().unwrap().push(text.to_owned());
-        Ok(shown.cloned().unwrap_or_else(|| PlatformMessageId(format!("preview-{seq}"))))
+        Ok(shown
+            .cloned()
+            .unwrap_or_else(|| PlatformMessageId(format!("preview-{seq}"))))
     }
 
     async fn deliver(&self, item: &OutboxItem) -> Result<PlatformMessageId, DeliverError> {
@@ -208,7 +230,10 @@ impl Connector for Recorder {
             return Err(failure);
         }
         self.delivered.lock().unwrap().push(item.clone());
-        Ok(item.replaces.clone().unwrap_or_else(|| PlatformMessageId(item.id.0.clone())))
+        Ok(item
+            .replaces
+            .clone()
+            .unwrap_or_else(|| PlatformMessageId(item.id.0.clone())))
     }
 }
 
@@ -228,7 +253,12 @@ pub(crate) fn chat(name: &str) -> ConversationKey {
 
 impl Stage {
     pub(crate) fn new(languages: &[Language], scripts: &[Script], plugins: ScriptedPlugins) -> Self {
-        Self::with_store(SqliteStore::open_temporary().unwrap(), languages, scripts, plugins)
+        Self::with_store(
+            SqliteStore::open_temporary().unwrap(),
+            languages,
+            scripts,
+            plugins,
+        )
     }
 
     pub(crate) fn with_store(
@@ -244,7 +274,10 @@ impl Stage {
         });
         let platform = Arc::new(Recorder::default());
         let bot = Bot::new(BotParts {
-            config: RuntimeConfig { drain_seconds: 1, ..RuntimeConfig::default() },
+            config: RuntimeConfig {
+                drain_seconds: 1,
+                ..RuntimeConfig::default()
+            },
             store: Arc::clone(&store) as Arc<dyn Store>,
             generator: Arc::clone(&model) as Arc<dyn Generator>,
             plugins: Arc::new(plugins),
@@ -255,15 +288,28 @@ impl Stage {
         let stop = CancellationToken::new();
         let (task_bot, token) = (bot.clone(), stop.clone());
         let running = tokio::spawn(async move { task_bot.run(token).await.unwrap() });
-        Self { bot, store, model, platform, stop, running, next: AtomicU64::new(1) }
+        Self {
+            bot,
+            store,
+            model,
+            platform,
+            stop,
+            running,
+            next: AtomicU64::new(1),
+        }
     }
 
     /// One who has consented already.
     pub(crate) async fn patient(&self, name: &str) -> ConversationKey {
         let key = chat(name);
         self.says(&key, "consent:yes").await;
-        self.wait(|delivered| delivered.iter().any(|it| it.conversation == chat(name))).await;
-        self.platform.delivered.lock().unwrap().retain(|it| it.conversation != chat(name));
+        self.wait(|delivered| delivered.iter().any(|it| it.conversation == chat(name)))
+            .await;
+        self.platform
+            .delivered
+            .lock()
+            .unwrap()
+            .retain(|it| it.conversation != chat(name));
         key
     }
 
@@ -280,7 +326,9 @@ impl Stage {
             conversation: key.clone(),
             sender: "1".to_owned(),
             language_hint: None,
-            kind: UpdateKind::Text { text: text.to_owned() },
+            kind: UpdateKind::Text {
+                text: text.to_owned(),
+            },
         };
         self.bot.accept(vec![update], None).await.unwrap().remove(0)
     }
@@ -303,7 +351,13 @@ impl Stage {
     }
 
     pub(crate) fn texts(&self) -> Vec<String> {
-        self.platform.delivered.lock().unwrap().iter().map(|it| it.part.plain_text()).collect()
+        self.platform
+            .delivered
+            .lock()
+            .unwrap()
+            .iter()
+            .map(|it| it.part.plain_text())
+            .collect()
     }
 
     /// Everything that was accepted is answered and delivered, and nothing more comes.

@@ -14,15 +14,30 @@ pattern!(
     NEGATION,
     "否认|没有|没|并无|毫无|无|并未|未见|未出现|未|从来不|从不|并不|不伴有?|不是|不觉得|不感到|不感觉|不再|不会|不怎么|不太|不|排除|阴性"
 );
-pattern!(SCOPE_ENDS, "但|就|而是|却|只|可是|不过|然后|后来|现在|今天|突然|开始|反而|仍|而且|因为|所以|结果|还有|吃|喝|睡|做|去|看|才|导致|引起");
-pattern!(FILLER, "[MS、和或及与跟也等,的有过什么任何明显出现发生症状再感觉到得太很怎其他别伴现象情况是曾]|以及|特别");
-pattern!(QUESTION, "有没有|有无|会不会|可不可能|能不能|是否会|是否有|是否伴|有可能会|可能会|要是|如果|假如|假设|万一|一旦|倘若|担心|害怕|[^怕]怕|以防|预防|避免|防止|为了防");
-pattern!(SUSPICION, "是不是|是否|该不会|怀疑|疑似|可能|也许|估计|说不定|不排除|考虑|不确定|不知道是|不晓得是");
+pattern!(
+    SCOPE_ENDS,
+    "但|就|而是|却|只|可是|不过|然后|后来|现在|今天|突然|开始|反而|仍|而且|因为|所以|结果|还有|吃|喝|睡|做|去|看|才|导致|引起"
+);
+pattern!(
+    FILLER,
+    "[MS、和或及与跟也等,的有过什么任何明显出现发生症状再感觉到得太很怎其他别伴现象情况是曾]|以及|特别"
+);
+pattern!(
+    QUESTION,
+    "有没有|有无|会不会|可不可能|能不能|是否会|是否有|是否伴|有可能会|可能会|要是|如果|假如|假设|万一|一旦|倘若|担心|害怕|[^怕]怕|以防|预防|避免|防止|为了防"
+);
+pattern!(
+    SUSPICION,
+    "是不是|是否|该不会|怀疑|疑似|可能|也许|估计|说不定|不排除|考虑|不确定|不知道是|不晓得是"
+);
 pattern!(
     INFORMATION,
     "(什么|哪些|啥|怎样的|哪几种).{0,3}(症状|表现|征兆|前兆|信号|先兆|特征|区别|不同|危害|后果|并发症|类型)|(症状|表现|征兆|前兆|先兆|特征|区别)(是|有|都有|包括|会有)?(什么|哪些|啥)|的(典型|早期|主要|常见|初期)*(症状|表现|征兆|前兆|病因|后遗症|并发症|危害|定义|机制|护理|发病率|死亡率)|什么是|是(一种|个)?(什么病|什么意思|啥病|什么样的病)|(怎么|如何|怎样)(预防|避免|判断|鉴别|区分|识别|分辨|知道)|传染吗|会传染|会遗传|遗传吗|科普|疫苗|是怎么形成|是如何|一般都?会有|通常会"
 );
-pattern!(CAUSES, "(会|能|可以|可能|是否|会不会).{0,10}(引起|导致|造成|诱发|引发|出现|有|产生).{0,6}$|(引起|导致|造成|诱发|引发).{0,4}$");
+pattern!(
+    CAUSES,
+    "(会|能|可以|可能|是否|会不会).{0,10}(引起|导致|造成|诱发|引发|出现|有|产生).{0,6}$|(引起|导致|造成|诱发|引发).{0,4}$"
+);
 pattern!(ASKED_AFTER, "^[^。!?;]{0,8}(吗|么)");
 pattern!(WILL_BEFORE, "(会|能|可以|可能)[^,。]{0,6}$");
 pattern!(IS_BEFORE, "(是|算|属于|叫)[^,。]{0,3}$");
@@ -30,13 +45,22 @@ pattern!(
     PAST,
     "小时候|小的时候|以前|曾|过去|去年|前年|(数|几|好几|多|[0-9]+|[一二三四五六七八九十两]+)多?年前|年轻时|年轻的时候|上次|上回|当年|那年|得过|患过|有过|发过|出现过|既往|儿时|童年|幼时|早年|年幼|(19[0-9]{2}|20[01][0-9])年"
 );
-pattern!(STILL, "开始|起|至今|到现在|一直|又|再次|复发|仍|还是|现在|以来|反复|逐渐|越来越|比以前|和以前|跟以前|以前没|以前从|以前也?不");
+pattern!(
+    STILL,
+    "开始|起|至今|到现在|一直|又|再次|复发|仍|还是|现在|以来|反复|逐渐|越来越|比以前|和以前|跟以前|以前没|以前从|以前也?不"
+);
 pattern!(
     OVER_AFTER,
     "^(已经|都|就|现在|目前|也|已|全|基本|自己|很快){0,3}(好了|退了|缓解了|已缓解|消失|没了|没有了|不痛了|停了|止住了|痊愈|治好|治愈|恢复|过去了|正常了)|^[^没不未又,。]{0,6}(退了|消失了|好了|痊愈了|完全缓解|缓解了|止住了|恢复了)"
 );
-pattern!(ABSENT_AFTER, "^(也|倒|都|是|的|症状|现象|情况|这些|方面)*(没有|无|阴性|没|没出现|未见|不明显|不存在|\\(-\\)|\\(—\\)|-$)(出现|发生|过|了)?(的|$|[,。;!、)])");
-pattern!(LIST_TAIL, "^[^。!?;]{0,30}(等|等等)(症状|情况|不适|表现|现象|病史|疾病)?");
+pattern!(
+    ABSENT_AFTER,
+    "^(也|倒|都|是|的|症状|现象|情况|这些|方面)*(没有|无|阴性|没|没出现|未见|不明显|不存在|\\(-\\)|\\(—\\)|-$)(出现|发生|过|了)?(的|$|[,。;!、)])"
+);
+pattern!(
+    LIST_TAIL,
+    "^[^。!?;]{0,30}(等|等等)(症状|情况|不适|表现|现象|病史|疾病)?"
+);
 pattern!(GAP_PSEUDO, "不停|不断|不住|不了|受不|止不");
 
 pub(super) fn polarity(text: &str, layout: &Layout, all: &[Placed<'_>], placed: &Placed<'_>) -> Polarity {
@@ -89,7 +113,10 @@ fn in_gap(text: &str, placed: &Placed<'_>) -> Option<Polarity> {
 
 fn is_information(before: &str, after: &str, rest: &str) -> bool {
     let near = format!("{before}T{after}");
-    let says_has = before.contains("我有") || before.contains("我的") || before.contains("现在") || before.contains("出现了");
+    let says_has = before.contains("我有")
+        || before.contains("我的")
+        || before.contains("现在")
+        || before.contains("出现了");
     if INFORMATION.is_match(&near) {
         return !says_has;
     }
@@ -99,7 +126,9 @@ fn is_information(before: &str, after: &str, rest: &str) -> bool {
 
 fn asked(before: &str, after: &str) -> Option<Polarity> {
     let near = last_characters(before, 12);
-    if CAUSES.is_match(&near) && (ASKED_AFTER.is_match(after) || after.contains('?') || near.contains("会不会")) {
+    if CAUSES.is_match(&near)
+        && (ASKED_AFTER.is_match(after) || after.contains('?') || near.contains("会不会"))
+    {
         return Some(Polarity::Hypothetical);
     }
     if ASKED_AFTER.is_match(after) {
@@ -110,7 +139,10 @@ fn asked(before: &str, after: &str) -> Option<Polarity> {
             return Some(Polarity::Possible);
         }
     }
-    if QUESTION.find_iter(before).any(|it| before.get(it.end()..).is_some_and(|it| it.chars().count() <= 8)) {
+    if QUESTION
+        .find_iter(before)
+        .any(|it| before.get(it.end()..).is_some_and(|it| it.chars().count() <= 8))
+    {
         return Some(Polarity::Hypothetical);
     }
     SUSPICION
@@ -123,7 +155,9 @@ fn asked(before: &str, after: &str) -> Option<Polarity> {
 fn is_negated(before: &str) -> bool {
     // As many characters, but no cue.
     let before = PSEUDO.replace_all(before, "口");
-    let Some(cue) = NEGATION.find_iter(&before).last() else { return false };
+    let Some(cue) = NEGATION.find_iter(&before).last() else {
+        return false;
+    };
     let between = before.get(cue.end()..).unwrap_or_default();
     let reach = match cue.as_str() {
         "不" | "不太" | "不怎么" | "不会" => 0,

@@ -20,8 +20,14 @@ pattern!(
     FILLER,
     r"\b(any|a|an|the|of|or|and|nor|other|signs?|symptoms?|history|evidence|such as|like|significant|obvious|known|recent|have|had|having|feel|felt|feeling|experienc\w*|notic\w*|complain\w*|associated with|accompanied by|his|her|more|really|been|at all|for|from|is|are|to|currently|either|very|much|particularly|get|seem|see|new|visible|past|previous|personal|family|associated|in|on)\b|[MS,]"
 );
-pattern!(LIKE_THIS, r"^ ?(like this|this bad|as bad|so bad|this severe|like it)\b");
-pattern!(ABSENT_AFTER, r"^ ?(:|-|is|are|was|were)? ?(absent|negative|none|nil|no|denied|not present|denies)\b");
+pattern!(
+    LIKE_THIS,
+    r"^ ?(like this|this bad|as bad|so bad|this severe|like it)\b"
+);
+pattern!(
+    ABSENT_AFTER,
+    r"^ ?(:|-|is|are|was|were)? ?(absent|negative|none|nil|no|denied|not present|denies)\b"
+);
 pattern!(
     OVER_AFTER,
     r"^ ?(is|are|was|were|has|have|had|all|that)? ?(now |since |already |completely |just )?(been )?(gone|resolved|subsided|cleared|went away|disappeared|stopped|vanished|better now|over now|gone away)\b"
@@ -30,14 +36,23 @@ pattern!(
     PAST,
     r"\b(last year|years? ago|as an? (child|kid|baby|teen\w*|infant)|when (i|he|she) was (a |an )?(child|kid|little|young\w*|small|baby|teen\w*|[0-9]+)|childhood|previously|in the past|history of|hx of|used to|back in|in (19[0-9]{2}|20[012][0-9])|once had|in (college|high school|school)|formerly|decades? ago|had .{0,30}months? ago|last (summer|winter|spring|autumn|fall))\b"
 );
-pattern!(STILL, r"\b(since|started|began|begun|ongoing|still|keeps?|again|developed|noticed|first|gradually|getting|now|today|back|returned|recurr\w*|come back|continues)\b");
+pattern!(
+    STILL,
+    r"\b(since|started|began|begun|ongoing|still|keeps?|again|developed|noticed|first|gradually|getting|now|today|back|returned|recurr\w*|come back|continues)\b"
+);
 pattern!(
     INFORMATION,
     r"\b(what|which)( are| is|re|s)( the| some)?( \w+){0,2} (symptoms?|signs?|causes?|treatments?|risk factors?|complications?|differences?)\b|\b(what|which) (symptoms|signs|foods?|vaccines?) |\b(can|could|does|do|will|would|is|are)\b[^,.]*\b(cause|causes|lead to|trigger|give you|give someone|result in|contagious|hereditary|curable|inherited|preventable|genetic|spread)\b|\bhow (do|can|could|would|to|does|should)( \w+){0,3} (know|tell|prevent|avoid|recogni[sz]e|spot|differ|look|feel|happen|get diagnosed|spread)\b|\bhow (is|are) \w* ?T (treated|diagnosed|prevented|spread|tested)|\bhow (common|long does|long do|dangerous|likely)\b|\bwhat (is|are|s|causes|happens|does)( an?| the| during an?| in an?)? T\b|\b(tell me|explain|information|info|learn|reading|article|curious|lecture|essay|exam|research|presentation) (more )?(about|on)\b|\bdifference between\b|\bwhen should (i|someone|you|people)\b|\b(vaccine|vaccinated|screening|screened|insurance) (for|against)\b|\brisk (of|factors?|for)\b|\bchances? of\b"
 );
-pattern!(OWN_BEFORE, r"\b(my|i have|i had|im having|i am having|ive had|ive got|i got|i get|this|these|he has|she has|having|i feel|i was)( (a|an|the|bad|really|very|some|S|M|and|constant|awful|ongoing))* ?$");
+pattern!(
+    OWN_BEFORE,
+    r"\b(my|i have|i had|im having|i am having|ive had|ive got|i got|i get|this|these|he has|she has|having|i feel|i was)( (a|an|the|bad|really|very|some|S|M|and|constant|awful|ongoing))* ?$"
+);
 pattern!(IF_BEFORE, r"\b(if|in case|unless|what if|whether)\b");
-pattern!(NOT_IF, r"\b(as if|even if|only if|see if|worse if|hurts if|like if|better if|know if|sure if|wonder\w* if|whether)\b");
+pattern!(
+    NOT_IF,
+    r"\b(as if|even if|only if|see if|worse if|hurts if|like if|better if|know if|sure if|wonder\w* if|whether)\b"
+);
 pattern!(
     SUSPICION,
     r"\b(might|may|could be|could have|possibly|possible|maybe|perhaps|suspect\w*|think its|think it is|is it|is this|could it|could this|wonder\w*|not sure if|dont know if|unsure|whether|worried|afraid|scared|fear\w*|probably|likely|rule out|concerned)\b"
@@ -46,8 +61,20 @@ pattern!(
 /// Compiles what every English text needs.
 pub(super) fn prepare() {
     let needed = [
-        &PSEUDO, &NEGATION, &SCOPE_ENDS, &FILLER, &LIKE_THIS, &ABSENT_AFTER, &OVER_AFTER, &PAST, &STILL,
-        &INFORMATION, &OWN_BEFORE, &IF_BEFORE, &NOT_IF, &SUSPICION,
+        &PSEUDO,
+        &NEGATION,
+        &SCOPE_ENDS,
+        &FILLER,
+        &LIKE_THIS,
+        &ABSENT_AFTER,
+        &OVER_AFTER,
+        &PAST,
+        &STILL,
+        &INFORMATION,
+        &OWN_BEFORE,
+        &IF_BEFORE,
+        &NOT_IF,
+        &SUSPICION,
     ];
     for pattern in needed {
         std::sync::LazyLock::force(pattern);
@@ -99,15 +126,21 @@ pub(super) fn polarity(text: &str, layout: &Layout, all: &[Placed<'_>], placed: 
 
 fn is_negated(before: &str, after: &str) -> bool {
     let before = PSEUDO.replace_all(before, "xx");
-    let Some(cue) = NEGATION.find_iter(&before).last() else { return false };
+    let Some(cue) = NEGATION.find_iter(&before).last() else {
+        return false;
+    };
     let between = before.get(cue.end()..).unwrap_or_default();
-    let between = between.replace("associated with", "").replace("accompanied by", "");
+    let between = between
+        .replace("associated with", "")
+        .replace("accompanied by", "");
     if SCOPE_ENDS.is_match(&between) {
         return false;
     }
     let leftover = FILLER.replace_all(&between, " ").split_whitespace().count();
-    let firm = matches!(cue.as_str(), "denies" | "denied" | "denying" | "deny" | "without" | "negative for" | "free of" | "neither")
-        || between.trim_start().starts_with("history of");
+    let firm = matches!(
+        cue.as_str(),
+        "denies" | "denied" | "denying" | "deny" | "without" | "negative for" | "free of" | "neither"
+    ) || between.trim_start().starts_with("history of");
     let segments: Vec<&str> = between.split(',').collect();
     if segments.len() == 1 && !between.contains(" and ") {
         return leftover <= 3;
@@ -116,7 +149,11 @@ fn is_negated(before: &str, after: &str) -> bool {
         return false;
     }
     // In a list: 'no fever, chills or cough' denies all, 'no fever, severe headache' only the first.
-    if segments.iter().take(segments.len() - 1).any(|it| !it.contains('M')) {
+    if segments
+        .iter()
+        .take(segments.len() - 1)
+        .any(|it| !it.contains('M'))
+    {
         return false;
     }
     let last = between.rsplit([',']).next().unwrap_or_default();
@@ -142,5 +179,8 @@ fn ends_with_list(tail: &str) -> bool {
 
 fn last_words(text: &str, count: usize) -> String {
     let words: Vec<&str> = text.split_whitespace().collect();
-    words.get(words.len().saturating_sub(count)..).unwrap_or_default().join(" ")
+    words
+        .get(words.len().saturating_sub(count)..)
+        .unwrap_or_default()
+        .join(" ")
 }

@@ -23,9 +23,15 @@ static MARKERS: LazyLock<Regex> = LazyLock::new(|| {
     compile(&pattern)
 });
 
-pattern!(HISTORY, r"\b(had|has had|died|passed away|suffered|history|was diagnosed|years? ago|runs in)\b|得过|患过|有过|病史|家族|去世|过世|死于|走的|多年|年前|以前|曾|遗传");
+pattern!(
+    HISTORY,
+    r"\b(had|has had|died|passed away|suffered|history|was diagnosed|years? ago|runs in)\b|得过|患过|有过|病史|家族|去世|过世|死于|走的|多年|年前|以前|曾|遗传"
+);
 
-pattern!(NOW, r"\b(just|now|today|tonight|right now|this morning|is having|currently|minutes? ago|hours? ago|suddenly|collapsed)\b|刚|现在|突然|今天|正在|马上|忽然");
+pattern!(
+    NOW,
+    r"\b(just|now|today|tonight|right now|this morning|is having|currently|minutes? ago|hours? ago|suddenly|collapsed)\b|刚|现在|突然|今天|正在|马上|忽然"
+);
 
 impl Subjects {
     pub(crate) fn new(text: &str) -> Self {
@@ -45,7 +51,11 @@ impl Subjects {
 
     /// The mention at `at` is someone else's.
     pub(crate) fn is_other(&self, at: usize) -> bool {
-        self.changes.iter().rev().find(|(start, _)| *start < at).is_some_and(|(_, other)| *other)
+        self.changes
+            .iter()
+            .rev()
+            .find(|(start, _)| *start < at)
+            .is_some_and(|(_, other)| *other)
     }
 
     /// The text speaks of the writer or the writer's child somewhere.

@@ -29,6 +29,7 @@ fn products(
     let dtype = match format {
         Format::Q4_0 => GgmlDType::Q4_0,
         Format::Q4_1 => GgmlDType::Q4_1,
+        Format::Q5_0 => GgmlDType::Q5_0,
         Format::Q8_0 => GgmlDType::Q8_0,
     };
     let tensor = Tensor::from_vec(numbers(rows * columns, seed), (rows, columns), &Device::Cpu).unwrap();
@@ -62,7 +63,7 @@ fn products(
 
 #[test]
 fn the_product_is_that_of_the_decoded_weights() {
-    for format in [Format::Q4_0, Format::Q4_1, Format::Q8_0] {
+    for format in [Format::Q4_0, Format::Q4_1, Format::Q5_0, Format::Q8_0] {
         for (rows, columns, tokens) in [
             (8, 32, 1),
             (64, 96, 3),
@@ -100,7 +101,7 @@ proptest! {
 
     #[test]
     fn tiles_do_not_matter(groups in 1_usize..6, blocks in 1_usize..4, tokens in 1_usize..11, seed in any::<u64>()) {
-        for format in [Format::Q4_0, Format::Q4_1, Format::Q8_0] {
+        for format in [Format::Q4_0, Format::Q4_1, Format::Q5_0, Format::Q8_0] {
             if let Some((found, expect, tolerance)) = products(format, groups * 8, blocks * 32, tokens, seed) {
                 prop_assert!(found.iter().zip(&expect).all(|(a, b)| (a - b).abs() < tolerance));
             }
