@@ -13,7 +13,7 @@ use crate::{
     evidence::Evidence,
     facts::TextFacts,
     measurements::Measurements,
-    normal_text::NormalText,
+    normal_text::{NormalText, normalized, normalized_built_in},
     notice,
 };
 
@@ -73,10 +73,9 @@ impl Rules {
             context::prepare();
             TextFacts::read("");
         });
-        let files = BUILT_IN.iter().copied().chain(addition);
-        let files = files
-            .map(|(name, text)| SourceFile::parse(name, text))
-            .collect::<Result<Vec<_>, _>>()?;
+        let built_in = BUILT_IN.iter().map(|(name, text)| SourceFile::parse(name, text, normalized_built_in));
+        let added = addition.map(|(name, text)| SourceFile::parse(name, text, normalized));
+        let files = built_in.chain(added).collect::<Result<Vec<_>, _>>()?;
         Ok(Self {
             bundle: Bundle::build(&files)?,
         })
@@ -404,7 +403,11 @@ impl Rules {
 #[cfg(test)]
 mod tests {
     use super::Rules;
-    use crate::{assessment::PatientFacts, error::RulesError};
+    use crate::{
+        assessment::PatientFacts,
+        error::RulesError,
+        normal_text::{normalized, normalized_built_in},
+    };
 
     #[test]
     fn built_in_files_load() {
@@ -419,6 +422,23 @@ mod tests {
             "{}",
             rules.bundle.departments.list.len()
         );
+    }
+
+    #[test]
+    fn built_in_files_are_in_simplified_characters() {
+        let mut characters: Vec<char> = super::BUILT_IN.iter().flat_map(|(_, text)| text.chars()).collect();
+        characters.sort_unstable();
+        characters.dedup();
+        let traditional: String =
+            characters.into_iter().filter(|it| normalized_built_in(&it.to_string()) != normalized(&it.to_string())).collect();
+        assert_eq!(traditional, "");
+    }
+
+    #[test]
+    fn a_hospital_may_write_traditional_characters() {
+        let own = "[[finding]]\nid = \"cough\"\nzh = [\"嗆嗽\"]\n[[department]]\nid = \"cardiology\"\naliases = [\"心臟專科\"]";
+        let rules = Rules::with_additions(own, "own.toml").unwrap();
+        assert_eq!(rules.assess("呛嗽三天", &PatientFacts::default()).findings[0].name, "cough");
     }
 
     #[test]

@@ -87,6 +87,7 @@ fn care_is_never_talked_down() {
             "It is definitely not cancer.",
             "This is nothing to worry about.",
             "不用去医院",
+            "不用去醫院",
             "您不需要看医生",
             "没必要去医院检查",
             "肯定没事，放心吧",

@@ -147,12 +147,12 @@ impl Writer {
         self.visible.push_str(sentence);
     }
 
-    /// Small models begin with the title of the passage that they reword: "Common cold – Treatment: Rest …".
+    /// Small models begin with the title of the passage that they reword ("Common cold – Treatment: Rest …") or
+    /// announce themselves ("The correct answer is: …").
     fn without_title<'s>(&self, sentence: &'s str) -> &'s str {
-        let echo = sentence
-            .split_once([':', '：'])
-            .filter(|(head, _)| self.titles.contains(&normalised(head)));
-        echo.map_or(sentence, |(_, rest)| rest.trim_start())
+        let Some((head, rest)) = sentence.split_once([':', '：']) else { return sentence };
+        let announces = head.split_whitespace().count() <= 6 && head.to_lowercase().contains("answer");
+        if announces || self.titles.contains(&normalised(head)) { rest.trim_start() } else { sentence }
     }
 
     /// Puts "[n]" behind the last sentence that rests on the current passage.
@@ -270,8 +270,10 @@ mod tests {
 
     #[test]
     fn an_echo_of_the_title_is_left_out() {
-        let written = write(true, &["Common Cold - Treatment: Rest and drink enough fluids."]);
-        assert_eq!(written.text, "Rest and drink enough fluids. [1]");
+        for head in ["Common Cold - Treatment", "Treatment", "The correct answer is"] {
+            let written = write(true, &[&format!("{head}: Rest and drink enough fluids.")]);
+            assert_eq!(written.text, "Rest and drink enough fluids. [1]");
+        }
     }
 
     #[test]
