@@ -69,7 +69,7 @@ impl Grounding {
     /// The passage that supports this sentence best, if any does well enough.
     pub(crate) fn passage_for(&self, sentence: &str) -> Option<usize> {
         let words = content_words(sentence);
-        if words.len() < 2 {
+        if words.len() < 2 || speaks_for_itself(sentence) {
             return None;
         }
         let denies = denies(sentence);
@@ -127,6 +127,14 @@ fn stem(word: &str) -> String {
         .filter(|it| it.chars().count() >= 3)
         .unwrap_or(word)
         .to_owned()
+}
+
+/// "I have had a migraine": a small model plays the patient; passages never say "I".
+fn speaks_for_itself(sentence: &str) -> bool {
+    let lower = sentence.to_lowercase().replace('’', "'");
+    lower
+        .unicode_words()
+        .any(|it| matches!(it, "i" | "i'm" | "i've" | "i'll" | "i'd" | "my" | "me"))
 }
 
 fn is_number(word: &str) -> bool {
@@ -201,6 +209,7 @@ mod tests {
             ("See a doctor if your fever lasts more than 10 days.", false),
             ("Do not drink fluids and do not rest.", false),
             ("Apply a warm compress to your chest and wait.", false),
+            ("I rest and drink enough fluids.", false),
             ("Yes.", false),
             ("The answer is: common cold treatment.", false),
         ];

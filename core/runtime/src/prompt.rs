@@ -91,9 +91,9 @@ pub(crate) fn history_of(turns: &[Turn]) -> Vec<ChatMessage> {
 }
 
 fn messages_of(prompt: &Prompt, language: Language) -> Vec<ChatMessage> {
-    let (info, question) = match language {
-        Language::En => ("Info", "Question"),
-        Language::Zh => ("资料", "问题"),
+    let (info, question, last) = match language {
+        Language::En => ("Info", "Question", "Answer with sentences from the Info."),
+        Language::Zh => ("资料", "问题", "请用资料中的话回答。"),
     };
     let system: Vec<_> = prompt.instructions.iter().map(|it| it.text.as_str()).collect();
     let mut messages = vec![ChatMessage {
@@ -109,7 +109,8 @@ fn messages_of(prompt: &Prompt, language: Language) -> Vec<ChatMessage> {
     if content.is_empty() {
         content.push_str(&prompt.question);
     } else {
-        content.push_str(&format!("{question}: {}", prompt.question));
+        // Small models follow what stands last.
+        content.push_str(&format!("{question}: {}\n{last}", prompt.question));
     }
     messages.push(ChatMessage {
         role: ChatRole::User,

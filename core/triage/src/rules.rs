@@ -73,7 +73,9 @@ impl Rules {
             context::prepare();
             TextFacts::read("");
         });
-        let built_in = BUILT_IN.iter().map(|(name, text)| SourceFile::parse(name, text, normalized_built_in));
+        let built_in = BUILT_IN
+            .iter()
+            .map(|(name, text)| SourceFile::parse(name, text, normalized_built_in));
         let added = addition.map(|(name, text)| SourceFile::parse(name, text, normalized));
         let files = built_in.chain(added).collect::<Result<Vec<_>, _>>()?;
         Ok(Self {
@@ -426,11 +428,16 @@ mod tests {
 
     #[test]
     fn built_in_files_are_in_simplified_characters() {
-        let mut characters: Vec<char> = super::BUILT_IN.iter().flat_map(|(_, text)| text.chars()).collect();
+        let mut characters: Vec<char> = super::BUILT_IN
+            .iter()
+            .flat_map(|(_, text)| text.chars())
+            .collect();
         characters.sort_unstable();
         characters.dedup();
-        let traditional: String =
-            characters.into_iter().filter(|it| normalized_built_in(&it.to_string()) != normalized(&it.to_string())).collect();
+        let traditional: String = characters
+            .into_iter()
+            .filter(|it| normalized_built_in(&it.to_string()) != normalized(&it.to_string()))
+            .collect();
         assert_eq!(traditional, "");
     }
 
@@ -438,7 +445,10 @@ mod tests {
     fn a_hospital_may_write_traditional_characters() {
         let own = "[[finding]]\nid = \"cough\"\nzh = [\"嗆嗽\"]\n[[department]]\nid = \"cardiology\"\naliases = [\"心臟專科\"]";
         let rules = Rules::with_additions(own, "own.toml").unwrap();
-        assert_eq!(rules.assess("呛嗽三天", &PatientFacts::default()).findings[0].name, "cough");
+        assert_eq!(
+            rules.assess("呛嗽三天", &PatientFacts::default()).findings[0].name,
+            "cough"
+        );
     }
 
     #[test]

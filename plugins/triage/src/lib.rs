@@ -59,18 +59,18 @@ impl Plugin for Triage {
         if message.findings.is_empty() {
             return Ok(PromptAdditions::default());
         }
+        // Small models repeat instructions instead of following them: the shorter, the better.
         let urgency = message.disposition.as_deref().and_then(Disposition::parse);
-        let urgency = urgency.map(|it| self.rules.disposition_text(it, language_of(message)));
-        let instruction = match language_of(message) {
-            Language::En => format!(
-                "The patient describes a complaint. Do not name a diagnosis as certain.{}",
-                urgency.map(|it| format!(" Urgency: {it}.")).unwrap_or_default()
-            ),
-            Language::Zh => format!(
-                "患者在描述不适，不要下肯定的诊断。{}",
-                urgency.map(|it| format!("紧急程度：{it}。")).unwrap_or_default()
-            ),
+        let see_doctor = urgency.is_some_and(|it| it >= Disposition::OutPatient);
+        let instruction = match (language_of(message), see_doctor) {
+            (Language::En, false) => "Do not name a diagnosis as certain.",
+            (Language::En, true) => {
+                "Do not name a diagnosis as certain. Say that a doctor should look at it."
+            }
+            (Language::Zh, false) => "不要下肯定的诊断。",
+            (Language::Zh, true) => "不要下肯定的诊断，并建议就医检查。",
         };
+        let instruction = instruction.to_owned();
         Ok(PromptAdditions {
             instructions: vec![instruction],
             ..PromptAdditions::default()
@@ -179,10 +179,10 @@ mod tests {
         testing::FakeHost,
     };
 
-    use super::{Config, Triage};
+    use super::Triage;
 
     fn plugin() -> Triage {
-        Triage::new(FakeHost::new().host(), Config::default()).unwrap()
+        FakeHost::default().start(serde_json::json!({})).unwrap()
     }
 
     fn message(language: &str, findings: &[&str], disposition: &str) -> Message {

@@ -144,15 +144,27 @@ impl Writer {
             self.used.push(passage);
         }
         self.kept += 1;
-        self.visible.push_str(sentence);
+        // What is quoted is the passage; its number says so.
+        if self.grounded {
+            self.visible
+                .extend(sentence.chars().filter(|it| !matches!(it, '"' | '“' | '”')));
+        } else {
+            self.visible.push_str(sentence);
+        }
     }
 
     /// Small models begin with the title of the passage that they reword ("Common cold – Treatment: Rest …") or
     /// announce themselves ("The correct answer is: …").
     fn without_title<'s>(&self, sentence: &'s str) -> &'s str {
-        let Some((head, rest)) = sentence.split_once([':', '：']) else { return sentence };
+        let Some((head, rest)) = sentence.split_once([':', '：']) else {
+            return sentence;
+        };
         let announces = head.split_whitespace().count() <= 6 && head.to_lowercase().contains("answer");
-        if announces || self.titles.contains(&normalised(head)) { rest.trim_start() } else { sentence }
+        if announces || self.titles.contains(&normalised(head)) {
+            rest.trim_start()
+        } else {
+            sentence
+        }
     }
 
     /// Puts "[n]" behind the last sentence that rests on the current passage.
@@ -271,7 +283,7 @@ mod tests {
     #[test]
     fn an_echo_of_the_title_is_left_out() {
         for head in ["Common Cold - Treatment", "Treatment", "The correct answer is"] {
-            let written = write(true, &[&format!("{head}: Rest and drink enough fluids.")]);
+            let written = write(true, &[&format!("{head}: \"Rest and drink enough fluids.\"")]);
             assert_eq!(written.text, "Rest and drink enough fluids. [1]");
         }
     }

@@ -54,6 +54,10 @@ pattern!(
     r"\b(as if|even if|only if|see if|worse if|hurts if|like if|better if|know if|sure if|wonder\w* if|whether)\b"
 );
 pattern!(
+    ANYBODY,
+    r"\b(if|when|that|whether) (someone|somebody|a person|people|anyone|anybody) (is|has|had|have|gets|might|may)\b"
+);
+pattern!(
     SUSPICION,
     r"\b(might|may|could be|could have|possibly|possible|maybe|perhaps|suspect\w*|think its|think it is|is it|is this|could it|could this|wonder\w*|not sure if|dont know if|unsure|whether|worried|afraid|scared|fear\w*|probably|likely|rule out|concerned)\b"
 );
@@ -71,6 +75,7 @@ pub(super) fn prepare() {
         &PAST,
         &STILL,
         &INFORMATION,
+        &ANYBODY,
         &OWN_BEFORE,
         &IF_BEFORE,
         &NOT_IF,
@@ -96,7 +101,7 @@ pub(super) fn polarity(text: &str, layout: &Layout, all: &[Placed<'_>], placed: 
     {
         return Polarity::Absent;
     }
-    let own = OWN_BEFORE.is_match(clause_before.trim_end());
+    let own = OWN_BEFORE.is_match(clause_before.trim_end()) && !ANYBODY.is_match(&before);
     if !own && INFORMATION.is_match(&format!("{before}T{after}")) {
         return Polarity::Hypothetical;
     }
