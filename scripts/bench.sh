@@ -8,9 +8,11 @@ port=$(python3 -c 'import socket; s=socket.socket(); s.bind(("127.0.0.1",0)); pr
 export BEDSIDE_DATA_DIR=$data BEDSIDE_WEB__LISTEN=127.0.0.1:$port
 
 measure() { # name, model source
+  local begun; begun=$(date +%s.%N)
   BEDSIDE_MODEL__SOURCE=$2 "$bin" run >/dev/null 2>&1 & local pid=$!
-  python3 - "$1" "$port" "$pid" "$3" <<'PY'
+  python3 - "$1" "$port" "$pid" "$3" "$begun" <<'PY'
 import sys, time, urllib.request
+begun = float(sys.argv[5])
 name, port, pid, wait_for_model = sys.argv[1], sys.argv[2], sys.argv[3], sys.argv[4] == "model"
 def ok(path):
     try:
@@ -18,18 +20,17 @@ def ok(path):
     except OSError:
         return False
 def until(path):
-    started = time.monotonic()
     while not ok(path):
-        if time.monotonic() - started > 60: sys.exit(f"{path} never answered")
+        if time.time() - begun > 60: sys.exit(f"{path} never answered")
         time.sleep(0.01)
-    return time.monotonic() - started
+    return time.time() - begun
 start = until("/healthz")
 ready = until("/readyz") if wait_for_model else 0
 time.sleep(1)
 rss = next(int(l.split()[1]) for l in open(f"/proc/{pid}/status") if l.startswith("RssAnon")) / 1024
 total = next(int(l.split()[1]) for l in open(f"/proc/{pid}/status") if l.startswith("VmRSS")) / 1024
 line = f"{name}: answers /healthz after {start:.2f} s"
-if wait_for_model: line += f", model ready after {start + ready:.2f} s"
+if wait_for_model: line += f", model ready after {ready:.2f} s"
 print(f"{line}; memory {total:.0f} MB resident, {rss:.0f} MB of it anonymous")
 PY
   kill -TERM "$pid"; wait "$pid" || true

@@ -7,8 +7,7 @@ use bedside_tests::{
     Bot, BotOptions, Fault, TelegramFake, TelegramUser, eventually, fault_proxy::Message, holds_for,
 };
 
-const QUESTION: &str =
-    "I have had a runny nose and a sore throat for two days. What helps against a common cold?";
+const QUESTION: &str = "How is gout treated?";
 const EMERGENCY: &str = "I have crushing chest pain that spreads to my left arm and I am sweating";
 
 async fn start() -> (TelegramFake, Bot) {
@@ -63,7 +62,7 @@ async fn consent_comes_first_then_a_cited_answer_that_grows() {
     user.press("consent:yes").await.unwrap();
     let answer = user.message("the answer to the held question", is_answer).await;
     assert!(
-        answer.text.contains("[1]") && answer.text.contains("cold"),
+        answer.text.contains("[1]") && answer.text.to_lowercase().contains("gout"),
         "{}",
         answer.text
     );
@@ -84,7 +83,7 @@ async fn consent_comes_first_then_a_cited_answer_that_grows() {
         );
     }
     assert!(
-        !bot.log().contains("common cold") && !bot.log().contains("AAF7"),
+        !bot.log().contains("gout") && !bot.log().contains("AAF7"),
         "words or token in the log"
     );
 }

@@ -35,7 +35,16 @@ impl Terminal {
         String::from_utf8(output.stdout).unwrap()
     }
 
-    fn type_line(&self, line: &str) {
+    async fn prompt(&self) {
+        eventually("a prompt", Duration::from_secs(120), async || {
+            self.screen().trim_end().ends_with("you>").then_some(())
+        })
+        .await;
+    }
+
+    /// Types at the next prompt, as a person would.
+    async fn type_line(&self, line: &str) {
+        self.prompt().await;
         self.tmux(&["send-keys", "-l", line]);
         self.tmux(&["send-keys", "Enter"]);
     }
@@ -83,15 +92,16 @@ async fn a_conversation_in_the_terminal() {
     );
     let terminal = Terminal::open(&command);
     terminal.shows("Do you agree?").await;
-    terminal.type_line("yes");
+    terminal.type_line("yes").await;
     terminal.shows("What would you like to know?").await;
-    terminal.type_line("How is gout treated?");
+    terminal.type_line("How is gout treated?").await;
     terminal.shows("Written by AI").await;
     assert!(terminal.screen().contains("Sources"), "{}", terminal.screen());
-    terminal.type_line("我胸口剧痛，喘不上气");
-    terminal.shows("120").await;
-    terminal.type_line("/help");
+    terminal.type_line("我胸口剧痛，喘不上气").await;
+    terminal.shows("紧急").await;
+    terminal.type_line("/help").await;
     terminal.shows("/privacy").await;
+    terminal.prompt().await;
     terminal.tmux(&["send-keys", "C-d"]);
     terminal.shows("ended with 0").await;
 }

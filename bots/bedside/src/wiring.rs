@@ -17,6 +17,12 @@ use bedside_web::WebContext;
 
 use crate::config::{Config, ConfigError};
 
+/// Connectors and what to print about them.
+pub(crate) struct Connected {
+    pub connectors: Vec<Arc<dyn Connector>>,
+    pub lines: Vec<String>,
+}
+
 /// The parts that every way of running needs.
 pub(crate) struct Parts {
     pub config: Config,
@@ -59,8 +65,8 @@ impl Parts {
         })
     }
 
-    /// The connectors that the config enables, and what to print about them.
-    pub(crate) fn connectors(&self) -> anyhow::Result<(Vec<Arc<dyn Connector>>, Vec<String>)> {
+    /// The connectors that the config enables.
+    pub(crate) fn connectors(&self) -> anyhow::Result<Connected> {
         let mut connectors: Vec<Arc<dyn Connector>> = Vec::new();
         let mut lines = Vec::new();
         if self.config.web.enabled {
@@ -85,7 +91,7 @@ impl Parts {
             let reason = "no connector is enabled: set web.enabled or telegram.enabled to true";
             return Err(ConfigError::new(reason).into());
         }
-        Ok((connectors, lines))
+        Ok(Connected { connectors, lines })
     }
 }
 

@@ -205,7 +205,7 @@ mod tests {
             (500, true, 2, true, true),
             (140, false, 2, true, true),
             (110, false, 1, true, true),
-            (95, false, 1, false, true),
+            (100, false, 1, false, true),
             (70, false, 1, false, false),
         ];
         for (budget, history, passages, hint, whole) in cases {

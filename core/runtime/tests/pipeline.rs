@@ -1,4 +1,5 @@
 //! The whole way of a message, with the real store and rules and a scripted model.
+#![expect(clippy::unwrap_used, reason = "a test may stop at what it did not expect")]
 
 mod common;
 

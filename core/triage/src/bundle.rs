@@ -11,7 +11,7 @@ use crate::{
         DepartmentData, FindingData, FindingKind, QuestionData, RedFlagData, RuleData, SourceFile, Words,
     },
     departments::{Department, Departments},
-    error::RulesError,
+    error::{RulesError, RulesProblem},
     lexicon::{Lexicon, LexiconBuilder},
 };
 
@@ -32,6 +32,7 @@ pub(crate) struct Finding {
     pub(crate) kind: FindingKind,
     pub(crate) name: Words,
     pub(crate) implies: Vec<usize>,
+    pub(crate) covers: Vec<usize>,
     pub(crate) base: Disposition,
     pub(crate) departments: Vec<usize>,
     pub(crate) ask: Vec<String>,
@@ -88,10 +89,10 @@ impl Bundle {
         } = builder;
         red_flags.sort_by_key(|it| it.level);
         let file = files.first().map_or_else(String::new, |it| it.name.to_owned());
-        let lexicon = lexicon.build().map_err(|reason| RulesError::Syntax {
+        let lexicon = lexicon.build().map_err(|reason| RulesError {
             file,
             line: 1,
-            reason,
+            problem: Box::new(RulesProblem::Syntax { reason }),
         })?;
         Ok(Self {
             findings,
@@ -132,34 +133,42 @@ struct Place<'a> {
 }
 
 impl Place<'_> {
-    fn unknown(&self, name: &str, hint: &str) -> RulesError {
-        RulesError::UnknownName {
+    fn error(&self, problem: impl FnOnce(&'static str, String) -> RulesProblem) -> RulesError {
+        RulesError {
             file: self.file.name.to_owned(),
             line: self.file.line_of(self.id),
-            kind: self.kind,
-            id: self.id.get_ref().clone(),
+            problem: Box::new(problem(self.kind, self.id.get_ref().clone())),
+        }
+    }
+
+    fn unknown(&self, name: &str, hint: &str) -> RulesError {
+        self.error(|kind, id| RulesProblem::UnknownName {
+            kind,
+            id,
             name: name.to_owned(),
             hint: hint.to_owned(),
-        }
+        })
+    }
+
+    fn form(&self, form: &str, reason: String) -> RulesError {
+        self.error(|kind, id| RulesProblem::Form {
+            kind,
+            id,
+            form: form.to_owned(),
+            reason,
+        })
     }
 
     fn duplicate(&self) -> RulesError {
-        RulesError::Duplicate {
-            file: self.file.name.to_owned(),
-            line: self.file.line_of(self.id),
-            kind: self.kind,
-            id: self.id.get_ref().clone(),
-        }
+        self.error(|kind, id| RulesProblem::Duplicate { kind, id })
     }
 
     fn invalid(&self, reason: &str) -> RulesError {
-        RulesError::Invalid {
-            file: self.file.name.to_owned(),
-            line: self.file.line_of(self.id),
-            kind: self.kind,
-            id: self.id.get_ref().clone(),
+        self.error(|kind, id| RulesProblem::Invalid {
+            kind,
+            id,
             reason: reason.to_owned(),
-        }
+        })
     }
 }
 
@@ -212,13 +221,7 @@ impl Builder {
             for form in data.zh.iter().chain(&data.en) {
                 self.lexicon
                     .add(index, form, file.spelling)
-                    .map_err(|reason| RulesError::Form {
-                        file: file.name.to_owned(),
-                        line: file.line_of(&data.id),
-                        id: data.id.get_ref().clone(),
-                        form: form.clone(),
-                        reason,
-                    })?;
+                    .map_err(|reason| place.form(form, reason))?;
             }
         }
         Ok(())
@@ -248,6 +251,7 @@ impl Builder {
             kind,
             name: data.name.clone().unwrap_or_default(),
             implies: Vec::new(),
+            covers: Vec::new(),
             base,
             departments: Vec::new(),
             ask: Vec::new(),
@@ -270,12 +274,18 @@ impl Builder {
             if data.terms.is_empty() {
                 continue;
             }
+            let place = Place {
+                file,
+                kind: "department",
+                id: &data.id,
+            };
             let index = self.findings.len();
             self.findings.push(Finding {
                 id: format!("term-{}", data.id.get_ref()),
                 kind: FindingKind::Term,
                 name: Words::default(),
                 implies: Vec::new(),
+                covers: Vec::new(),
                 base: Disposition::SelfCare,
                 departments: vec![department],
                 ask: Vec::new(),
@@ -285,13 +295,7 @@ impl Builder {
             for form in &data.terms {
                 self.lexicon
                     .add(index, form, file.spelling)
-                    .map_err(|reason| RulesError::Form {
-                        file: file.name.to_owned(),
-                        line: file.line_of(&data.id),
-                        id: data.id.get_ref().clone(),
-                        form: form.clone(),
-                        reason,
-                    })?;
+                    .map_err(|reason| place.form(form, reason))?;
             }
         }
         Ok(())
@@ -305,10 +309,12 @@ impl Builder {
                 id: &data.id,
             };
             let implies = self.finding_ids(&data.implies, &place)?;
+            let covers = self.finding_ids(&data.covers, &place)?;
             let departments = self.department_ids(&data.departments, &place)?;
             let index = self.ids.get(data.id.get_ref()).copied();
             if let Some(finding) = index.and_then(|it| self.findings.get_mut(it)) {
                 finding.implies.extend(implies);
+                finding.covers.extend(covers);
                 finding.departments.extend(departments);
                 finding.ask.extend(data.ask.iter().cloned());
                 // An addition raises urgency, never lowers it.
@@ -483,15 +489,13 @@ impl Builder {
             ConditionError::Unknown(name) => {
                 place.unknown(&name, "add a [[finding]] or a [[group]] with this id")
             }
-            ConditionError::Syntax { column, reason } => RulesError::Condition {
-                file: place.file.name.to_owned(),
-                line: place.file.line_of(place.id),
-                kind: place.kind,
-                id: place.id.get_ref().clone(),
+            ConditionError::Syntax { column, reason } => place.error(|kind, id| RulesProblem::Condition {
+                kind,
+                id,
                 condition: text.to_owned(),
                 column,
                 reason,
-            },
+            }),
         })
     }
 

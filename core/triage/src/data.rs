@@ -6,7 +6,7 @@ use bedside_contract::{Disposition, Language};
 use serde::Deserialize;
 use toml::Spanned;
 
-use crate::error::RulesError;
+use crate::error::{RulesError, RulesProblem};
 
 /// One rule file.
 #[derive(Debug, Default, Deserialize)]
@@ -56,6 +56,9 @@ pub(crate) struct FindingData {
     /// Other findings that are then there too.
     #[serde(default)]
     pub(crate) implies: Vec<String>,
+    /// Less exact findings inside its words, which then do not count.
+    #[serde(default)]
+    pub(crate) covers: Vec<String>,
     /// How urgent it is by itself.
     #[serde(default)]
     pub(crate) base: Option<Disposition>,
@@ -176,10 +179,12 @@ impl<'a> SourceFile<'a> {
         text: &'a str,
         spelling: fn(&str) -> String,
     ) -> Result<Self, RulesError> {
-        let data = toml::from_str(text).map_err(|error: toml::de::Error| RulesError::Syntax {
+        let data = toml::from_str(text).map_err(|error: toml::de::Error| RulesError {
             file: name.to_owned(),
             line: error.span().map_or(1, |it| line_at(text, it.start)),
-            reason: error.message().trim().to_owned(),
+            problem: Box::new(RulesProblem::Syntax {
+                reason: error.message().trim().to_owned(),
+            }),
         })?;
         Ok(Self {
             name,

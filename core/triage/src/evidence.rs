@@ -280,14 +280,20 @@ fn read_mentions(bundle: &Bundle, text: &str, layout: &Layout, found: Vec<Mentio
     let generic = |mention: &Mention| bundle.findings.get(mention.entry).is_some_and(|it| it.generic);
     // 'chest really hurts' is not a chest pain and a pain besides.
     let wide: Vec<Mention> = found.iter().filter(|it| it.gap.is_some()).cloned().collect();
+    let within = |inner: &Mention, outer: &Mention| {
+        outer.span.start <= inner.span.start && inner.span.end <= outer.span.end
+    };
+    let is_covered = |it: &Mention| {
+        found.iter().any(|whole| {
+            let covers = bundle.findings.get(whole.entry).map(|it| it.covers.as_slice());
+            covers.unwrap_or_default().contains(&it.entry) && within(it, whole)
+        })
+    };
     let is_part = |it: &Mention| {
         generic(it)
-            && wide.iter().any(|whole| {
-                whole.entry != it.entry
-                    && whole.span.start <= it.span.start
-                    && it.span.end <= whole.span.end
-                    && whole.span.len() > it.span.len()
-            })
+            && wide
+                .iter()
+                .any(|whole| whole.entry != it.entry && within(it, whole) && whole.span.len() > it.span.len())
     };
     // 没有呼吸困难 denies 呼吸困难; it does not say 没有呼吸.
     let is_misread = |it: &Mention| {
@@ -302,7 +308,11 @@ fn read_mentions(bundle: &Bundle, text: &str, layout: &Layout, found: Vec<Mentio
                     && !matches!(kind(other), FindingKind::Modifier | FindingKind::Term)
             })
     };
-    let misread: Vec<Mention> = found.iter().filter(|it| is_misread(it)).cloned().collect();
+    let hidden: Vec<Mention> = found
+        .iter()
+        .filter(|it| is_misread(it) || is_covered(it) || is_part(it))
+        .cloned()
+        .collect();
     let masks: Vec<Range<usize>> = found
         .iter()
         .filter(|it| kind(it) == FindingKind::Mask)
@@ -310,7 +320,7 @@ fn read_mentions(bundle: &Bundle, text: &str, layout: &Layout, found: Vec<Mentio
         .collect();
     let found: Vec<Mention> = found
         .into_iter()
-        .filter(|it| kind(it) != FindingKind::Mask && !is_part(it) && !misread.contains(it))
+        .filter(|it| kind(it) != FindingKind::Mask && !hidden.contains(it))
         .filter(|it| {
             !masks
                 .iter()

@@ -27,7 +27,9 @@ mod output_gate;
 mod pattern;
 mod rules;
 
+pub use bedside_contract::{Disposition, Language};
+
 pub use assessment::{Assessment, EmergencyContacts, Finding, FindingStatus, PatientFacts, RedFlag, Sex};
-pub use error::RulesError;
+pub use error::{RulesError, RulesProblem};
 pub use output_gate::{OutputGate, OutputVerdict};
 pub use rules::Rules;

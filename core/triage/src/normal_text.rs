@@ -23,7 +23,40 @@ impl NormalText {
         for (index, &c) in characters.iter().enumerate() {
             normal.take(c, index, &characters);
         }
+        normal.contract();
         normal
+    }
+
+    /// "could not", "unable to", "does not" become what most people write.
+    fn contract(&mut self) {
+        for (long, short) in CONTRACTIONS {
+            let mut from = 0;
+            while let Some(found) = self.text.get(from..).and_then(|it| it.find(long)) {
+                let start = from + found;
+                let end = start + long.len();
+                from = end;
+                if !self.is_word(start, end) {
+                    continue;
+                }
+                let mut origin: Vec<u32> = self.origin.get(start..end).unwrap_or_default().to_vec();
+                let last = origin.last().copied().unwrap_or_default();
+                origin.truncate(short.len() - 1);
+                origin.push(last);
+                self.text.replace_range(start..end, short);
+                self.origin.splice(start..end, origin);
+                from = start + short.len();
+            }
+        }
+    }
+
+    fn is_word(&self, start: usize, end: usize) -> bool {
+        let letter = |at: usize| {
+            self.text
+                .as_bytes()
+                .get(at)
+                .is_some_and(u8::is_ascii_alphanumeric)
+        };
+        !letter(end) && !start.checked_sub(1).is_some_and(letter)
     }
 
     /// The characters of the original that a range of bytes of `text` stands for.
@@ -73,6 +106,33 @@ impl NormalText {
     }
 }
 
+/// In order: later ones read what earlier ones made. No short form is longer than its long one.
+const CONTRACTIONS: &[(&str, &str)] = &[
+    ("can not", "cant"),
+    ("cannot", "cant"),
+    ("could not", "cant"),
+    ("couldnt", "cant"),
+    ("is not", "isnt"),
+    ("are not", "arent"),
+    ("was not", "wasnt"),
+    ("were not", "werent"),
+    ("does not", "doesnt"),
+    ("do not", "dont"),
+    ("did not", "didnt"),
+    ("has not", "hasnt"),
+    ("have not", "havent"),
+    ("had not", "hadnt"),
+    ("will not", "wont"),
+    ("isnt able to", "cant"),
+    ("arent able to", "cant"),
+    ("wasnt able to", "cant"),
+    ("not able to", "cant"),
+    ("was unable to", "cant"),
+    ("is unable to", "cant"),
+    ("am unable to", "cant"),
+    ("unable to", "cant"),
+];
+
 /// A text in the spelling that the rules read.
 pub(crate) fn normalized(text: &str) -> String {
     NormalText::new(text).text
@@ -81,16 +141,25 @@ pub(crate) fn normalized(text: &str) -> String {
 /// The same for words of the built-in files, which are in simplified characters already (a test checks it):
 /// there are many thousands of them, read at every start, and the dictionary need not be loaded for them.
 pub(crate) fn normalized_built_in(form: &str) -> String {
-    let plain_latin = form
-        .bytes()
-        .all(|it| it.is_ascii_lowercase() || it.is_ascii_digit() || it == b' ');
-    if plain_latin && !form.contains("  ") {
+    // The three are in all the long forms of CONTRACTIONS.
+    let contracts = ["not", "able to", "couldnt"].iter().any(|it| form.contains(it));
+    if is_plain_latin(form) && !contracts {
         return form.to_owned();
     }
     if form.chars().all(is_common_han) {
         return form.chars().map(fold).collect();
     }
     normalized(form)
+}
+
+fn is_plain_latin(form: &str) -> bool {
+    let mut blank_before = false;
+    form.bytes().all(|it| {
+        let blank = it == b' ';
+        let plain = it.is_ascii_lowercase() || it.is_ascii_digit() || (blank && !blank_before);
+        blank_before = blank;
+        plain
+    })
 }
 
 pub(crate) fn is_han(c: char) -> bool {
@@ -165,6 +234,8 @@ mod tests {
             ("38.5℃", "38.5°c"),
             ("6-week-old", "6 week old"),
             ("120/80", "120/80"),
+            ("He could not move, is unable to talk", "he cant move, cant talk"),
+            ("does notice", "does notice"),
             ("头\u{200b}痛", "头痛"),
         ] {
             assert_eq!(normalized(text), expect, "{text}");
@@ -187,9 +258,14 @@ mod tests {
 
     #[test]
     fn offsets_lead_back_to_the_original() {
-        let original = "I can’t，我頭 ㎎";
+        let original = "I can’t，我頭 ㎎ could not see";
         let normal = NormalText::new(original);
-        for (needle, expect) in [("cant", "can’t"), ("头", "頭"), ("mg", "㎎")] {
+        for (needle, expect) in [
+            ("cant", "can’t"),
+            ("头", "頭"),
+            ("mg", "㎎"),
+            ("cant see", "could not see"),
+        ] {
             let start = normal.text.find(needle).unwrap();
             let span = normal.original_characters(&(start..start + needle.len()));
             let found: String = original.chars().skip(span.start).take(span.len()).collect();

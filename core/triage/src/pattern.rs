@@ -3,9 +3,11 @@
 use regex::Regex;
 
 /// Compiles a pattern of ours. `\b` is made ASCII: Latin words border on Chinese characters without a blank,
-/// and the fast engine cannot look for Unicode word boundaries.
+/// and the fast engine cannot look for Unicode word boundaries. So is `\w`, which takes ten times as long to
+/// compile with all letters of the world; the texts are in lower case.
 pub(crate) fn compile(pattern: &str) -> Regex {
-    Regex::new(&pattern.replace(r"\b", r"(?-u:\b)")).expect("every pattern is compiled by a test")
+    let ascii = pattern.replace(r"\b", r"(?-u:\b)").replace(r"\w", "[a-z0-9_]");
+    Regex::new(&ascii).expect("every pattern is compiled by a test")
 }
 
 macro_rules! pattern {

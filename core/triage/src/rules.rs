@@ -105,9 +105,13 @@ impl Rules {
             .iter()
             .any(|it| self.is_medical(it.mention.entry))
             || evidence.measurements != Measurements::default()
+            || is_unread_case(&evidence, text)
             || !fired.is_empty();
 
         let mut disposition = self.base_disposition(&evidence);
+        if is_unread_case(&evidence, text) {
+            disposition = disposition.max(Disposition::OutPatient);
+        }
         for rule in &matched {
             disposition = disposition.max(rule.disposition);
         }
@@ -402,12 +406,17 @@ impl Rules {
     }
 }
 
+/// Somebody's age and a story, of which not a word is known here: a doctor should hear it.
+fn is_unread_case(evidence: &Evidence, text: &str) -> bool {
+    evidence.mentions.is_empty() && evidence.facts.age_years.is_some() && text.chars().count() > 20
+}
+
 #[cfg(test)]
 mod tests {
     use super::Rules;
     use crate::{
         assessment::PatientFacts,
-        error::RulesError,
+        error::RulesProblem,
         normal_text::{normalized, normalized_built_in},
     };
 
@@ -499,6 +508,7 @@ mod tests {
             "[[red_flag]]\nid = \"stroke\"\ntitle = { en = \"\", zh = \"\" }\nlevel = 1\nwhen = \"fever\"",
             "own.toml",
         );
-        assert!(matches!(duplicate.err(), Some(RulesError::Duplicate { .. })));
+        let problem = duplicate.err().map(|it| it.problem);
+        assert!(matches!(problem.as_deref(), Some(RulesProblem::Duplicate { .. })));
     }
 }

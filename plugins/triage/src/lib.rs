@@ -5,14 +5,13 @@
 //! answers better; without it they are still safe.
 #![forbid(unsafe_code)]
 
-use bedside_contract::{Disposition, Language};
 use bedside_plugin_api::{
     Error, Host, Plugin, export_plugin,
     msg::{
         Answer, AnswerVerdict, Command, CommandReply, Description, Message, PromptAdditions, PromptRequest,
     },
 };
-use bedside_triage::{Assessment, PatientFacts, Rules};
+use bedside_triage::{Assessment, Disposition, Language, PatientFacts, Rules};
 use serde::Deserialize;
 
 /// The plugin.

@@ -7,7 +7,12 @@ use bedside_store::{DataDirLock, SqliteStore};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
-use crate::{commands::make_data_dir, config::Config, output::say, wiring::Parts};
+use crate::{
+    commands::make_data_dir,
+    config::Config,
+    output::say,
+    wiring::{Connected, Parts},
+};
 
 pub(crate) fn run(config: Config) -> anyhow::Result<ExitCode> {
     let data_dir = make_data_dir(&config)?;
@@ -20,7 +25,7 @@ pub(crate) fn run(config: Config) -> anyhow::Result<ExitCode> {
     runtime.block_on(async {
         let stop = stop_signal()?;
         let parts = Parts::start(config, store, &data_dir)?;
-        let (connectors, lines) = parts.connectors()?;
+        let Connected { connectors, lines } = parts.connectors()?;
         let bot = parts.bot(connectors);
         say("Bedside runs. Stop it with Ctrl-C.");
         for line in lines {

@@ -6,7 +6,7 @@ use crate::{data::FindingKind, pattern::pattern};
 // Words with a negative in them that deny nothing of what follows.
 pattern!(
     PSEUDO,
-    r"\b(not only|not just|no doubt|no idea|no relief|no better|no improvement|no change|no matter|no one|no energy|no sleep|no (apparent |obvious |known )?(reason|cause|trigger)|not (really |been |very )?(getting|gotten|going|gone|improv\w*|reliev\w*|help\w*|work\w*|able|better|stopp?\w*|resolv\w*|respond\w*|sleep\w*|eat\w*|drink\w*|well|right|normal|too|as|feeling)|dont (know|understand|want|care|remember|drink|smoke|sleep|eat|feel (well|good|right))|didnt (sleep|eat|help|work|know|go|want|stop|take|drink)|doesnt (go|help|stop|work|know|want|improve|respond|get better|eat|drink|feel right|seem)|hasnt (gone|improved|stopped|helped|eaten|been able|peed|got)|havent (slept|eaten|been|taken|peed|pooped|gone|seen|drunk)|isnt (going|getting|helping|working|better|stopping|responding|well|normal)|wont (stop|go|eat|drink|wake|feed)|never (had|felt|experienced|seen) (such|this|anything|so)|nothing (helps|works|has helped)|not to mention|without (relief|success|warning|improvement))\b"
+    r"\b(not only|not just|no doubt|no idea|no relief|no better|no improvement|no change|no matter|no one|no energy|no sleep|no (apparent |obvious |known )?(reason|cause|trigger)|(not|isnt|arent|wasnt|werent|dont|doesnt|didnt|havent|hasnt|wont) (really |been |very |even )?(getting|gotten|going|gone|improv\w*|reliev\w*|help\w*|work\w*|able|better|stopp?\w*|resolv\w*|respond\w*|sleep\w*|eat\w*|drink\w*|well|right|normal|too|as|feeling)|dont (know|understand|want|care|remember|drink|smoke|sleep|eat|feel (well|good|right))|didnt (sleep|eat|help|work|know|go|want|stop|take|drink)|doesnt (go|help|stop|work|know|want|improve|respond|get better|eat|drink|feel right|seem)|hasnt (gone|improved|stopped|helped|eaten|been able|peed|got)|havent (slept|eaten|been|taken|peed|pooped|gone|seen|drunk)|isnt (going|getting|helping|working|better|stopping|responding|well|normal)|wont (stop|go|eat|drink|wake|feed)|never (had|felt|experienced|seen) (such|this|anything|so)|nothing (helps|works|has helped)|not to mention|without (relief|success|warning|improvement))\b"
 );
 pattern!(
     NEGATION,
@@ -34,7 +34,11 @@ pattern!(
 );
 pattern!(
     PAST,
-    r"\b(last year|years? ago|as an? (child|kid|baby|teen\w*|infant)|when (i|he|she) was (a |an )?(child|kid|little|young\w*|small|baby|teen\w*|[0-9]+)|childhood|previously|in the past|history of|hx of|used to|back in|in (19[0-9]{2}|20[012][0-9])|once had|in (college|high school|school)|formerly|decades? ago|had .{0,30}months? ago|last (summer|winter|spring|autumn|fall))\b"
+    r"\b(last year|years? ago|as an? (child|kid|baby|teen\w*|infant)|when (i|he|she) was (a |an )?(child|kid|little|young\w*|small|baby|teen\w*|[0-9]+)|childhood|previously|in the past|used to|back in|in (19[0-9]{2}|20[012][0-9])|once had|in (college|high school|school)|formerly|decades? ago|had .{0,30}months? ago|last (summer|winter|spring|autumn|fall))\b"
+);
+pattern!(
+    HISTORY_OF,
+    r"\b(history of|hx of)( (a|an|the|mild|severe|recurrent|chronic|previous|prior|M|S|and|or))* ?$"
 );
 pattern!(
     STILL,
@@ -123,7 +127,8 @@ pub(super) fn polarity(text: &str, layout: &Layout, all: &[Placed<'_>], placed: 
     }
     let stays = placed.kind == FindingKind::Condition;
     let words = format!("{clause_before}T{clause_after}");
-    if !stays && PAST.is_match(&words) && !STILL.is_match(&words) {
+    let past = PAST.is_match(&words) || HISTORY_OF.is_match(clause_before.trim_end());
+    if !stays && past && !STILL.is_match(&words) {
         return Polarity::Over;
     }
     Polarity::Present
