@@ -13,11 +13,6 @@ use clap::Parser;
 
 use crate::{cli::Cli, config::ConfigError, output::complain};
 
-/// The safety rules are tens of thousands of short words, loaded at each `bedside ask`: with the system's
-/// allocator that alone takes longer than an emergency may wait.
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 /// 0 done, 1 failed, 2 wrong use (from clap), 64 bad config.
 const BAD_CONFIG: u8 = 64;
 
