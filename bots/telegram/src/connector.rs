@@ -2,8 +2,8 @@ use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use bedside_contract::{
-    Capabilities, Connector, ConnectorError, ConversationKey, DeliverError, InboxSeq, Intake, LengthUnit,
-    OutboxItem, PlatformMessageId, Store,
+    Capabilities, Connector, ConnectorError, ConversationKey, DeliverError, InboxSeq, Initiative, Intake, LengthUnit,
+    OutboxItem, Pace, PlatformMessageId, Store,
 };
 use teloxide::{
     Bot, RequestError,
@@ -131,10 +131,16 @@ impl Connector for TelegramConnector {
             length_unit: LengthUnit::Utf16,
             buttons: true,
             rich_parts: false,
-            // About one message a second and chat is allowed, edits included.
-            preview_every: Duration::from_millis(1200),
-            // Telegram shows it for 5 s.
-            typing_every: Duration::from_millis(4500),
+            pace: Pace {
+                // About one message a second and chat is allowed, edits included, and 30 a second in all.
+                previews: Duration::from_millis(1200),
+                // Telegram shows it for 5 s.
+                typing: Duration::from_millis(4500),
+                chat: Duration::from_secs(1),
+                platform: Duration::from_millis(35),
+            },
+            deadline: None,
+            initiative: Initiative::Bot,
         }
     }
 

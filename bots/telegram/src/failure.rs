@@ -190,6 +190,7 @@ mod tests {
             DeliverError::RetryAfter(_) => "retry-after",
             DeliverError::NotSent(_) => "not-sent",
             DeliverError::Unknown(_) => "unknown",
+            DeliverError::PatientFirst(_) => "patient-first",
             DeliverError::Permanent(_) => "permanent",
         }
     }

@@ -6,8 +6,8 @@ use std::{
 
 use async_trait::async_trait;
 use bedside_contract::{
-    Capabilities, Connector, ConnectorError, ConversationKey, DeliverError, InboxSeq, Intake, Language,
-    LengthUnit, OutboxItem, PlatformMessageId, Receipt, StoreError, Update, UpdateKind,
+    Capabilities, Connector, ConnectorError, ConversationKey, DeliverError, InboxSeq, Initiative, Intake, Language,
+    LengthUnit, OutboxItem, Pace, PlatformMessageId, Receipt, StoreError, Update, UpdateKind,
 };
 use tokio::{
     sync::Notify,
@@ -192,8 +192,14 @@ impl Connector for TerminalConnector {
             length_unit: LengthUnit::Chars,
             buttons: true,
             rich_parts: true,
-            preview_every: Duration::from_millis(50),
-            typing_every: Duration::from_secs(3),
+            pace: Pace {
+                previews: Duration::from_millis(50),
+                typing: Duration::from_secs(3),
+                chat: Duration::ZERO,
+                platform: Duration::ZERO,
+            },
+            deadline: None,
+            initiative: Initiative::Bot,
         }
     }
 

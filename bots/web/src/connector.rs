@@ -7,8 +7,8 @@ use std::{
 use async_trait::async_trait;
 use axum::{Router, serve::ListenerExt};
 use bedside_contract::{
-    Capabilities, Connector, ConnectorError, ConversationKey, DeliverError, InboxSeq, Intake, LengthUnit,
-    OutboxItem, PlatformMessageId,
+    Capabilities, Connector, ConnectorError, ConversationKey, DeliverError, InboxSeq, Initiative, Intake, LengthUnit,
+    OutboxItem, Pace, PlatformMessageId,
 };
 use tokio_util::sync::CancellationToken;
 
@@ -85,8 +85,14 @@ impl Connector for WebConnector {
             length_unit: LengthUnit::Chars,
             buttons: true,
             rich_parts: true,
-            preview_every: Duration::from_millis(100),
-            typing_every: Duration::from_secs(4),
+            pace: Pace {
+                previews: Duration::from_millis(100),
+                typing: Duration::from_secs(4),
+                chat: Duration::ZERO,
+                platform: Duration::ZERO,
+            },
+            deadline: None,
+            initiative: Initiative::Bot,
         }
     }
 

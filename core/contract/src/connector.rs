@@ -27,11 +27,11 @@ pub trait Connector: Send + Sync {
     async fn run(&self, intake: std::sync::Arc<dyn Intake>) -> Result<(), ConnectorError>;
 
     /// Tells the patient that the bot is at work. Shown for some seconds; the runtime repeats it after
-    /// [`Capabilities::typing_every`].
+    /// [`Pace::typing`].
     async fn typing(&self, conversation: &ConversationKey);
 
     /// Shows the answer so far. Called only if [`Capabilities::edits`], no more often than
-    /// [`Capabilities::preview_every`]. `shown` is what an earlier call returned, `text` the whole text so far.
+    /// [`Pace::previews`]. `shown` is what an earlier call returned, `text` the whole text so far.
     ///
     /// # Errors
     /// A failed preview harms nobody: the caller goes on and delivers the whole at the end.
@@ -51,7 +51,7 @@ pub trait Connector: Send + Sync {
     async fn deliver(&self, item: &OutboxItem) -> Result<PlatformMessageId, DeliverError>;
 }
 
-/// What a platform can do.
+/// What a platform can do, and what it asks for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Capabilities {
     /// A message that was sent can be changed: answers are streamed by edits.
@@ -59,12 +59,37 @@ pub struct Capabilities {
     /// At most this much in one message.
     pub max_length: usize,
     pub length_unit: LengthUnit,
-    /// Quick replies are shown as buttons.
+    /// Quick replies are shown as buttons; elsewhere they are numbered under the text and typed.
     pub buttons: bool,
     /// Citations, disposition and label are shown apart: [`crate::Part::plain_text`] is not needed.
     pub rich_parts: bool,
-    pub preview_every: Duration,
-    pub typing_every: Duration,
+    pub pace: Pace,
+    /// How long the platform waits for the acknowledgement of what it delivered, before it counts us as down.
+    pub deadline: Option<Duration>,
+    pub initiative: Initiative,
+}
+
+/// How often a platform may be written to. Kept by one wrapper around every connector; emergency notices
+/// do not wait for it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Pace {
+    /// From one edit of a growing answer to the next.
+    pub previews: Duration,
+    /// How long a typing notice is shown.
+    pub typing: Duration,
+    /// From one message or edit to the next in the same chat.
+    pub chat: Duration,
+    /// From one message or edit to the next in all chats together.
+    pub platform: Duration,
+}
+
+/// Who may start to speak.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Initiative {
+    /// The bot at any time, once the patient has opened the chat.
+    Bot,
+    /// The patient: a message of theirs allows so many of ours, for a while.
+    Patient { messages: u32 },
 }
 
 /// What a platform counts.
@@ -126,6 +151,10 @@ pub enum DeliverError {
     /// It may or may not have arrived (the answer was lost): trying again may double it.
     #[error("outcome unknown: {0}")]
     Unknown(String),
+    /// The platform takes nothing more until the patient writes again ([`Initiative::Patient`]): the part
+    /// is kept until then.
+    #[error("waits until the patient writes: {0}")]
+    PatientFirst(String),
     /// Will never succeed (blocked by the user, chat deleted).
     #[error("refused for good: {0}")]
     Permanent(String),

@@ -17,7 +17,9 @@ pub mod store;
 pub mod triage;
 pub mod update;
 
-pub use connector::{Capabilities, Connector, ConnectorError, DeliverError, Intake, LengthUnit};
+pub use connector::{
+    Capabilities, Connector, ConnectorError, DeliverError, Initiative, Intake, LengthUnit, Pace,
+};
 pub use generator::{
     AnswerMode, ChatMessage, ChatRole, FinishReason, GenerateError, GenerateRequest, Generation,
     GenerationEvent, Generator, ModelInfo, Priority, Sampling,

@@ -29,6 +29,9 @@ pub struct Part {
     /// "Written by AI …", on every answer.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub label: Option<String>,
+    /// Another piece of the same message follows.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub more: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -75,6 +78,7 @@ impl Part {
             citations: Vec::new(),
             quick_replies: Vec::new(),
             label: None,
+            more: false,
         }
     }
 

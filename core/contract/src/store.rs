@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     ids::{ConversationKey, InboxSeq, Language, PartId, PlatformMessageId},
-    part::Part,
+    part::{Part, QuickReply},
     update::Update,
 };
 
@@ -65,6 +65,9 @@ pub trait Store: Send + Sync {
 
     /// T3, second half.
     async fn settle_part(&self, part: &PartId, outcome: SendOutcome) -> Result<(), StoreError>;
+
+    /// Makes parts due that were [`SendOutcome::Parked`], and tells how many there were.
+    async fn release_parked(&self, conversation: &ConversationKey) -> Result<usize, StoreError>;
 
     /// What both sides said, in order, after entry `after` (0 = from the start): what a page shows on reload.
     async fn transcript(
@@ -178,6 +181,8 @@ pub struct ConversationSettings {
     /// The language of the last message that showed one.
     pub last_language: Option<Language>,
     pub department: Option<String>,
+    /// The quick replies shown last, for platforms where they are typed.
+    pub offered: Vec<QuickReply>,
     /// `/human` was said: the bot stays silent until staff give the chat back or `/new`.
     pub with_human: bool,
 }
@@ -205,6 +210,8 @@ pub enum SendOutcome {
         after_ms: u64,
         may_have_arrived: bool,
     },
+    /// The patient has to write first: due after [`Store::release_parked`]. Not counted as an attempt.
+    Parked,
     /// Given up.
     Dead {
         reason: String,

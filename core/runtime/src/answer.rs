@@ -334,7 +334,7 @@ impl Answering<'_> {
                     if position > 1 && visible.is_empty() {
                         live.typing().await;
                         let before = Variable::Number(position - 1);
-                        live.show(&say_with(asked.language, "queue-position", &[("position", before)])).await;
+                        live.waiting(&say_with(asked.language, "queue-position", &[("position", before)]), asked.language).await;
                     } else {
                         waiting.show(live, asked.language, visible).await;
                     }
@@ -509,7 +509,7 @@ impl Waiting {
         if !visible.is_empty() {
             live.show(visible).await;
         } else if self.since.elapsed() > self.patience {
-            live.show(&say(language, "still-working")).await;
+            live.waiting(&say(language, "still-working"), language).await;
         }
     }
 }

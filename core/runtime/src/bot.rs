@@ -5,7 +5,7 @@ use std::{collections::HashMap, panic::AssertUnwindSafe, sync::Arc, time::Durati
 use async_trait::async_trait;
 use bedside_contract::{
     Connector, ConnectorError, ConversationKey, ConversationSettings, Cursor, FinishedTurn, Generator,
-    Intake, Language, Plugins, Receipt, Sampling, Store, StoreError, Update,
+    Initiative, Intake, Language, Plugins, Receipt, Sampling, Store, StoreError, Update,
 };
 use bedside_triage::{PatientFacts, Rules};
 use futures::FutureExt;
@@ -18,7 +18,8 @@ use crate::{
     delivery::{self, Delivery},
     lanes::{Interrupt, InterruptReason, Lanes},
     live::Live,
-    split::pieces_of,
+    pacing::Paced,
+    pieces::pieces_of,
     turn,
     urgent::{self, Urgent},
 };
@@ -47,7 +48,7 @@ pub(crate) struct Shared {
     pub plugins: Arc<dyn Plugins>,
     pub rules: &'static Rules,
     pub sampling: Sampling,
-    pub connectors: HashMap<String, Arc<dyn Connector>>,
+    pub connectors: HashMap<String, Arc<Paced>>,
     pub lanes: Lanes,
     pub delivery: Delivery,
     pub tasks: TaskTracker,
@@ -73,7 +74,7 @@ impl Bot {
         let connectors = parts
             .connectors
             .into_iter()
-            .map(|it| (it.platform().to_owned(), it))
+            .map(|it| (it.platform().to_owned(), Arc::new(Paced::new(it))))
             .collect();
         let shared = Shared {
             config: parts.config,
@@ -185,33 +186,82 @@ impl Bot {
 
 #[async_trait]
 impl Intake for Bot {
+    /// Goes on even if the connector no longer waits (its peer hung up), so that what was stored is answered.
     async fn accept(&self, updates: Vec<Update>, cursor: Option<Cursor>) -> Result<Vec<Receipt>, StoreError> {
-        let shared = &self.shared;
-        let looks: Vec<_> = updates
-            .iter()
-            .map(|it| (it.conversation.clone(), Urgent::look(shared.rules, it)))
-            .collect();
-        let receipts = shared
-            .store
-            .accept(updates, cursor)
-            .await
-            .inspect_err(|error| shared.store_failed(error))?;
-        for (receipt, (conversation, urgent)) in receipts.iter().zip(looks) {
-            match urgent {
-                _ if receipt.duplicate => {}
-                Some(urgent) => {
-                    shared
-                        .tasks
-                        .spawn(urgent::handle(Arc::clone(shared), receipt.seq, urgent));
-                }
-                None => shared.wake_lane(&conversation),
-            }
-        }
-        Ok(receipts)
+        let deadline = updates
+            .first()
+            .and_then(|it| self.shared.connectors.get(&it.platform))
+            .and_then(|it| it.capabilities().deadline);
+        let shared = Arc::clone(&self.shared);
+        let taking = self
+            .shared
+            .tasks
+            .spawn(async move { shared.take(updates, cursor).await });
+        let taken = match deadline {
+            None => taking.await,
+            Some(deadline) => tokio::time::timeout(deadline, taking).await.map_err(|_| {
+                StoreError::Failed(format!(
+                    "a message was not stored within the platform's {deadline:?}"
+                ))
+            })?,
+        };
+        taken.unwrap_or_else(|error| Err(StoreError::Failed(error.to_string())))
     }
 }
 
 impl Shared {
+    async fn take(
+        self: &Arc<Self>,
+        updates: Vec<Update>,
+        cursor: Option<Cursor>,
+    ) -> Result<Vec<Receipt>, StoreError> {
+        let looks: Vec<_> = updates
+            .iter()
+            .map(|it| {
+                let urgent = Urgent::look(self.rules, it, self.initiative(&it.conversation));
+                (it.conversation.clone(), urgent)
+            })
+            .collect();
+        let receipts = self
+            .store
+            .accept(updates, cursor)
+            .await
+            .inspect_err(|error| self.store_failed(error))?;
+        for (receipt, (conversation, urgent)) in receipts.iter().zip(looks) {
+            match urgent {
+                _ if receipt.duplicate => {}
+                Some(urgent) => {
+                    self.tasks
+                        .spawn(urgent::handle(Arc::clone(self), receipt.seq, urgent));
+                }
+                None => self.wake_lane(&conversation),
+            }
+        }
+        Ok(receipts)
+    }
+
+    /// Who may start to speak in this conversation.
+    pub(crate) fn initiative(&self, conversation: &ConversationKey) -> Initiative {
+        self.connectors
+            .get(conversation.platform())
+            .map_or(Initiative::Bot, |it| it.capabilities().initiative)
+    }
+
+    /// Lets out what waited for the patient to write, and tells how much that was.
+    pub(crate) async fn release_parked(
+        self: &Arc<Self>,
+        conversation: &ConversationKey,
+    ) -> Result<usize, StoreError> {
+        if self.initiative(conversation) == Initiative::Bot {
+            return Ok(0);
+        }
+        let released = self.store.release_parked(conversation).await?;
+        if released > 0 {
+            delivery::wake(self, conversation);
+        }
+        Ok(released)
+    }
+
     /// Runs the conversation's lane, or tells the task that does to look again.
     pub(crate) fn wake_lane(self: &Arc<Self>, conversation: &ConversationKey) {
         if self.shutdown.is_cancelled() || !self.lanes.enter(conversation) {
@@ -235,7 +285,12 @@ impl Shared {
         }
         let seq = finished.seq;
         match self.store.finish(finished).await {
-            Ok(true) => delivery::wake(self, &conversation),
+            Ok(true) => {
+                delivery::wake(self, &conversation);
+                if let Err(error) = self.release_parked(&conversation).await {
+                    self.store_failed(&error);
+                }
+            }
             Ok(false) => tracing::warn!(%seq, "A turn was finished by somebody else; its answer is dropped."),
             Err(error) => self.store_failed(&error),
         }

@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use bedside_contract::{ConversationKey, DeliverError, OutboxItem, SendOutcome, StoreError};
+use bedside_contract::{Connector, ConversationKey, DeliverError, OutboxItem, SendOutcome, StoreError};
 use futures::FutureExt;
 use tokio::sync::Notify;
 
@@ -78,7 +78,16 @@ pub(crate) fn wake(shared: &Arc<Shared>, conversation: &ConversationKey) {
 }
 
 async fn run(shared: &Arc<Shared>, conversation: &ConversationKey, sender: &Sender) {
+    let connector = shared.connectors.get(conversation.platform());
     loop {
+        // Before the claim, so that an emergency notice that comes meanwhile goes first.
+        let distance = connector.map_or(Duration::ZERO, |it| it.pause(conversation));
+        if !distance.is_zero() {
+            tokio::select! {
+                () = tokio::time::sleep(distance.min(LONGEST_PAUSE)) => {}
+                () = sender.woken.notified() => {}
+            }
+        }
         let pause = match shared.store.claim_part(conversation).await {
             Ok(Some(item)) => deliver(shared, item).await,
             Ok(None) if shared.delivery.leave(conversation, sender) => return,
@@ -137,6 +146,10 @@ async fn deliver(shared: &Arc<Shared>, item: OutboxItem) -> Result<Option<Durati
     let (outcome, pause) = match result {
         Ok(message) => (SendOutcome::Sent { message }, None),
         Err(DeliverError::RetryAfter(wait)) => (retry(wait, false), Some(wait)),
+        Err(DeliverError::PatientFirst(reason)) => {
+            tracing::info!(seq = %item.seq, reason, "A part waits until its patient writes again.");
+            (SendOutcome::Parked, None)
+        }
         Err(DeliverError::Permanent(reason)) => (SendOutcome::Dead { reason }, None),
         Err(error) if item.attempts >= shared.config.delivery_attempts => (
             SendOutcome::Dead {

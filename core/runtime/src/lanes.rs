@@ -68,6 +68,11 @@ impl Lanes {
         true
     }
 
+    /// Something of this conversation is being answered or about to be.
+    pub(crate) fn is_active(&self, conversation: &ConversationKey) -> bool {
+        self.lock().contains_key(conversation)
+    }
+
     /// Before each turn.
     pub(crate) fn begin(&self, conversation: &ConversationKey) -> Arc<Interrupt> {
         let interrupt = Arc::new(Interrupt::default());

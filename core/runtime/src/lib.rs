@@ -13,6 +13,8 @@ mod delivery;
 mod grounding;
 mod lanes;
 mod live;
+mod pacing;
+mod pieces;
 mod prompt;
 mod sentences;
 mod split;

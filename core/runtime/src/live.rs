@@ -6,20 +6,23 @@ use std::{
 };
 
 use bedside_contract::{
-    Capabilities, Connector, ConversationKey, DeliverError, InboxSeq, PlatformMessageId, Store,
+    Capabilities, Connector, ConversationKey, DeliverError, InboxSeq, Initiative, Language, OutboxItem, Part,
+    PartId, PlatformMessageId, Store,
 };
 
-/// Shows progress on one platform, at the platform's pace. A failure here harms nobody: the whole answer is
-/// delivered through the outbox at the end.
+use crate::pacing::Paced;
+
+/// Shows progress on one platform; [`Paced`] keeps the platform's pace. A failure here harms nobody: the
+/// whole answer is delivered through the outbox at the end.
 pub(crate) struct Live {
     target: Option<Target>,
     shown_text: String,
-    next_preview: Instant,
-    next_typing: Instant,
+    next_preview: Option<Instant>,
+    said_waiting: bool,
 }
 
 struct Target {
-    connector: Arc<dyn Connector>,
+    connector: Arc<Paced>,
     capabilities: Capabilities,
     store: Arc<dyn Store>,
     conversation: ConversationKey,
@@ -32,17 +35,16 @@ const SLOWEST: Duration = Duration::from_secs(10);
 impl Live {
     /// Shows nothing: `bedside ask`, tests.
     pub(crate) fn silent() -> Self {
-        let now = Instant::now();
         Self {
             target: None,
             shown_text: String::new(),
-            next_preview: now,
-            next_typing: now,
+            next_preview: None,
+            said_waiting: false,
         }
     }
 
     pub(crate) async fn new(
-        connector: Arc<dyn Connector>,
+        connector: Arc<Paced>,
         store: Arc<dyn Store>,
         conversation: ConversationKey,
         seq: InboxSeq,
@@ -66,11 +68,6 @@ impl Live {
 
     pub(crate) async fn typing(&mut self) {
         let Some(target) = &self.target else { return };
-        let now = Instant::now();
-        if now < self.next_typing {
-            return;
-        }
-        self.next_typing = now + target.capabilities.typing_every;
         if tokio::time::timeout(SLOWEST, target.connector.typing(&target.conversation))
             .await
             .is_err()
@@ -82,18 +79,45 @@ impl Live {
         }
     }
 
+    /// Says that the answer takes its time: in the preview, else once in a message of its own, unless that
+    /// would use up the only message that the platform allows.
+    pub(crate) async fn waiting(&mut self, text: &str, language: Language) {
+        let Some(target) = &self.target else { return };
+        if target.capabilities.edits {
+            return self.show(text).await;
+        }
+        let may_speak = match target.capabilities.initiative {
+            Initiative::Bot => true,
+            Initiative::Patient { messages } => messages > 1,
+        };
+        if self.said_waiting || !may_speak {
+            return;
+        }
+        self.said_waiting = true;
+        let item = OutboxItem {
+            id: PartId(format!("waiting-{}", target.seq)),
+            conversation: target.conversation.clone(),
+            seq: target.seq,
+            part: Part::notice(language, text),
+            replaces: None,
+            attempts: 1,
+        };
+        let sending = tokio::time::timeout(SLOWEST, target.connector.deliver(&item)).await;
+        if !matches!(sending, Ok(Ok(_))) {
+            tracing::debug!(seq = %target.seq, "That the answer takes its time could not be said.");
+        }
+    }
+
     /// Shows `text` if it is new and the platform's pace allows it.
     pub(crate) async fn show(&mut self, text: &str) {
         let Some(target) = &mut self.target else { return };
-        let now = Instant::now();
         if !target.capabilities.edits
             || text.trim().is_empty()
             || text == self.shown_text
-            || now < self.next_preview
+            || self.next_preview.is_some_and(|it| Instant::now() < it)
         {
             return;
         }
-        self.next_preview = now + target.capabilities.preview_every;
         let sending = target
             .connector
             .preview(&target.conversation, target.seq, target.shown.as_ref(), text);
@@ -107,7 +131,8 @@ impl Live {
                     target.shown = Some(message);
                 }
             }
-            Ok(Err(DeliverError::RetryAfter(wait))) => self.next_preview = now + wait,
+            // Too early, or the platform asked to wait: the pace knows until when.
+            Ok(Err(DeliverError::RetryAfter(_))) => {}
             // The first preview may stand in the chat without our knowing its id: a second one would stay
             // there as a double for ever.
             Ok(Err(DeliverError::Unknown(_))) | Err(_) if target.shown.is_none() => {
@@ -116,9 +141,9 @@ impl Live {
             }
             Ok(Err(error)) => {
                 tracing::debug!(seq = %target.seq, %error, "A preview failed.");
-                self.next_preview = now + SLOWEST;
+                self.next_preview = Some(Instant::now() + SLOWEST);
             }
-            Err(_) => self.next_preview = now + SLOWEST,
+            Err(_) => self.next_preview = Some(Instant::now() + SLOWEST),
         }
     }
 }

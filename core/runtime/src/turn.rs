@@ -3,8 +3,8 @@
 use std::{sync::Arc, time::SystemTime};
 
 use bedside_contract::{
-    ConversationSettings, ConversationState, Disposition, FinishedTurn, InboxItem, Language, Part, PartKind,
-    QuickReply, StoreError, Turn, TurnRole, TurnState, UpdateKind,
+    Connector, ConversationSettings, ConversationState, Disposition, FinishedTurn, InboxItem, Language, Part,
+    PartKind, QuickReply, StoreError, Turn, TurnRole, TurnState, UpdateKind,
 };
 use bedside_triage::{Assessment, FindingStatus, PatientFacts};
 
@@ -43,25 +43,7 @@ pub(crate) async fn run(
         state: &state,
         language,
     };
-    let text = match &item.update.kind {
-        UpdateKind::Joined => return Ok(Some(turn.welcome())),
-        UpdateKind::Unreadable { .. } => return Ok(Some(turn.notice(say(language, "unreadable")))),
-        UpdateKind::Text { text } | UpdateKind::Choice { data: text } => text.trim(),
-    };
-    if text.is_empty() {
-        return Ok(Some(turn.notice(say(language, "empty-message"))));
-    }
-    if let Some(command) = Command::parse(text) {
-        return turn.command(command, interrupt).await;
-    }
-    if state.settings.consent_ms.is_none() {
-        match typed_consent(text) {
-            Some(true) => return turn.command(Command::ConsentGiven, interrupt).await,
-            Some(false) => return turn.command(Command::ConsentRefused, interrupt).await,
-            None => {}
-        }
-    }
-    turn.question(text, interrupt).await
+    Ok(turn.run(interrupt).await?.map(|it| turn.with_offer(it)))
 }
 
 /// The end of a message that cannot be answered.
@@ -92,6 +74,50 @@ struct TurnInWork<'a> {
 }
 
 impl TurnInWork<'_> {
+    async fn run(&self, interrupt: &Interrupt) -> Result<Option<FinishedTurn>, StoreError> {
+        let settings = &self.state.settings;
+        let text = match &self.item.update.kind {
+            UpdateKind::Joined => return Ok(Some(self.welcome())),
+            UpdateKind::Unreadable { .. } => {
+                return Ok(Some(self.notice(say(self.language, "unreadable"))));
+            }
+            UpdateKind::Text { text } => chosen(text, &settings.offered).unwrap_or(text).trim(),
+            UpdateKind::Choice { data } => data.trim(),
+        };
+        if text.is_empty() {
+            return Ok(Some(self.notice(say(self.language, "empty-message"))));
+        }
+        if let Some(command) = Command::parse(text) {
+            return self.command(command, interrupt).await;
+        }
+        if settings.consent_ms.is_none() {
+            match typed_consent(text) {
+                Some(true) => return self.command(Command::ConsentGiven, interrupt).await,
+                Some(false) => return self.command(Command::ConsentRefused, interrupt).await,
+                None => {}
+            }
+        }
+        self.question(text, interrupt).await
+    }
+
+    /// Remembers the quick replies that the turn ends with, where they have to be typed.
+    fn with_offer(&self, finished: FinishedTurn) -> FinishedTurn {
+        let connector = self.shared.connectors.get(finished.conversation.platform());
+        let typed = connector.is_some_and(|it| !it.capabilities().buttons);
+        let offered = match finished.parts.last() {
+            Some(part) if typed => part.quick_replies.clone(),
+            _ => Vec::new(),
+        };
+        if offered == self.state.settings.offered {
+            return finished;
+        }
+        let settings = finished.settings.unwrap_or_else(|| self.state.settings.clone());
+        FinishedTurn {
+            settings: Some(ConversationSettings { offered, ..settings }),
+            ..finished
+        }
+    }
+
     async fn question(&self, text: &str, interrupt: &Interrupt) -> Result<Option<FinishedTurn>, StoreError> {
         let Self {
             shared,
@@ -109,6 +135,8 @@ impl TurnInWork<'_> {
                 language,
             )));
         }
+        // Not earlier: an emergency notice must find the only message that some platforms allow still free.
+        shared.release_parked(&item.update.conversation).await?;
         if state.settings.consent_ms.is_none() {
             let settings = ConversationSettings {
                 held_question: Some(text.to_owned()),
@@ -496,6 +524,19 @@ impl TurnInWork<'_> {
             reset: false,
         }
     }
+}
+
+/// The data of the quick reply whose number or label was typed.
+fn chosen<'a>(text: &str, offered: &'a [QuickReply]) -> Option<&'a str> {
+    let text = text.trim().trim_end_matches(['.', '。', '．', '、']);
+    let number = text.parse::<usize>().ok().and_then(|it| it.checked_sub(1));
+    let reply = match number {
+        Some(index) => offered.get(index),
+        None => offered
+            .iter()
+            .find(|it| it.label.to_lowercase() == text.to_lowercase()),
+    };
+    reply.map(|it| it.data.as_str())
 }
 
 fn now_ms() -> i64 {

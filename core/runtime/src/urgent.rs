@@ -3,14 +3,14 @@
 use std::sync::Arc;
 
 use bedside_contract::{
-    ConversationSettings, Disposition, FinishedTurn, InboxItem, InboxSeq, Language, Part, PartKind,
-    StoreError, Turn, TurnRole, TurnState, Update,
+    ConversationSettings, Disposition, FinishedTurn, InboxItem, InboxSeq, Initiative, Language, Part,
+    PartKind, StoreError, Turn, TurnRole, TurnState, Update,
 };
 use bedside_triage::{Assessment, EmergencyContacts, PatientFacts, Rules};
 
 use crate::{
     bot::Shared,
-    commands::Command,
+    commands::{Command, is_nudge},
     lanes::InterruptReason,
     words::{Variable, say, say_with},
 };
@@ -21,16 +21,19 @@ pub(crate) enum Urgent {
     Emergency(Box<Assessment>),
     Stop,
     Human,
+    /// "1", "continue": the patient may only ask for what waits until they write.
+    Nudge,
 }
 
 impl Urgent {
     /// Looks at an update before it is even stored; takes less than a millisecond.
-    pub(crate) fn look(rules: &Rules, update: &Update) -> Option<Self> {
+    pub(crate) fn look(rules: &Rules, update: &Update, initiative: Initiative) -> Option<Self> {
         let text = update.text()?;
         match Command::parse(text) {
             Some(Command::Stop) => return Some(Self::Stop),
             Some(Command::Human) => return Some(Self::Human),
             Some(_) => return None,
+            None if initiative != Initiative::Bot && is_nudge(text) => return Some(Self::Nudge),
             None => {}
         }
         let assessment = rules.assess(text, &PatientFacts::default());
@@ -50,7 +53,14 @@ pub(crate) async fn handle(shared: Arc<Shared>, seq: InboxSeq, urgent: Urgent) {
     };
     let conversation = item.update.conversation.clone();
     let finished = match finish(&shared, item, urgent).await {
-        Ok(finished) => finished,
+        Ok(Some(finished)) => finished,
+        Ok(None) => {
+            if let Err(error) = shared.store.release(seq).await {
+                tracing::error!(%seq, %error, "A message could not be given to its lane.");
+            }
+            shared.wake_lane(&conversation);
+            return;
+        }
         Err(error) => {
             tracing::error!(%seq, %error, "An urgent message could not be answered out of turn.");
             if let Err(error) = shared.store.release(seq).await {
@@ -64,20 +74,30 @@ pub(crate) async fn handle(shared: Arc<Shared>, seq: InboxSeq, urgent: Urgent) {
     shared.wake_lane(&conversation);
 }
 
-async fn finish(shared: &Arc<Shared>, item: InboxItem, urgent: Urgent) -> Result<FinishedTurn, StoreError> {
+/// `None`: not urgent after all, its lane answers.
+async fn finish(
+    shared: &Arc<Shared>,
+    item: InboxItem,
+    urgent: Urgent,
+) -> Result<Option<FinishedTurn>, StoreError> {
     let conversation = item.update.conversation.clone();
     let state = shared.store.conversation(&conversation, 0).await?;
     let language = shared.language_of(&item.update, &state.settings);
-    match urgent {
+    let finished = match urgent {
         Urgent::Emergency(assessment) => {
             shared.lanes.interrupt(&conversation, InterruptReason::Emergency);
-            Ok(emergency_turn(
-                shared,
-                &item,
-                &state.settings,
-                &assessment,
-                language,
-            ))
+            emergency_turn(shared, &item, &state.settings, &assessment, language)
+        }
+        Urgent::Nudge => {
+            let answering = shared.lanes.is_active(&conversation);
+            let released = shared.release_parked(&conversation).await?;
+            if released == 0 && !answering {
+                return Ok(None);
+            }
+            FinishedTurn {
+                parts: Vec::new(),
+                ..notice_turn(&item, language, String::new())
+            }
         }
         Urgent::Stop => {
             let stopped = shared.lanes.interrupt(&conversation, InterruptReason::Stop);
@@ -86,13 +106,14 @@ async fn finish(shared: &Arc<Shared>, item: InboxItem, urgent: Urgent) -> Result
             } else {
                 say(language, "stop-nothing")
             };
-            Ok(notice_turn(&item, language, text))
+            notice_turn(&item, language, text)
         }
         Urgent::Human => {
             shared.lanes.interrupt(&conversation, InterruptReason::Stop);
-            Ok(notice_turn(&item, language, human_text(shared, language)))
+            notice_turn(&item, language, human_text(shared, language))
         }
-    }
+    };
+    Ok(Some(finished))
 }
 
 /// The end of a turn that a red flag answers: without the model, before everything else.

@@ -45,6 +45,7 @@ macro_rules! store_conformance {
             parts_leave_in_order
             urgent_parts_overtake
             a_part_that_is_not_due_holds_up_those_behind_it
+            a_parked_part_waits_for_its_patient
             an_interrupted_send_is_tried_again
             a_dead_part_makes_room
             settling_twice_changes_nothing

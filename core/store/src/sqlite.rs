@@ -271,6 +271,13 @@ impl Store for SqliteStore {
             .await
     }
 
+    async fn release_parked(&self, conversation: &ConversationKey) -> Result<usize, StoreError> {
+        let conversation = conversation.clone();
+        self.writer
+            .run(move |it| outbox::release_parked(it, &conversation))
+            .await
+    }
+
     async fn transcript(
         &self,
         conversation: &ConversationKey,

@@ -117,6 +117,9 @@ impl Store for CursorStore {
     async fn settle_part(&self, _: &PartId, _: SendOutcome) -> Result<(), StoreError> {
         unused()
     }
+    async fn release_parked(&self, _: &ConversationKey) -> Result<usize, StoreError> {
+        unused()
+    }
     async fn transcript(&self, _: &ConversationKey, _: i64) -> Result<Vec<TranscriptEntry>, StoreError> {
         unused()
     }

@@ -172,6 +172,9 @@ impl Store for Memory {
     async fn settle_part(&self, _: &PartId, _: SendOutcome) -> Result<(), StoreError> {
         unused()
     }
+    async fn release_parked(&self, _: &ConversationKey) -> Result<usize, StoreError> {
+        unused()
+    }
     async fn plugin_get(&self, _: &str, _: &str) -> Result<Option<Vec<u8>>, StoreError> {
         unused()
     }

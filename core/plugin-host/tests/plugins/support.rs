@@ -411,6 +411,9 @@ impl Store for MemoryStore {
     async fn settle_part(&self, _: &PartId, _: SendOutcome) -> Result<(), StoreError> {
         absent()
     }
+    async fn release_parked(&self, _: &ConversationKey) -> Result<usize, StoreError> {
+        absent()
+    }
 
     async fn transcript(&self, _: &ConversationKey, _: i64) -> Result<Vec<TranscriptEntry>, StoreError> {
         absent()

@@ -1,7 +1,7 @@
 //! What is remembered, shown again and forgotten.
 
 use bedside_contract::{
-    ConversationSettings, ConversationState, Language, PlatformMessageId, SendOutcome, UpdateKind,
+    ConversationSettings, ConversationState, Language, PlatformMessageId, QuickReply, SendOutcome, UpdateKind,
 };
 
 use super::{
@@ -60,6 +60,10 @@ pub async fn settings_are_kept(place: &dyn Place) {
         language: Some(Language::Zh),
         last_language: None,
         department: Some("neurology".to_owned()),
+        offered: vec![QuickReply {
+            label: "同意".to_owned(),
+            data: "consent:yes".to_owned(),
+        }],
         with_human: true,
     };
     ask_with(&*store, &a, "1", &["one"], |it| {

@@ -108,6 +108,45 @@ pub async fn a_part_that_is_not_due_holds_up_those_behind_it(place: &dyn Place) 
     );
 }
 
+pub async fn a_parked_part_waits_for_its_patient(place: &dyn Place) {
+    let store = place.open().await;
+    let (a, b) = (chat("a"), chat("b"));
+    ask(&*store, &a, "1", &["first", "second"]).await;
+    ask(&*store, &b, "2", &["other"]).await;
+    for conversation in [&a, &b] {
+        let item = claim(&*store, conversation).await.expect("a part");
+        settle(&*store, &item, SendOutcome::Parked).await;
+    }
+    assert!(
+        claim(&*store, &a).await.is_none(),
+        "those behind a parked part wait too"
+    );
+    urgent(&*store, &a, "3", &["call 120"]).await;
+    let notice = claim(&*store, &a).await.expect("what is urgent is not held up");
+    settle(&*store, &notice, SendOutcome::Parked).await;
+
+    let reopened = place.open().await;
+    assert!(
+        claim(&*reopened, &a).await.is_none(),
+        "a restart does not release it"
+    );
+    assert_eq!(reopened.release_parked(&a).await.expect("release_parked"), 2);
+    assert_eq!(reopened.release_parked(&a).await.expect("release_parked"), 0);
+    for expect in ["call 120", "first", "second"] {
+        let item = claim(&*reopened, &a).await.expect("released");
+        assert_eq!(
+            (item.part.text.as_str(), item.attempts),
+            (expect, 1),
+            "waiting is no attempt"
+        );
+        settle(&*reopened, &item, sent()).await;
+    }
+    assert!(
+        claim(&*reopened, &b).await.is_none(),
+        "another patient's words release nothing"
+    );
+}
+
 pub async fn an_interrupted_send_is_tried_again(place: &dyn Place) {
     let store = place.open().await;
     let a = chat("a");

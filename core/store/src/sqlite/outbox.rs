@@ -92,6 +92,14 @@ pub(super) fn settle_part(
                 count_unknown_sends(connection, changed)?;
             }
         }
+        SendOutcome::Parked => {
+            connection
+                .prepare_cached(
+                    "UPDATE outbox SET state = 'pending', next_at = ?2, attempts = MAX(attempts - 1, 0)
+                     WHERE id = ?1 AND state = 'sending'",
+                )?
+                .execute(params![part.0, PARKED])?;
+        }
         SendOutcome::Dead { reason } => {
             connection
                 .prepare_cached(
@@ -101,6 +109,23 @@ pub(super) fn settle_part(
         }
     }
     Ok(())
+}
+
+/// A part with this `next_at` waits for its patient, not for a time.
+const PARKED: i64 = i64::MAX;
+
+pub(super) fn release_parked(
+    connection: &Connection,
+    conversation: &ConversationKey,
+) -> Result<usize, OperationError> {
+    let released = connection
+        .prepare_cached(
+            "UPDATE outbox SET next_at = 0
+             WHERE chat_key = ?1 AND state IN ('pending', 'sending', 'unknown')
+               AND state = 'pending' AND next_at = ?2",
+        )?
+        .execute(params![conversation.as_str(), PARKED])?;
+    Ok(released)
 }
 
 pub(super) fn undelivered_conversations(

@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "a test may stop at what it did not expect")]
 
 mod common;
+mod passive;
 
 use bedside_contract::{DeliverError, Language, PartKind, Store};
 use bedside_store::SqliteStore;

@@ -1,7 +1,7 @@
 //! A bot with a scripted model, scripted plugins, a recording platform and the real embedded store.
 
 use std::{
-    collections::VecDeque,
+    collections::{HashSet, VecDeque},
     sync::{
         Arc, Mutex,
         atomic::{AtomicU64, Ordering},
@@ -186,6 +186,10 @@ pub(crate) struct Recorder {
     pub(crate) delivered: Mutex<Vec<OutboxItem>>,
     pub(crate) previews: Mutex<Vec<String>>,
     pub(crate) failures: Mutex<VecDeque<DeliverError>>,
+    /// Takes one message for each of the patient's, and has no buttons.
+    pub(crate) passive: bool,
+    /// Chats whose patient has written and heard nothing since.
+    open: Mutex<HashSet<ConversationKey>>,
 }
 
 #[async_trait]
@@ -196,13 +200,23 @@ impl Connector for Recorder {
 
     fn capabilities(&self) -> Capabilities {
         Capabilities {
-            edits: true,
+            edits: !self.passive,
             max_length: 4096,
             length_unit: LengthUnit::Utf16,
-            buttons: true,
+            buttons: !self.passive,
             rich_parts: false,
-            preview_every: Duration::from_millis(1),
-            typing_every: Duration::from_secs(4),
+            pace: Pace {
+                previews: Duration::from_millis(1),
+                typing: Duration::from_secs(4),
+                chat: Duration::ZERO,
+                platform: Duration::ZERO,
+            },
+            deadline: None,
+            initiative: if self.passive {
+                Initiative::Patient { messages: 1 }
+            } else {
+                Initiative::Bot
+            },
         }
     }
 
@@ -229,6 +243,9 @@ impl Connector for Recorder {
         if let Some(failure) = self.failures.lock().unwrap().pop_front() {
             return Err(failure);
         }
+        if self.passive && !self.open.lock().unwrap().remove(&item.conversation) {
+            return Err(DeliverError::PatientFirst("nothing is open".to_owned()));
+        }
         self.delivered.lock().unwrap().push(item.clone());
         Ok(item
             .replaces
@@ -251,6 +268,20 @@ pub(crate) fn chat(name: &str) -> ConversationKey {
     ConversationKey::new("test", "bot", name)
 }
 
+fn update(key: &ConversationKey, text: &str, id: &str) -> Update {
+    Update {
+        platform: "test".to_owned(),
+        bot: "bot".to_owned(),
+        external_id: id.to_owned(),
+        conversation: key.clone(),
+        sender: "1".to_owned(),
+        language_hint: None,
+        kind: UpdateKind::Text {
+            text: text.to_owned(),
+        },
+    }
+}
+
 impl Stage {
     pub(crate) fn new(languages: &[Language], scripts: &[Script], plugins: ScriptedPlugins) -> Self {
         Self::with_store(
@@ -261,7 +292,26 @@ impl Stage {
         )
     }
 
+    /// On a platform that takes one message for each of the patient's.
+    pub(crate) fn passive(store: Arc<SqliteStore>, languages: &[Language], scripts: &[Script]) -> Self {
+        let platform = Recorder {
+            passive: true,
+            ..Recorder::default()
+        };
+        Self::on_platform(platform, store, languages, scripts, ScriptedPlugins::default())
+    }
+
     pub(crate) fn with_store(
+        store: Arc<SqliteStore>,
+        languages: &[Language],
+        scripts: &[Script],
+        plugins: ScriptedPlugins,
+    ) -> Self {
+        Self::on_platform(Recorder::default(), store, languages, scripts, plugins)
+    }
+
+    fn on_platform(
+        platform: Recorder,
         store: Arc<SqliteStore>,
         languages: &[Language],
         scripts: &[Script],
@@ -272,7 +322,7 @@ impl Stage {
             languages: languages.to_vec(),
             prompts: Mutex::new(Vec::new()),
         });
-        let platform = Arc::new(Recorder::default());
+        let platform = Arc::new(platform);
         let bot = Bot::new(BotParts {
             config: RuntimeConfig {
                 drain_seconds: 1,
@@ -319,18 +369,22 @@ impl Stage {
     }
 
     pub(crate) async fn says_as(&self, key: &ConversationKey, text: &str, id: &str) -> Receipt {
-        let update = Update {
-            platform: "test".to_owned(),
-            bot: "bot".to_owned(),
-            external_id: id.to_owned(),
-            conversation: key.clone(),
-            sender: "1".to_owned(),
-            language_hint: None,
-            kind: UpdateKind::Text {
-                text: text.to_owned(),
-            },
-        };
-        self.bot.accept(vec![update], None).await.unwrap().remove(0)
+        self.platform.open.lock().unwrap().insert(key.clone());
+        self.bot
+            .accept(vec![update(key, text, id)], None)
+            .await
+            .unwrap()
+            .remove(0)
+    }
+
+    /// Several messages that arrive together.
+    pub(crate) async fn says_at_once(&self, key: &ConversationKey, texts: &[&str]) {
+        self.platform.open.lock().unwrap().insert(key.clone());
+        let updates = texts
+            .iter()
+            .map(|text| update(key, text, &self.next.fetch_add(1, Ordering::SeqCst).to_string()))
+            .collect();
+        self.bot.accept(updates, None).await.unwrap();
     }
 
     /// Waits until `done` holds of what was delivered, ten seconds at most.
