@@ -6,8 +6,8 @@ use std::{
 
 use async_trait::async_trait;
 use bedside_contract::{
-    Capabilities, Connector, ConnectorError, ConversationKey, DeliverError, InboxSeq, Initiative, Intake, Language,
-    LengthUnit, OutboxItem, Pace, PlatformMessageId, Receipt, StoreError, Update, UpdateKind,
+    Capabilities, Connector, ConnectorError, ConversationKey, DeliverError, InboxSeq, Initiative, Intake,
+    Language, LengthUnit, OutboxItem, Pace, PlatformMessageId, Receipt, StoreError, Update, UpdateKind,
 };
 use tokio::{
     sync::Notify,
@@ -69,11 +69,16 @@ impl TerminalConnector {
             )
             .await?;
         self.ledger.expect(joined);
-        self.wait_for_answers(intake, self.patience.min(WELCOME_PATIENCE))
+        let mut typed = self
+            .wait_for_answers(intake, lines, self.patience.min(WELCOME_PATIENCE))
             .await?;
         let mut leaving = false;
         loop {
-            let line = match lines.next(self.words().prompt).await {
+            let input = match typed.take() {
+                Some(input) => input,
+                None => lines.next(self.words().prompt).await,
+            };
+            let line = match input {
                 Input::End => return Ok(()),
                 Input::Interrupted if leaving => return Ok(()),
                 Input::Interrupted => {
@@ -86,28 +91,34 @@ impl TerminalConnector {
             leaving = false;
             match line.trim() {
                 "" => {}
-                "/quit" | "/exit" => return Ok(()),
+                word if is_farewell(word) => return Ok(()),
                 text => {
-                    let kind = self.screen().read(text);
-                    let receipt = self.accept(intake, Uuid::now_v7().to_string(), kind).await?;
-                    self.ledger.expect(receipt);
-                    self.wait_for_answers(intake, self.patience).await?;
+                    self.say(intake, text).await?;
+                    typed = self.wait_for_answers(intake, lines, self.patience).await?;
                 }
             }
         }
     }
 
     /// Until every accepted message has an answer, with all its parts, or nothing stirred for too long.
-    async fn wait_for_answers(&self, intake: &dyn Intake, patience: Duration) -> Result<(), StoreError> {
+    /// What is typed meanwhile is taken at once, since it may be an emergency or a `/stop`; what is returned
+    /// was typed too late for that or ends the chat.
+    async fn wait_for_answers(
+        &self,
+        intake: &dyn Intake,
+        lines: &LineReader,
+        patience: Duration,
+    ) -> Result<Option<Input>, StoreError> {
         let mut changes = self.ledger.changes();
         let mut deadline = Instant::now() + patience;
         let mut stopping = false;
+        let mut meanwhile = lines.meanwhile();
         loop {
             changes.borrow_and_update();
             if self.ledger.is_settled() {
                 match timeout(SETTLE, changes.changed()).await {
                     Ok(_) => continue,
-                    Err(_) => return Ok(()),
+                    Err(_) => return Ok(meanwhile.end().await),
                 }
             }
             tokio::select! {
@@ -119,6 +130,15 @@ impl TerminalConnector {
                         tracing::warn!(?patience, "a message got no answer in time");
                     }
                 }
+                input = meanwhile.line() => {
+                    self.screen().typed();
+                    match input {
+                        Input::Line(line) if line.trim().is_empty() => {}
+                        Input::Line(line) if !is_farewell(line.trim()) => self.say(intake, line.trim()).await?,
+                        farewell => return Ok(Some(farewell)),
+                    }
+                    meanwhile = lines.meanwhile();
+                }
                 () = self.interrupted() => {
                     if stopping {
                         self.ledger.give_up();
@@ -126,12 +146,22 @@ impl TerminalConnector {
                     }
                     stopping = true;
                     self.hint(self.words().stopping);
-                    let stop = UpdateKind::Text { text: "/stop".to_owned() };
-                    let receipt = self.accept(intake, Uuid::now_v7().to_string(), stop).await?;
-                    self.ledger.expect_stop(receipt);
+                    self.say(intake, "/stop").await?;
                 }
             }
         }
+    }
+
+    /// Takes a message and waits from then on for its answer.
+    async fn say(&self, intake: &dyn Intake, text: &str) -> Result<(), StoreError> {
+        let kind = self.screen().read(text);
+        let receipt = self.accept(intake, Uuid::now_v7().to_string(), kind).await?;
+        if text == "/stop" {
+            self.ledger.expect_stop(receipt);
+        } else {
+            self.ledger.expect(receipt);
+        }
+        Ok(())
     }
 
     async fn interrupted(&self) {
@@ -200,6 +230,7 @@ impl Connector for TerminalConnector {
             },
             deadline: None,
             initiative: Initiative::Bot,
+            outside_operator: false,
         }
     }
 
@@ -237,6 +268,10 @@ impl Connector for TerminalConnector {
         written.map_err(closed)?;
         Ok(PlatformMessageId(item.id.0.clone()))
     }
+}
+
+fn is_farewell(word: &str) -> bool {
+    matches!(word, "/quit" | "/exit")
 }
 
 fn failed(reason: &str) -> ConnectorError {

@@ -2,7 +2,11 @@ use std::{
     fs::{self, OpenOptions},
     io::{self, BufRead},
     path::{Path, PathBuf},
-    sync::mpsc,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+        mpsc,
+    },
     thread,
 };
 
@@ -22,6 +26,12 @@ pub enum Input {
 /// Gives one line after the other; may block.
 pub trait LineSource: Send {
     fn next_line(&mut self, prompt: &str) -> Input;
+
+    /// What is typed without a prompt while an answer is being written, looked for as long as `wanted` says.
+    /// A pipe is not read ahead: its next line belongs to the next prompt.
+    fn line_meanwhile(&mut self, _wanted: &dyn Fn() -> bool) -> Option<Input> {
+        None
+    }
 }
 
 /// Lines from a pipe or a file, without a prompt.
@@ -99,6 +109,45 @@ impl LineSource for PromptedLines {
             }
         }
     }
+
+    fn line_meanwhile(&mut self, wanted: &dyn Fn() -> bool) -> Option<Input> {
+        typed_line(wanted).unwrap_or_else(|error| {
+            tracing::debug!(%error, "what is typed meanwhile cannot be read");
+            None
+        })
+    }
+}
+
+/// Between the prompts the terminal gives whole lines, one for each read, and echoes them itself.
+#[cfg(unix)]
+fn typed_line(wanted: &dyn Fn() -> bool) -> io::Result<Option<Input>> {
+    use nix::{
+        poll::{PollFd, PollFlags, PollTimeout, poll},
+        unistd::read,
+    };
+    const LOOK_EVERY_MS: u8 = 100;
+    let stdin = io::stdin();
+    while wanted() {
+        let mut asked = [PollFd::new(std::os::fd::AsFd::as_fd(&stdin), PollFlags::POLLIN)];
+        match poll(&mut asked, PollTimeout::from(LOOK_EVERY_MS)) {
+            Ok(0) | Err(nix::errno::Errno::EINTR) => continue,
+            Ok(_) => {}
+            Err(error) => return Err(error.into()),
+        }
+        let mut bytes = [0; 4096];
+        let length = read(&stdin, &mut bytes)?;
+        let typed = String::from_utf8_lossy(bytes.get(..length).unwrap_or_default());
+        return Ok(Some(match length {
+            0 => Input::End,
+            _ => Input::Line(typed.trim_end_matches(['\r', '\n']).to_owned()),
+        }));
+    }
+    Ok(None)
+}
+
+#[cfg(not(unix))]
+fn typed_line(_wanted: &dyn Fn() -> bool) -> io::Result<Option<Input>> {
+    Ok(None)
 }
 
 fn open_history(path: &Path, editor: &mut DefaultEditor) -> Result<(), ReadlineError> {
@@ -123,20 +172,43 @@ fn create_private(path: &Path) -> io::Result<()> {
     options.open(path).map(drop)
 }
 
-/// Reads lines on a thread of its own, one at a time and only when asked: between the prompts the terminal
-/// belongs to the answers.
+/// Reads lines on a thread of its own, one at a time and only when asked.
 pub(crate) struct LineReader {
-    ask: mpsc::Sender<(String, oneshot::Sender<Input>)>,
+    ask: mpsc::Sender<Request>,
+}
+
+enum Request {
+    Prompt {
+        prompt: String,
+        reply: oneshot::Sender<Input>,
+    },
+    Meanwhile {
+        wanted: Arc<AtomicBool>,
+        reply: oneshot::Sender<Option<Input>>,
+    },
+}
+
+/// A line that may be typed while an answer is being written.
+pub(crate) struct Meanwhile {
+    wanted: Arc<AtomicBool>,
+    answer: Option<oneshot::Receiver<Option<Input>>>,
 }
 
 impl LineReader {
     pub(crate) fn start(mut source: Box<dyn LineSource>) -> io::Result<Self> {
-        let (ask, asked) = mpsc::channel::<(String, oneshot::Sender<Input>)>();
+        let (ask, asked) = mpsc::channel();
         thread::Builder::new()
             .name("terminal-input".to_owned())
             .spawn(move || {
-                for (prompt, reply) in asked {
-                    if reply.send(source.next_line(&prompt)).is_err() {
+                for request in asked {
+                    let taken = match request {
+                        Request::Prompt { prompt, reply } => reply.send(source.next_line(&prompt)).is_ok(),
+                        Request::Meanwhile { wanted, reply } => {
+                            let line = source.line_meanwhile(&|| wanted.load(Ordering::SeqCst));
+                            reply.send(line).is_ok()
+                        }
+                    };
+                    if !taken {
                         break;
                     }
                 }
@@ -146,10 +218,47 @@ impl LineReader {
 
     pub(crate) async fn next(&self, prompt: &str) -> Input {
         let (reply, answer) = oneshot::channel();
-        if self.ask.send((prompt.to_owned(), reply)).is_err() {
+        let prompt = prompt.to_owned();
+        if self.ask.send(Request::Prompt { prompt, reply }).is_err() {
             return Input::End;
         }
         answer.await.unwrap_or(Input::End)
+    }
+
+    /// Begins to look for a line without a prompt.
+    pub(crate) fn meanwhile(&self) -> Meanwhile {
+        let wanted = Arc::new(AtomicBool::new(true));
+        let (reply, answer) = oneshot::channel();
+        let request = Request::Meanwhile {
+            wanted: Arc::clone(&wanted),
+            reply,
+        };
+        // If the thread is gone, nothing is typed any more; the next prompt finds the end.
+        let _ended = self.ask.send(request);
+        Meanwhile {
+            wanted,
+            answer: Some(answer),
+        }
+    }
+}
+
+impl Meanwhile {
+    /// A typed line; never if the source gives none without a prompt.
+    pub(crate) async fn line(&mut self) -> Input {
+        if let Some(answer) = &mut self.answer {
+            let line = answer.await;
+            self.answer = None;
+            if let Ok(Some(line)) = line {
+                return line;
+            }
+        }
+        std::future::pending().await
+    }
+
+    /// Stops looking; what was typed at the last moment is not lost.
+    pub(crate) async fn end(self) -> Option<Input> {
+        self.wanted.store(false, Ordering::SeqCst);
+        self.answer?.await.ok().flatten()
     }
 }
 

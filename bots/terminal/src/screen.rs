@@ -69,6 +69,12 @@ impl Screen {
         self.out.flush()
     }
 
+    /// Somebody ended a line of their own with Enter, in the middle of ours.
+    pub(crate) fn typed(&mut self) {
+        self.waiting_mark = false;
+        self.at_line_start = true;
+    }
+
     /// Prints what is new in `text`, the whole answer so far.
     pub(crate) fn preview(&mut self, seq: InboxSeq, text: &str) -> io::Result<()> {
         if !self.look.live {

@@ -67,6 +67,8 @@ pub struct Capabilities {
     /// How long the platform waits for the acknowledgement of what it delivered, before it counts us as down.
     pub deadline: Option<Duration>,
     pub initiative: Initiative,
+    /// A company outside the hospital carries the messages and can read them: consent and privacy say so.
+    pub outside_operator: bool,
 }
 
 /// How often a platform may be written to. Kept by one wrapper around every connector; emergency notices

@@ -1,9 +1,9 @@
 welcome = Hello, this is the information assistant of { $hospital }.
     I am a computer program (AI), not a doctor. I can explain common complaints and say how urgently and where to seek care.
     In an emergency do not wait for me: call { $emergency }.
-consent-question = Before I answer I need your consent: what you write here is stored on the hospital's own computers and read by this program to answer you. { $platform ->
-        [web] {""}
-       *[other] The operator of this chat app can read it too.
+consent-question = Before I answer I need your consent: what you write here is stored on the hospital's own computers and read by this program to answer you. { $operator ->
+        [outside] The operator of this chat app can read it too.
+       *[none] {""}
     } You can delete everything at any time with /delete. Children under 14 need a guardian's consent.
     Do you agree?
 consent-yes = I agree
@@ -21,9 +21,9 @@ help = You can ask about complaints and common conditions in your own words.
     /delete – delete this conversation
     In an emergency call { $emergency }.
 help-plugin = /{ $name } – { $help }
-privacy = What you write is kept on the hospital's own computers and is used only to answer you; it is not sent to any outside service by this program and is not written to its logs. An AI model that runs inside the hospital reads it. { $platform ->
-        [web] {""}
-       *[other] The operator of this chat app can read it as well.
+privacy = What you write is kept on the hospital's own computers and is used only to answer you; it is not sent to any outside service by this program and is not written to its logs. An AI model that runs inside the hospital reads it. { $operator ->
+        [outside] The operator of this chat app can read it as well.
+       *[none] {""}
     }
     Your rights: see it (it is this conversation), have it deleted (/delete), withdraw consent (/delete does this too). Questions: { $contact }.
 delete-question = Delete everything that was said here? This cannot be undone.

@@ -247,6 +247,15 @@ impl Shared {
             .map_or(Initiative::Bot, |it| it.capabilities().initiative)
     }
 
+    /// `outside` where a company outside the hospital can read along, else `none`: the locale files choose by it.
+    pub(crate) fn operator(&self, conversation: &ConversationKey) -> &'static str {
+        let outside = self
+            .connectors
+            .get(conversation.platform())
+            .is_none_or(|it| it.capabilities().outside_operator);
+        if outside { "outside" } else { "none" }
+    }
+
     /// Lets out what waited for the patient to write, and tells how much that was.
     pub(crate) async fn release_parked(
         self: &Arc<Self>,

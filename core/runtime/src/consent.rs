@@ -7,10 +7,10 @@ use crate::{
     words::{Variable, say, say_with},
 };
 
-/// The question with its two buttons.
+/// The question with its two buttons. `operator` is [`Shared::operator`](crate::bot::Shared::operator)'s word.
 pub(crate) fn consent_part(
     language: Language,
-    platform: &str,
+    operator: &str,
     with_welcome: bool,
     config: &RuntimeConfig,
 ) -> Part {
@@ -26,7 +26,7 @@ pub(crate) fn consent_part(
     text.push_str(&say_with(
         language,
         "consent-question",
-        &[("platform", Variable::Text(platform))],
+        &[("operator", Variable::Text(operator))],
     ));
     Part {
         quick_replies: vec![

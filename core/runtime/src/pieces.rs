@@ -85,6 +85,7 @@ mod tests {
             },
             deadline: None,
             initiative: Initiative::Bot,
+            outside_operator: true,
         }
     }
 

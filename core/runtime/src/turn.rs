@@ -144,7 +144,12 @@ impl TurnInWork<'_> {
                 ..state.settings.clone()
             };
             let first = state.settings.held_question.is_none();
-            let part = consent_part(language, &item.update.platform, first, &shared.config);
+            let part = consent_part(
+                language,
+                shared.operator(&item.update.conversation),
+                first,
+                &shared.config,
+            );
             return Ok(Some(FinishedTurn {
                 settings: Some(settings),
                 ..self.finished(vec![part])
@@ -258,7 +263,7 @@ impl TurnInWork<'_> {
             Command::Privacy => {
                 let contact = config.human_contact(language);
                 let variables = [
-                    ("platform", Variable::Text(item.update.platform.as_str())),
+                    ("operator", Variable::Text(shared.operator(conversation))),
                     ("contact", Variable::Text(&contact)),
                 ];
                 self.notice(say_with(language, "privacy", &variables))
@@ -362,7 +367,7 @@ impl TurnInWork<'_> {
         if state.settings.consent_ms.is_none() {
             return Ok(self.finished(vec![consent_part(
                 language,
-                &item.update.platform,
+                shared.operator(&item.update.conversation),
                 false,
                 &shared.config,
             )]));
@@ -481,7 +486,12 @@ impl TurnInWork<'_> {
             last_language: Some(language),
             ..state.settings.clone()
         };
-        let part = consent_part(language, &item.update.platform, true, &shared.config);
+        let part = consent_part(
+            language,
+            shared.operator(&item.update.conversation),
+            true,
+            &shared.config,
+        );
         FinishedTurn {
             settings: Some(settings),
             ..self.finished(vec![part])

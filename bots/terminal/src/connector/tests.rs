@@ -30,16 +30,37 @@ impl Write for Paper {
 }
 
 /// A person who does this, then leaves.
-struct Script(VecDeque<Input>);
+struct Script {
+    prompted: VecDeque<Input>,
+    /// Typed while the first answer after the welcome is awaited.
+    meanwhile: Option<&'static str>,
+}
 
 impl LineSource for Script {
     fn next_line(&mut self, _prompt: &str) -> Input {
-        self.0.pop_front().unwrap_or(Input::End)
+        self.prompted.pop_front().unwrap_or(Input::End)
+    }
+
+    fn line_meanwhile(&mut self, wanted: &dyn Fn() -> bool) -> Option<Input> {
+        // The welcome is awaited before anything was asked at the prompt.
+        if self.prompted.len() > 1 {
+            return None;
+        }
+        std::thread::sleep(Duration::from_millis(30));
+        let line = self.meanwhile.take_if(|_| wanted())?;
+        Some(Input::Line(line.to_owned()))
+    }
+}
+
+fn inputs(prompted: impl IntoIterator<Item = Input>) -> Script {
+    Script {
+        prompted: prompted.into_iter().collect(),
+        meanwhile: None,
     }
 }
 
 fn script(lines: &[&str]) -> Script {
-    Script(lines.iter().map(|it| Input::Line((*it).to_owned())).collect())
+    inputs(lines.iter().map(|it| Input::Line((*it).to_owned())))
 }
 
 /// A bot that echoes, after a while and in two parts; `slow` it begins and never ends, `silent` it ignores.
@@ -197,15 +218,39 @@ async fn an_interrupt_stops_the_answer() {
 }
 
 #[tokio::test]
+async fn what_is_typed_while_an_answer_runs_is_taken_at_once() {
+    let input = Script {
+        meanwhile: Some("my chest hurts"),
+        ..script(&["silent", "next"])
+    };
+    let (end, taken, printed) = chat(input, LIVE, Echo::default()).await;
+    assert!(end.is_ok());
+    assert_eq!(
+        taken,
+        [
+            UpdateKind::Joined,
+            text("silent"),
+            text("my chest hurts"),
+            text("next")
+        ]
+    );
+    let (answer, gave_up) = (
+        printed.find("my chest hurts!").unwrap(),
+        printed.find("There was no answer").unwrap(),
+    );
+    assert!(answer < gave_up, "{printed}");
+}
+
+#[tokio::test]
 async fn two_interrupts_at_the_prompt_leave_and_one_does_not() {
     let line = |it: &str| Input::Line(it.to_owned());
-    let input = Script(VecDeque::from([
+    let input = inputs([
         Input::Interrupted,
         line("a"),
         Input::Interrupted,
         Input::Interrupted,
         line("never"),
-    ]));
+    ]);
     let (end, taken, printed) = chat(input, LIVE, Echo::default()).await;
     assert!(end.is_ok());
     assert_eq!(taken, [UpdateKind::Joined, text("a")]);

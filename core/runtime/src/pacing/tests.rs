@@ -59,6 +59,7 @@ impl Connector for Clocked {
             },
             deadline: None,
             initiative: Initiative::Bot,
+            outside_operator: true,
         }
     }
 

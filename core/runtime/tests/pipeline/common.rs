@@ -188,8 +188,10 @@ pub(crate) struct Recorder {
     pub(crate) failures: Mutex<VecDeque<DeliverError>>,
     /// Takes one message for each of the patient's, and has no buttons.
     pub(crate) passive: bool,
+    /// From one message to the next in a chat.
+    pub(crate) distance: Duration,
     /// Chats whose patient has written and heard nothing since.
-    open: Mutex<HashSet<ConversationKey>>,
+    pub(crate) open: Mutex<HashSet<ConversationKey>>,
 }
 
 #[async_trait]
@@ -208,7 +210,7 @@ impl Connector for Recorder {
             pace: Pace {
                 previews: Duration::from_millis(1),
                 typing: Duration::from_secs(4),
-                chat: Duration::ZERO,
+                chat: self.distance,
                 platform: Duration::ZERO,
             },
             deadline: None,
@@ -217,6 +219,7 @@ impl Connector for Recorder {
             } else {
                 Initiative::Bot
             },
+            outside_operator: true,
         }
     }
 
@@ -310,7 +313,7 @@ impl Stage {
         Self::on_platform(Recorder::default(), store, languages, scripts, plugins)
     }
 
-    fn on_platform(
+    pub(crate) fn on_platform(
         platform: Recorder,
         store: Arc<SqliteStore>,
         languages: &[Language],

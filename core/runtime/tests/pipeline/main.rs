@@ -4,9 +4,11 @@
 mod common;
 mod passive;
 
+use std::time::Duration;
+
 use bedside_contract::{DeliverError, Language, PartKind, Store};
 use bedside_store::SqliteStore;
-use common::{Script, ScriptedPlugins, Stage, chat};
+use common::{Recorder, Script, ScriptedPlugins, Stage, chat};
 
 const EN: &[Language] = &[Language::En];
 
@@ -361,4 +363,28 @@ async fn earlier_turns_reach_the_model_until_new() {
         prompts.iter().all(|it| it[0].content == prompts[0][0].content),
         "the stable part comes first"
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_emergency_does_not_wait_behind_a_part_that_waits_for_the_pace() {
+    let platform = Recorder {
+        distance: Duration::from_secs(60),
+        ..Recorder::default()
+    };
+    let store = SqliteStore::open_temporary().unwrap();
+    let stage = Stage::on_platform(platform, store, EN, &[], ScriptedPlugins::default());
+    let key = chat("a");
+    stage.says(&key, "/help").await;
+    stage.parts(1).await;
+    stage.says(&key, "/privacy").await;
+    let waiting = || async { stage.store.unfinished_conversations().await.unwrap().is_empty() };
+    while !waiting().await {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    stage
+        .says(&key, "I have crushing chest pain and cannot breathe")
+        .await;
+    let delivered = stage.parts(2).await;
+    assert!(delivered[1].contains("120"), "{delivered:?}");
+    assert_eq!(delivered.len(), 2, "the pace holds for all else");
 }
