@@ -5,9 +5,10 @@ SHELL := bash
 
 CARGO ?= cargo
 OUT := target/release
+SECONDS_EACH ?= 300
 PLUGINS := hello triage knowledge
 
-.PHONY: help build run test lint fmt bench dist setup setup-build setup-test screenshot
+.PHONY: help build run test lint fmt fuzz bench dist setup setup-build setup-test screenshot
 
 help: ## What there is
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -26,6 +27,9 @@ test: setup ## Set up what the tests need and run all of them
 lint: setup-build ## Format, clippy, docs, licences
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --release --locked --workspace --all-targets -- -D warnings
+
+fuzz: setup-build ## Fuzz splitter, WeChat XML and decryption; SECONDS_EACH=300
+	scripts/fuzz.sh $(SECONDS_EACH)
 
 bench: build ## Figures of README.md: start, memory, time to first token, tokens/s
 	scripts/bench.sh

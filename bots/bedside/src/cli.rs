@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use bedside_contract::Language;
+use bedside_model::ModelSource;
 use clap::{Args, Parser, Subcommand};
 
 /// A private medical chat bot that a hospital runs on its own machines.
@@ -43,8 +45,8 @@ pub(crate) struct AskArguments {
     #[arg(long)]
     pub json: bool,
     /// `en` or `zh`; told by the text otherwise.
-    #[arg(long, value_name = "L")]
-    pub lang: Option<String>,
+    #[arg(long, value_name = "L", value_parser = language)]
+    pub lang: Option<Language>,
     /// The department that is asked.
     #[arg(long, value_name = "D")]
     pub department: Option<String>,
@@ -65,7 +67,10 @@ pub(crate) struct TriageArguments {
 #[derive(Debug, Subcommand)]
 pub(crate) enum ModelCommand {
     /// Fetch the configured model, or SOURCE: `default`, a file, `hf:OWNER/REPO/FILE.gguf` or an https address.
-    Pull { source: Option<String> },
+    Pull {
+        #[arg(value_parser = model_source)]
+        source: Option<ModelSource>,
+    },
     /// List the model files in the data directory.
     List {
         /// Print one JSON array.
@@ -93,4 +98,13 @@ pub(crate) enum PluginCommand {
         #[arg(long)]
         json: bool,
     },
+}
+
+fn language(word: &str) -> Result<Language, &'static str> {
+    Language::parse(word).ok_or("use `en` or `zh`")
+}
+
+fn model_source(word: &str) -> Result<ModelSource, String> {
+    word.parse()
+        .map_err(|error: <ModelSource as std::str::FromStr>::Err| error.to_string())
 }

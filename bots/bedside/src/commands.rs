@@ -28,7 +28,7 @@ pub(crate) fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Chat => chat::run(config),
         Command::Ask(arguments) => ask::run(config, &arguments),
         Command::Triage(arguments) => triage::run(&config, &arguments),
-        Command::Model(ModelCommand::Pull { source }) => model::pull(&config, source.as_deref()),
+        Command::Model(ModelCommand::Pull { source }) => model::pull(&config, source.as_ref()),
         Command::Model(ModelCommand::List { json }) => model::list(&config, json),
         Command::Knowledge(arguments) => {
             plugin::command(config, "bedside.knowledge", "knowledge", &arguments)

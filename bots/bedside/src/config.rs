@@ -5,11 +5,13 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use bedside_discord::DiscordConfig;
 use bedside_engine::{EngineConfig, ModelConfig};
 use bedside_plugin_host::PluginsConfig;
 use bedside_runtime::RuntimeConfig;
 use bedside_telegram::TelegramConfig;
 use bedside_web::WebConfig;
+use bedside_wechat::WechatConfig;
 use figment::{
     Figment,
     error::Kind,
@@ -29,6 +31,8 @@ pub(crate) struct Config {
     pub plugins: PluginsConfig,
     pub web: WebConfig,
     pub telegram: TelegramConfig,
+    pub discord: DiscordConfig,
+    pub wechat: WechatConfig,
     pub terminal: TerminalSection,
     pub log: LogConfig,
 }
@@ -253,6 +257,18 @@ mod tests {
         assert_eq!(
             format!("{:?}", config.engine),
             format!("{:?}", Config::default().engine)
+        );
+        assert_eq!(
+            format!("{:?}", config.telegram),
+            format!("{:?}", Config::default().telegram)
+        );
+        assert_eq!(
+            format!("{:?}", config.discord),
+            format!("{:?}", Config::default().discord)
+        );
+        assert_eq!(
+            format!("{:?}", config.wechat),
+            format!("{:?}", Config::default().wechat)
         );
         assert_eq!(
             format!("{:?}", config.plugins),

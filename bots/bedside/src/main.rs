@@ -9,6 +9,7 @@ mod wiring;
 
 use std::process::ExitCode;
 
+use bedside_contract::ConnectorError;
 use clap::Parser;
 
 use crate::{cli::Cli, config::ConfigError, output::complain};
@@ -22,7 +23,8 @@ fn main() -> ExitCode {
         Ok(code) => code,
         Err(error) => {
             complain(&format!("bedside: {error:#}"));
-            let bad_config = error.downcast_ref::<ConfigError>().is_some();
+            let bad_config = error.downcast_ref::<ConfigError>().is_some()
+                || matches!(error.downcast_ref(), Some(ConnectorError::Config { .. }));
             ExitCode::from(if bad_config { BAD_CONFIG } else { 1 })
         }
     }

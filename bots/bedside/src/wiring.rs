@@ -7,6 +7,7 @@ use std::{
 
 use anyhow::Context;
 use bedside_contract::{Connector, Generator, ModelInfo, Plugins, Store};
+use bedside_discord::DiscordContext;
 use bedside_engine::{Engine, ModelConfig};
 use bedside_plugin_host::{PluginHost, PluginHostSetup};
 use bedside_runtime::{Bot, BotParts};
@@ -14,6 +15,7 @@ use bedside_store::SqliteStore;
 use bedside_telegram::TelegramContext;
 use bedside_triage::Rules;
 use bedside_web::WebContext;
+use bedside_wechat::WechatContext;
 
 use crate::config::{Config, ConfigError};
 
@@ -87,8 +89,20 @@ impl Parts {
             ));
             lines.push("telegram:  polling".to_owned());
         }
+        if self.config.discord.enabled {
+            let store = Arc::clone(&self.store) as Arc<dyn Store>;
+            connectors.push(Arc::new(
+                self.config.discord.clone().build(DiscordContext { store })?,
+            ));
+            lines.push("discord:   gateway".to_owned());
+        }
+        if self.config.wechat.enabled {
+            let wechat = self.config.wechat.clone().build(WechatContext::default())?;
+            lines.push(format!("wechat:    callbacks on http://{}", wechat.local_address()));
+            connectors.push(Arc::new(wechat));
+        }
         if connectors.is_empty() {
-            let reason = "no connector is enabled: set web.enabled or telegram.enabled to true";
+            let reason = "no connector is enabled: set enabled = true in [web], [telegram], [discord] or [wechat]";
             return Err(ConfigError::new(reason).into());
         }
         Ok(Connected { connectors, lines })

@@ -62,6 +62,8 @@ pub(crate) async fn launch(spawner: &Spawner, runner: &Path, id: &str) -> Result
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
+        // Ctrl-C is for the bot: it needs its plugins to finish what runs.
+        .process_group(0)
         .kill_on_drop(true);
     let failed = |error| {
         format!(

@@ -96,9 +96,10 @@ impl Bot {
     }
 
     /// Works until `stop` is cancelled or a connector ends by itself (the terminal's user quits), then drains.
+    /// A connector that fails for good leaves the others at work.
     ///
     /// # Errors
-    /// What a connector cannot recover from, or a store that no longer writes.
+    /// What the last connector cannot recover from, or a store that no longer writes.
     pub async fn run(&self, stop: CancellationToken) -> Result<(), ConnectorError> {
         let shared = &self.shared;
         self.sweep().await?;
@@ -114,13 +115,19 @@ impl Bot {
                 () = shared.broken.cancelled() => {
                     break Err(StoreError::Broken("a write failed".to_owned()).into());
                 }
-                Some(ended) = connectors.join_next() => match ended {
-                    Ok(ended) => break ended,
-                    Err(error) => break Err(ConnectorError::Refused {
+                Some(ended) = connectors.join_next() => {
+                    let ended = ended.unwrap_or_else(|error| Err(ConnectorError::Refused {
                         platform: "a connector".to_owned(),
                         reason: error.to_string(),
-                    }),
-                },
+                    }));
+                    match ended {
+                        // Patients on the other platforms must not pay for one platform's refusal.
+                        Err(error) if !connectors.is_empty() && !matches!(error, ConnectorError::Store(_)) => {
+                            tracing::error!(%error, "A platform is out until the next start; the others go on.");
+                        }
+                        ended => break ended,
+                    }
+                }
                 _ = sweeps.tick() => self.sweep().await?,
             }
         };

@@ -11,7 +11,7 @@ use unicode_segmentation::UnicodeSegmentation;
 /// spans, links, addresses, mentions and HTML entities stay whole unless one alone is longer than a piece.
 /// A code fence that is cut is closed and opened again.
 ///
-/// `limit` should be at least 32; a grapheme longer than it goes out alone.
+/// `limit` should be at least 32. A grapheme longer than it is cut between its characters.
 #[must_use]
 pub fn split_text(text: &str, limit: usize, unit: LengthUnit) -> Vec<String> {
     let mut pieces = Vec::new();
@@ -23,10 +23,13 @@ pub fn split_text(text: &str, limit: usize, unit: LengthUnit) -> Vec<String> {
         let mut head = rest.trim_end().to_owned();
         rest = tail.trim_start_matches([' ', '\n']).to_owned();
         if let Some(fence) = open_fence(&head) {
-            // Reopening must not make the rest longer than what was just taken off.
+            // The next piece must hold more than what opens it again.
+            let next = rest.graphemes(true).next().map_or(0, |it| unit.length(it));
             let opening = [fence.line.as_str(), fence.marker.as_str()]
                 .into_iter()
-                .find(|it| (unit.length(it) + 1) * 2 < room);
+                .map(|it| (it, unit.length(it) + 1))
+                .find(|(_, length)| length * 2 < room && length + next <= room)
+                .map(|(it, _)| it);
             if let Some(opening) = opening {
                 rest = format!("{opening}\n{rest}");
             }
@@ -71,7 +74,7 @@ fn cut_position(text: &str, room: usize, unit: LengthUnit) -> usize {
         previous = grapheme;
     }
     if fits == 0 {
-        return text.graphemes(true).next().map_or(text.len(), str::len);
+        return longest_fitting(text, room, unit);
     }
     let kept_whole = kept_whole(text, fits);
     let breaks = |at: usize| kept_whole.iter().any(|it| it.start < at && at < it.end);
@@ -90,6 +93,21 @@ fn cut_position(text: &str, room: usize, unit: LengthUnit) -> usize {
         .filter(|at| !breaks(*at))
         .max()
         .unwrap_or(fits)
+}
+
+/// For a grapheme that no piece can hold (letters with dozens of marks): between its characters, since the
+/// platform would refuse it whole.
+fn longest_fitting(text: &str, room: usize, unit: LengthUnit) -> usize {
+    let mut used = 0;
+    let mut at = 0;
+    for c in text.chars() {
+        used += unit.length(c.encode_utf8(&mut [0; 4]));
+        if used > room && at > 0 {
+            break;
+        }
+        at += c.len_utf8();
+    }
+    at
 }
 
 /// Where a text may be cut, worst first.
@@ -274,6 +292,21 @@ mod tests {
         );
         let pieces = split_text(&text, 75, LengthUnit::Chars);
         assert!(pieces[1].starts_with("```sh\nls"), "{pieces:?}");
+    }
+
+    #[test]
+    fn a_grapheme_too_long_for_a_piece_ends_somewhere() {
+        let zalgo = format!("n{}", "\u{301}".repeat(90));
+        for text in [
+            format!("```text\n{zalgo} and\n"),
+            zalgo.repeat(3),
+            format!("`{zalgo}`"),
+        ] {
+            let pieces = split_text(&text, 48, LengthUnit::Bytes);
+            assert!(pieces.iter().all(|it| it.len() <= 48), "{pieces:?}");
+            let marks = |it: &str| it.matches('\u{301}').count();
+            assert_eq!(pieces.iter().map(|it| marks(it)).sum::<usize>(), marks(&text));
+        }
     }
 
     #[test]

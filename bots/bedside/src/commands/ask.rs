@@ -11,20 +11,14 @@ use serde_json::json;
 
 use crate::{
     cli::AskArguments,
-    config::{Config, ConfigError},
+    config::Config,
     output::say,
     wiring::{Parts, rules},
 };
 
 pub(crate) fn run(config: Config, arguments: &AskArguments) -> anyhow::Result<ExitCode> {
     let started = Instant::now();
-    let language = match &arguments.lang {
-        None => None,
-        Some(word) => Some(
-            Language::parse(word)
-                .ok_or_else(|| ConfigError::new(format!("--lang {word:?}: use `en` or `zh`")))?,
-        ),
-    };
+    let language = arguments.lang;
     let rules = rules(&config)?;
     let assessment = rules.assess(&arguments.text, &PatientFacts::default());
     // An emergency waits for nothing: no plugin, no model, no store.

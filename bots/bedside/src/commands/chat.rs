@@ -8,7 +8,7 @@ use bedside_store::{DataDirLock, SqliteStore};
 use bedside_terminal::TerminalConfig;
 use tokio_util::sync::CancellationToken;
 
-use crate::{commands::make_data_dir, config::Config, wiring::Parts};
+use crate::{commands::make_data_dir, config::Config, output::complain, wiring::Parts};
 
 pub(crate) fn run(config: Config) -> anyhow::Result<ExitCode> {
     let data_dir = make_data_dir(&config)?;
@@ -16,7 +16,10 @@ pub(crate) fn run(config: Config) -> anyhow::Result<ExitCode> {
     let lock = DataDirLock::acquire(&data_dir).ok();
     let store = match &lock {
         Some(_) => SqliteStore::open(&data_dir.join("bedside.sqlite"))?,
-        None => SqliteStore::open_temporary()?,
+        None => {
+            complain("bedside: the bot runs already, so this conversation is kept only until you leave");
+            SqliteStore::open_temporary()?
+        }
     };
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()

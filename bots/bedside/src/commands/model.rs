@@ -13,14 +13,17 @@ use crate::{
     wiring::models_dir,
 };
 
-pub(crate) fn pull(config: &Config, source: Option<&str>) -> anyhow::Result<ExitCode> {
+pub(crate) fn pull(config: &Config, source: Option<&ModelSource>) -> anyhow::Result<ExitCode> {
     let models = models_dir(&make_data_dir(config)?);
-    let source = source.unwrap_or(&config.model.source);
-    let parsed: ModelSource = source
-        .parse()
-        .map_err(|error| ConfigError::new(format!("model.source: {source:?}: {error}")))?;
+    let configured = &config.model.source;
+    let source = match source {
+        Some(source) => source.clone(),
+        None => configured
+            .parse()
+            .map_err(|error| ConfigError::new(format!("model.source: {configured:?}: {error}")))?,
+    };
     let bar = Bar::default();
-    let path = pull_from(&parsed, &models, &config.model.endpoint, &bar)?;
+    let path = pull_from(&source, &models, &config.model.endpoint, &bar)?;
     bar.finish();
     // A file that came whole may still be no model.
     GgufFile::open(&path)?;
