@@ -40,6 +40,15 @@ case "${1:?build or test}" in
     command -v apt-get >/dev/null || { say "the end-to-end tests need chromium, tmux, node and npm: please install them"; exit 1; }
     apt_install chromium fonts-noto-cjk tmux
     command -v node >/dev/null || apt_install nodejs npm
-    (cd tests/node && [ node_modules -nt package-lock.json ] || npm ci --silent --no-audit --no-fund && touch node_modules)
+    (cd tests/node && [ node_modules -nt package-lock.json ] ||
+      { npm ci --silent --no-audit --no-fund && touch node_modules; })
+    python=target/test-python wanted=tests/python/requirements.txt
+    if ! [ "$python/ready" -nt "$wanted" ]; then
+      say "setting up Python packages in $python"
+      python3 -c 'import ensurepip' 2>/dev/null || apt_install python3-venv
+      python3 -m venv "$python"
+      "$python/bin/python" -m pip install --quiet --disable-pip-version-check -r "$wanted"
+      touch "$python/ready"
+    fi
     ;;
 esac

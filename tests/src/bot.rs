@@ -14,13 +14,19 @@ use tempfile::TempDir;
 use tokio::process::{Child, Command};
 use toml::{Table, Value};
 
-use crate::places;
+use crate::{
+    discord_fake::DiscordAccess,
+    places,
+    wechat_fake::{self, Replies, WechatAccess},
+};
 
 /// How a bot is started.
 #[derive(Debug, Clone, Default)]
 pub struct BotOptions {
     /// Bot API address and token; Telegram is off without them.
     pub telegram: Option<(String, String)>,
+    pub discord: Option<DiscordAccess>,
+    pub wechat: Option<WechatAccess>,
     /// Start without a model file: what must work without one is tested so.
     pub without_model: bool,
     /// More configuration, merged over what the harness writes.
@@ -211,6 +217,28 @@ impl Bot {
             // Short, so that a stopped bot leaves no poll behind.
             set("telegram", "poll_timeout", 2.into());
         }
+        if let Some(discord) = &self.options.discord {
+            set("discord", "enabled", true.into());
+            set("discord", "api_url", discord.api_url.clone().into());
+            set("discord", "gateway_url", discord.gateway_url.clone().into());
+            set("discord", "token", discord.token.clone().into());
+        }
+        if let Some(wechat) = &self.options.wechat {
+            set("wechat", "enabled", true.into());
+            set("wechat", "listen", wechat.listen.clone().into());
+            set("wechat", "appid", wechat_fake::APPID.into());
+            set("wechat", "token", wechat_fake::TOKEN.into());
+            set("wechat", "encoding_aes_key", wechat_fake::AES_KEY.into());
+            set("wechat", "api_url", wechat.api_url.clone().into());
+            let replies = match wechat.replies {
+                Replies::Passive => "passive",
+                Replies::CustomerService => "customer-service",
+            };
+            set("wechat", "replies", replies.into());
+            if wechat.replies == Replies::CustomerService {
+                set("wechat", "secret", wechat_fake::SECRET.into());
+            }
+        }
         merge(
             &mut config,
             self.options
@@ -222,7 +250,7 @@ impl Bot {
     }
 }
 
-fn merge(into: &mut Table, from: Table) {
+pub(crate) fn merge(into: &mut Table, from: Table) {
     for (key, value) in from {
         match (into.get_mut(&key), value) {
             (Some(Value::Table(old)), Value::Table(new)) => merge(old, new),
@@ -258,7 +286,7 @@ pub async fn run_bedside(data_directory: &Path, arguments: &[&str], input: &str)
 }
 
 /// The binary, with nothing of the caller's own settings.
-fn command(data_directory: &Path) -> Result<Command> {
+pub(crate) fn command(data_directory: &Path) -> Result<Command> {
     std::fs::create_dir_all(data_directory)?;
     let mut command = Command::new(places::bedside()?);
     for (name, _) in std::env::vars_os() {

@@ -1,118 +1,130 @@
-//! A Bot API in front of an independent fake one: it adds what the fake leaves out (fields, offsets, limits,
-//! refusals) and breaks things on demand.
+//! A platform's HTTP API that breaks on demand. What the platform is, a [`Platform`] says; what can go wrong
+//! on the way to it is the same for all.
 
 use std::{
     collections::VecDeque,
+    future::Future,
     sync::{Arc, Mutex, MutexGuard},
-    time::{Duration, Instant, SystemTime},
+    time::{Duration, Instant},
 };
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use axum::{
-    Json, Router,
-    extract::{ConnectInfo, Path, State},
-    http::StatusCode,
+    Router,
+    body::Bytes,
+    extract::{ConnectInfo, State},
+    http::{HeaderMap, Method, StatusCode, Uri, header},
     response::{IntoResponse, Response},
-    routing::any,
 };
 use reqwest::Client;
 use serde_json::{Value, json};
 use tokio::{net::TcpListener, task::JoinHandle, time::sleep};
 
-use crate::{
-    cuttable::{Cut, CuttableListener},
-    shown::shown,
-};
+use crate::cuttable::{Cut, CuttableListener};
 
-/// What happens to the next call of a method.
+/// What happens to the next call that a pattern names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fault {
-    /// 429 with `retry_after`; the message is not made.
-    TooMany { retry_after: u64 },
-    /// The connection is reset; the message is not made.
+    /// The platform asks to wait; the call does nothing.
+    TooMany { retry_after: Duration },
+    /// The connection is reset; the call does nothing.
     ResetBefore,
-    /// The message is made, its answer is lost.
+    /// The call does what it should, its answer is lost.
     ResetAfter,
     /// The answer comes late.
     Delay(Duration),
 }
 
+/// What a platform does with a call into which no fault was injected.
+pub trait Platform: Send + Sync + 'static {
+    /// How it asks to wait.
+    fn too_many(&self, retry_after: Duration) -> Answer;
+
+    /// Itself, or by asking an independent fake ([`Upstream`]).
+    fn answer(&self, request: &Request) -> impl Future<Output = Answer> + Send;
+
+    /// Calls that would only fill [`FaultProxy::calls`]: polls.
+    fn is_noise(&self, _request: &Request) -> bool {
+        false
+    }
+}
+
+/// One request of the bot.
+#[derive(Debug, Clone)]
+pub struct Request {
+    pub method: Method,
+    /// Without the query.
+    pub path: String,
+    /// Without the question mark.
+    pub query: String,
+    pub headers: HeaderMap,
+    /// `null` if there is none or it is not JSON.
+    pub body: Value,
+    raw: Bytes,
+}
+
+/// What the platform says to it.
+#[derive(Debug, Clone)]
+pub struct Answer {
+    pub status: u16,
+    pub headers: Vec<(&'static str, String)>,
+    /// `null` for an empty body.
+    pub body: Value,
+}
+
 /// One call that the bot made.
 #[derive(Debug, Clone)]
 pub struct Call {
-    /// As in the Bot API's documentation, lower case.
-    pub method: String,
+    pub method: Method,
+    pub path: String,
+    pub query: String,
+    pub body: Value,
+    /// When it came.
     pub at: Instant,
-    pub chat: i64,
-    /// The words as a client shows them.
-    pub text: String,
     /// What was injected into it.
     pub fault: Option<Fault>,
-    /// The error that was answered.
-    pub refused: Option<String>,
+    /// What the platform answered, whether or not the bot got to see it; `None` if it never got there.
+    pub answer: Option<Answer>,
 }
 
-/// A message as it stands in the chat now.
-#[derive(Debug, Clone)]
-pub struct Message {
-    pub id: i64,
-    pub chat: i64,
-    pub text: String,
-    /// `callback_data` of its buttons.
-    pub buttons: Vec<String>,
-    pub sent: Instant,
-    /// When it was changed, oldest first.
-    pub edits: Vec<Instant>,
-}
-
-/// The proxy; its address is the bot's `telegram.api_url`.
-pub struct FaultProxy {
+/// The server; its address is what the bot's `api_url` is set to.
+pub struct FaultProxy<P: Platform> {
     url: String,
-    shared: Arc<Shared>,
+    shared: Arc<Shared<P>>,
     serving: JoinHandle<()>,
 }
 
-struct Shared {
-    upstream: String,
-    client: Client,
-    state: Mutex<ProxyState>,
+struct Shared<P> {
+    platform: P,
+    state: Mutex<Traffic>,
 }
 
 #[derive(Default)]
-struct ProxyState {
+struct Traffic {
     calls: Vec<Call>,
-    messages: Vec<Message>,
     faults: VecDeque<(&'static str, Fault)>,
-    /// Not yet confirmed by an offset.
-    updates: Vec<Value>,
-    confirmed_up_to: i64,
 }
 
-impl Drop for FaultProxy {
+impl<P: Platform> Drop for FaultProxy<P> {
     fn drop(&mut self) {
         self.serving.abort();
     }
 }
 
-impl FaultProxy {
-    /// Starts in front of the fake at `upstream`.
+impl<P: Platform> FaultProxy<P> {
+    /// Serves a platform on a free port.
     ///
     /// # Errors
-    /// When no port can be bound.
-    pub async fn start(upstream: String) -> Result<Self> {
+    /// When there is none.
+    pub async fn start(platform: P) -> Result<Self> {
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         let url = format!("http://{}", listener.local_addr()?);
-        let client = Client::builder()
-            .no_proxy()
-            .timeout(Duration::from_secs(10))
-            .build()?;
         let shared = Arc::new(Shared {
-            upstream,
-            client,
+            platform,
             state: Mutex::default(),
         });
         let router = Router::new()
-            .route("/{bot}/{method}", any(handle))
+            .fallback(handle::<P>)
             .with_state(Arc::clone(&shared));
         let service = router.into_make_service_with_connect_info::<Cut>();
         let serving = tokio::spawn(async move {
@@ -128,268 +140,261 @@ impl FaultProxy {
         &self.url
     }
 
-    /// Breaks the next call of a method, e.g. `sendmessage`; several are worked off in order.
-    pub fn inject(&self, method: &'static str, fault: Fault) {
-        self.shared.state().faults.push_back((method, fault));
+    #[must_use]
+    pub fn platform(&self) -> &P {
+        &self.shared.platform
     }
 
+    /// Breaks the next call that the pattern names (see [`names`]); several are worked off in order.
+    pub fn inject(&self, pattern: &'static str, fault: Fault) {
+        self.shared.state().faults.push_back((pattern, fault));
+    }
+
+    /// Faults that no call has met yet.
     #[must_use]
-    pub fn calls(&self, method: &str) -> Vec<Call> {
-        self.shared
-            .state()
+    pub fn faults_left(&self) -> usize {
+        self.shared.state().faults.len()
+    }
+
+    /// The calls that the pattern names, oldest first.
+    #[must_use]
+    pub fn calls(&self, pattern: &str) -> Vec<Call> {
+        let state = self.shared.state();
+        let named = state
             .calls
             .iter()
-            .filter(|it| it.method == method)
-            .cloned()
-            .collect()
-    }
-
-    /// The bot's messages in a chat, oldest first, as they stand now.
-    #[must_use]
-    pub fn messages(&self, chat: i64) -> Vec<Message> {
-        self.shared
-            .state()
-            .messages
-            .iter()
-            .filter(|it| it.chat == chat)
-            .cloned()
-            .collect()
-    }
-
-    /// The offset up to which the bot has confirmed updates.
-    #[must_use]
-    pub fn confirmed_up_to(&self) -> i64 {
-        self.shared.state().confirmed_up_to
+            .filter(|it| names(pattern, &it.method, &it.path));
+        named.cloned().collect()
     }
 }
 
-async fn handle(
-    State(shared): State<Arc<Shared>>,
-    ConnectInfo(cut): ConnectInfo<Cut>,
-    Path((bot, method)): Path<(String, String)>,
-    body: String,
-) -> Response {
-    let method = method.to_lowercase();
-    let body: Value = serde_json::from_str(&body).unwrap_or_default();
-    let fault = shared.take_fault(&method);
-    let answer = match fault {
-        Some(Fault::TooMany { retry_after }) => Err(json!({
-            "ok": false, "error_code": 429, "description": format!("Too Many Requests: retry after {retry_after}"),
-            "parameters": {"retry_after": retry_after},
-        })),
-        Some(Fault::ResetBefore) => Err(Value::Null),
-        _ => shared.answer(&bot, &method, &body).await,
+/// Whether a pattern names a call: `sendmessage` by the last word of the path, `POST /channels/*/messages` by
+/// method and the end of the path, where `*` is any one word. Case does not count.
+#[must_use]
+pub fn names(pattern: &str, method: &Method, path: &str) -> bool {
+    let (wanted, pattern) = pattern.split_once(' ').unwrap_or(("", pattern));
+    let words = |text: &str| -> Vec<String> {
+        let all = text.split('/').filter(|it| !it.is_empty());
+        all.rev().map(str::to_lowercase).collect()
     };
-    shared.note(&method, &body, fault, answer.as_ref().err());
+    let (pattern, path) = (words(pattern), words(path));
+    let agree = |(wanted, word): (&String, &String)| wanted == "*" || wanted == word;
+    (wanted.is_empty() || wanted == method.as_str())
+        && pattern.len() <= path.len()
+        && pattern.iter().zip(&path).all(agree)
+}
+
+async fn handle<P: Platform>(
+    State(shared): State<Arc<Shared<P>>>,
+    ConnectInfo(cut): ConnectInfo<Cut>,
+    method: Method,
+    uri: Uri,
+    headers: HeaderMap,
+    raw: Bytes,
+) -> Response {
+    let at = Instant::now();
+    let request = Request {
+        method,
+        path: uri.path().to_owned(),
+        query: uri.query().unwrap_or_default().to_owned(),
+        headers,
+        body: serde_json::from_slice(&raw).unwrap_or_default(),
+        raw,
+    };
+    let fault = shared.take_fault(&request);
+    // A task of its own: what reached a platform happens there, even if the bot dies meanwhile.
+    let working = tokio::spawn(async move {
+        let answer = match fault {
+            Some(Fault::TooMany { retry_after }) => Some(shared.platform.too_many(retry_after)),
+            Some(Fault::ResetBefore) => None,
+            _ => Some(shared.platform.answer(&request).await),
+        };
+        if !shared.platform.is_noise(&request) {
+            shared.note(request, at, fault, answer.clone());
+        }
+        answer
+    });
+    let answer = working.await.expect("a platform answers without a panic");
     match fault {
         Some(Fault::ResetBefore | Fault::ResetAfter) => cut.now(),
         Some(Fault::Delay(delay)) => sleep(delay).await,
         _ => {}
     }
-    match answer {
-        Ok(result) => Json(json!({"ok": true, "result": result})).into_response(),
-        Err(error) => {
-            let code = error["error_code"]
-                .as_u64()
-                .and_then(|it| u16::try_from(it).ok())
-                .unwrap_or(500);
-            (StatusCode::from_u16(code).unwrap_or_default(), Json(error)).into_response()
-        }
-    }
+    answer.map_or_else(|| StatusCode::NO_CONTENT.into_response(), Answer::into_response)
 }
 
-impl Shared {
-    fn state(&self) -> MutexGuard<'_, ProxyState> {
+impl<P: Platform> Shared<P> {
+    fn state(&self) -> MutexGuard<'_, Traffic> {
         self.state.lock().expect("nothing panics while it holds the lock")
     }
 
-    fn take_fault(&self, method: &str) -> Option<Fault> {
+    fn take_fault(&self, request: &Request) -> Option<Fault> {
         let mut state = self.state();
-        let at = state.faults.iter().position(|(of, _)| *of == method)?;
+        let meant = |(pattern, _): &(&str, Fault)| names(pattern, &request.method, &request.path);
+        let at = state.faults.iter().position(meant)?;
         state.faults.remove(at).map(|(_, fault)| fault)
     }
 
-    fn note(&self, method: &str, body: &Value, fault: Option<Fault>, refused: Option<&Value>) {
-        if matches!(method, "getupdates" | "getme") {
-            return;
-        }
+    fn note(&self, request: Request, at: Instant, fault: Option<Fault>, answer: Option<Answer>) {
         self.state().calls.push(Call {
-            method: method.to_owned(),
-            at: Instant::now(),
-            chat: body["chat_id"].as_i64().unwrap_or_default(),
-            text: words_of(body).unwrap_or_default(),
+            method: request.method,
+            path: request.path,
+            query: request.query,
+            body: request.body,
+            at,
             fault,
-            refused: refused.map(|it| {
-                it["description"]
-                    .as_str()
-                    .unwrap_or("connection reset")
-                    .to_owned()
-            }),
+            answer,
         });
     }
+}
 
-    async fn answer(&self, bot: &str, method: &str, body: &Value) -> Result<Value, Value> {
-        match method {
-            "getme" => Ok(json!({
-                "id": 666, "is_bot": true, "first_name": "Bedside", "username": "TestNameBot", "can_join_groups": true,
-                "can_read_all_group_messages": false, "supports_inline_queries": false,
-                "can_connect_to_business": false, "has_main_web_app": false,
-            })),
-            "getupdates" => self.updates(bot, body).await,
-            "sendmessage" => self.send(bot, body).await,
-            "editmessagetext" => self.edit(bot, body).await,
-            "answercallbackquery" | "sendchataction" | "deletewebhook" | "setmycommands" => Ok(json!(true)),
-            _ => Err(refusal(404, "Not Found")),
+impl Call {
+    /// Whether the platform did what was asked.
+    #[must_use]
+    pub fn succeeded(&self) -> bool {
+        self.answer.as_ref().is_some_and(Answer::is_success)
+    }
+}
+
+impl Request {
+    /// The words of the path.
+    #[must_use]
+    pub fn words(&self) -> Vec<&str> {
+        self.path.split('/').filter(|it| !it.is_empty()).collect()
+    }
+
+    /// A parameter of the query, as it stands there.
+    #[must_use]
+    pub fn parameter(&self, name: &str) -> Option<&str> {
+        let pairs = self.query.split('&').filter_map(|it| it.split_once('='));
+        pairs
+            .into_iter()
+            .find_map(|(key, value)| (key == name).then_some(value))
+    }
+}
+
+impl Answer {
+    /// 200 with JSON.
+    #[must_use]
+    pub fn ok(body: Value) -> Self {
+        Self::new(200, body)
+    }
+
+    #[must_use]
+    pub fn new(status: u16, body: Value) -> Self {
+        Self {
+            status,
+            headers: Vec::new(),
+            body,
         }
     }
 
-    /// The fake forgets updates as soon as it has told them; the real one, once an offset confirms them.
-    async fn updates(&self, bot: &str, body: &Value) -> Result<Value, Value> {
-        let offset = body["offset"].as_i64().unwrap_or(0);
-        let patience = Duration::from_secs(body["timeout"].as_u64().unwrap_or(0));
-        let start = Instant::now();
-        loop {
-            let fresh = self.upstream(bot, "getUpdates", &json!({})).await?;
-            {
-                let mut state = self.state();
-                state.updates.extend(
-                    fresh
-                        .as_array()
-                        .cloned()
-                        .unwrap_or_default()
-                        .into_iter()
-                        .map(completed),
-                );
-                state.confirmed_up_to = state.confirmed_up_to.max(offset);
-                state
-                    .updates
-                    .retain(|it| it["update_id"].as_i64().is_some_and(|id| id >= offset));
-                if !state.updates.is_empty() || start.elapsed() >= patience {
-                    return Ok(state.updates.clone().into());
-                }
-            }
-            sleep(Duration::from_millis(40)).await;
-        }
+    #[must_use]
+    pub fn is_success(&self) -> bool {
+        (200..300).contains(&self.status)
     }
+}
 
-    async fn send(&self, bot: &str, body: &Value) -> Result<Value, Value> {
-        let text = words_of(body).map_err(|complaint| refusal(400, &complaint))?;
-        let chat = body["chat_id"]
-            .as_i64()
-            .ok_or_else(|| refusal(400, "Bad Request: chat not found"))?;
-        let made = self.upstream(bot, "sendMessage", body).await?;
-        let id = made["message_id"]
-            .as_i64()
-            .ok_or_else(|| refusal(500, "Internal Server Error"))?;
-        let message = Message {
-            id,
-            chat,
-            text,
-            buttons: buttons_of(body),
-            sent: Instant::now(),
-            edits: Vec::new(),
+impl IntoResponse for Answer {
+    fn into_response(self) -> Response {
+        let status = StatusCode::from_u16(self.status).unwrap_or(StatusCode::BAD_GATEWAY);
+        let mut response = match self.body {
+            Value::Null => status.into_response(),
+            body => (
+                status,
+                [(header::CONTENT_TYPE, "application/json")],
+                body.to_string(),
+            )
+                .into_response(),
         };
-        let answer = answer_for(&message);
-        self.state().messages.push(message);
-        Ok(answer)
+        for (name, value) in self.headers {
+            if let Ok(value) = value.parse() {
+                response.headers_mut().insert(name, value);
+            }
+        }
+        response
+    }
+}
+
+/// An independent fake behind the proxy.
+#[derive(Debug, Clone)]
+pub struct Upstream {
+    url: String,
+    client: Client,
+}
+
+impl Upstream {
+    /// # Errors
+    /// When no client can be made.
+    pub fn new(url: String) -> Result<Self> {
+        let client = Client::builder()
+            .no_proxy()
+            .timeout(Duration::from_secs(10))
+            .build()?;
+        Ok(Self { url, client })
     }
 
-    async fn edit(&self, bot: &str, body: &Value) -> Result<Value, Value> {
-        let text = words_of(body).map_err(|complaint| refusal(400, &complaint))?;
-        let (chat, id, buttons) = (
-            body["chat_id"].as_i64(),
-            body["message_id"].as_i64(),
-            buttons_of(body),
+    /// Passes a request on as it came.
+    pub async fn forward(&self, request: &Request) -> Answer {
+        let question = if request.query.is_empty() { "" } else { "?" };
+        let url = format!("{}{}{question}{}", self.url, request.path, request.query);
+        let mut call = self.client.request(request.method.clone(), url);
+        for name in [header::CONTENT_TYPE, header::AUTHORIZATION] {
+            if let Some(value) = request.headers.get(&name) {
+                call = call.header(name, value);
+            }
+        }
+        Self::answer(call.body(request.raw.clone())).await
+    }
+
+    /// Makes a request of its own.
+    pub async fn post(&self, path: &str, body: &Value) -> Answer {
+        Self::answer(self.client.post(format!("{}{path}", self.url)).json(body)).await
+    }
+
+    async fn answer(call: reqwest::RequestBuilder) -> Answer {
+        let asked = async {
+            let response = call.send().await?;
+            let status = response.status().as_u16();
+            let body = response.bytes().await?;
+            Ok::<_, reqwest::Error>(Answer::new(
+                status,
+                serde_json::from_slice(&body).unwrap_or_default(),
+            ))
+        };
+        asked.await.unwrap_or_else(|error| {
+            Answer::new(502, json!({"message": format!("the fake is gone: {error}")}))
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::http::Method;
+
+    use super::names;
+
+    #[test]
+    fn patterns_name_calls() {
+        let check = |pattern: &str, method: Method, path: &str, expect: bool| {
+            assert_eq!(
+                names(pattern, &method, path),
+                expect,
+                "{pattern} for {method} {path}"
+            );
+        };
+        check("sendmessage", Method::POST, "/bot666:A/SendMessage", true);
+        check("sendmessage", Method::POST, "/bot666:A/EditMessageText", false);
+        let messages = "POST /channels/*/messages";
+        check(messages, Method::POST, "/api/v10/channels/1/messages", true);
+        check(messages, Method::GET, "/api/v10/channels/1/messages", false);
+        check(messages, Method::POST, "/api/v10/channels/1/messages/2", false);
+        check(
+            "PATCH /channels/*/messages/*",
+            Method::PATCH,
+            "/channels/1/messages/2",
+            true,
         );
-        let answer = {
-            let mut state = self.state();
-            let found = state
-                .messages
-                .iter_mut()
-                .find(|it| Some(it.id) == id && Some(it.chat) == chat);
-            let message = found.ok_or_else(|| refusal(400, "Bad Request: message to edit not found"))?;
-            if message.text == text && message.buttons == buttons {
-                return Err(refusal(
-                    400,
-                    "Bad Request: message is not modified: specified new message content and \
-                     reply markup are exactly the same as a current content and reply markup of the message",
-                ));
-            }
-            message.text = text;
-            message.buttons = buttons;
-            message.edits.push(Instant::now());
-            answer_for(message)
-        };
-        self.upstream(bot, "editMessageText", body).await?;
-        Ok(answer)
+        check("/a/b/c", Method::GET, "/b/c", false);
     }
-
-    async fn upstream(&self, bot: &str, method: &str, body: &Value) -> Result<Value, Value> {
-        let send = async {
-            let url = format!("{}/{bot}/{method}", self.upstream);
-            let mut answer: Value = self.client.post(url).json(body).send().await?.json().await?;
-            answer
-                .get_mut("result")
-                .map(Value::take)
-                .context("the fake answers with a result")
-        };
-        send.await
-            .map_err(|error: anyhow::Error| refusal(502, &format!("Bad Gateway: {error}")))
-    }
-}
-
-/// What the real Bot API says of an update and the fake does not.
-fn completed(mut update: Value) -> Value {
-    for kind in ["message", "callback_query"] {
-        if let Some(from) = update.pointer_mut(&format!("/{kind}/from")) {
-            from["is_bot"] = false.into();
-            from["language_code"] = "en".into();
-        }
-    }
-    if let Some(query) = update.get_mut("callback_query").and_then(Value::as_object_mut) {
-        query.insert("chat_instance".to_owned(), "1".into());
-        if let Some(message) = query.get_mut("message").filter(|it| it.is_object()) {
-            message["message_id"] = 1.into();
-            message["date"] = now().into();
-        }
-    }
-    update
-}
-
-fn words_of(body: &Value) -> Result<String, String> {
-    shown(
-        body["text"].as_str().unwrap_or_default(),
-        body["parse_mode"].as_str(),
-    )
-}
-
-fn buttons_of(body: &Value) -> Vec<String> {
-    let rows = body
-        .pointer("/reply_markup/inline_keyboard")
-        .and_then(Value::as_array);
-    rows.into_iter()
-        .flatten()
-        .filter_map(Value::as_array)
-        .flatten()
-        .filter_map(|it| it["callback_data"].as_str().map(ToOwned::to_owned))
-        .collect()
-}
-
-fn answer_for(message: &Message) -> Value {
-    json!({
-        "message_id": message.id, "date": now(), "text": message.text,
-        "chat": {"id": message.chat, "type": "private", "first_name": "Patient"},
-        "from": {"id": 666, "is_bot": true, "first_name": "Bedside", "username": "TestNameBot"},
-    })
-}
-
-fn refusal(code: u16, description: &str) -> Value {
-    json!({"ok": false, "error_code": code, "description": description})
-}
-
-fn now() -> u64 {
-    SystemTime::now()
-        .duration_since(SystemTime::UNIX_EPOCH)
-        .unwrap_or_default()
-        .as_secs()
 }

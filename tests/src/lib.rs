@@ -6,15 +6,24 @@
 
 pub mod bot;
 mod cuttable;
+pub mod discord_fake;
 pub mod eventually;
 pub mod fault_proxy;
+pub mod hospital;
+mod json_lines;
+pub mod patients;
 pub mod places;
 pub mod shown;
 pub mod telegram_fake;
 pub mod web_client;
+pub mod wechat_fake;
 
 pub use bot::{Bot, BotOptions, run_bedside};
+pub use discord_fake::{DiscordFake, DiscordUser};
 pub use eventually::{eventually, holds_for};
 pub use fault_proxy::{Fault, FaultProxy};
+pub use hospital::Hospital;
+pub use patients::{Heard, Patient};
 pub use telegram_fake::{TelegramFake, TelegramUser};
 pub use web_client::{Entry, WebClient};
+pub use wechat_fake::{Replies, WechatFake, WechatUser};

@@ -73,9 +73,24 @@ fn data_home() -> Result<PathBuf> {
 pub fn node() -> Result<PathBuf> {
     let path = repository().join("tests/node");
     ensure!(
-        path.join("node_modules/telegram-test-api").exists()
-            && path.join("node_modules/playwright-core").exists(),
+        ["telegram-test-api", "playwright-core", "discord-digital-twin"]
+            .iter()
+            .all(|it| path.join("node_modules").join(it).exists()),
         "{} has no node_modules: run `make test`, or `npm ci` there",
+        path.display()
+    );
+    Ok(path)
+}
+
+/// The Python that has `tests/python/requirements.txt`.
+///
+/// # Errors
+/// When `scripts/setup.sh test` has not been run.
+pub fn python() -> Result<PathBuf> {
+    let path = repository().join("target/test-python/bin/python");
+    ensure!(
+        path.exists(),
+        "{} is missing: run `make test`, or `scripts/setup.sh test`",
         path.display()
     );
     Ok(path)

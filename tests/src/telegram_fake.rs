@@ -1,5 +1,7 @@
 //! Telegram for tests: the independent npm package telegram-test-api behind [`FaultProxy`].
 
+mod api;
+
 use std::{process::Stdio, time::Duration};
 
 use anyhow::{Context, Result, ensure};
@@ -10,14 +12,16 @@ use tokio::{
     process::{Child, Command},
 };
 
-use crate::{FaultProxy, bot::free_port, eventually, fault_proxy::Message, places};
+pub use api::{Message, TelegramApi};
+
+use crate::{FaultProxy, bot::free_port, eventually, fault_proxy::Upstream, places};
 
 /// Has the form of a real token and opens nothing.
 pub const TOKEN: &str = "666:AAF7-test_token_that_opens_nothing_at_all";
 
 /// The fake, its proxy and its patients.
 pub struct TelegramFake {
-    pub proxy: FaultProxy,
+    pub proxy: FaultProxy<TelegramApi>,
     url: String,
     /// Killed when dropped.
     _node: Child,
@@ -58,7 +62,7 @@ impl TelegramFake {
         ensure!(line == "ready", "the fake Telegram did not start: {line:?}");
         let url = format!("http://127.0.0.1:{port}");
         Ok(Self {
-            proxy: FaultProxy::start(url.clone()).await?,
+            proxy: FaultProxy::start(TelegramApi::new(Upstream::new(url.clone())?)).await?,
             url,
             _node: node,
         })
@@ -126,7 +130,24 @@ impl TelegramUser<'_> {
     /// The bot's messages, oldest first, as they stand now.
     #[must_use]
     pub fn messages(&self) -> Vec<Message> {
-        self.fake.proxy.messages(self.id)
+        self.fake.proxy.platform().messages(self.id)
+    }
+
+    /// The platform gives the bot this chat's last update again, so many times at once.
+    ///
+    /// # Errors
+    /// When the bot has not been given one yet.
+    pub fn redeliver_last(&self, times: usize) -> Result<()> {
+        let found = self.fake.proxy.platform().redeliver_last(self.id, times);
+        ensure!(found, "no update of this chat has been polled yet");
+        Ok(())
+    }
+
+    /// The bot has shown this patient that it is at work.
+    #[must_use]
+    pub fn saw_typing(&self) -> bool {
+        let calls = self.fake.proxy.calls("sendchataction");
+        calls.iter().any(|it| it.body["chat_id"] == self.id)
     }
 
     /// Waits for a message of the bot.

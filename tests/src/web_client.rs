@@ -36,6 +36,8 @@ pub struct Part {
     pub language: String,
     pub text: String,
     pub disposition: Option<String>,
+    /// The disposition in the patient's words.
+    pub disposition_text: Option<String>,
     #[serde(default)]
     pub departments: Vec<String>,
     #[serde(default)]
@@ -56,6 +58,31 @@ pub struct Citation {
 pub struct QuickReply {
     pub label: String,
     pub data: String,
+}
+
+impl Part {
+    /// All that the page shows of it, as one text; other platforms show the same.
+    #[must_use]
+    pub fn shown(&self) -> String {
+        let is_chinese = self.language == "zh";
+        let (departments, separator, sources) = if is_chinese {
+            ("建议就诊科室：", "、", "资料来源：")
+        } else {
+            ("Department: ", ", ", "Sources:")
+        };
+        let mut lines = vec![self.text.clone()];
+        lines.extend(self.disposition_text.iter().map(|it| format!("➜ {it}")));
+        if !self.departments.is_empty() {
+            lines.push(format!("{departments}{}", self.departments.join(separator)));
+        }
+        if !self.citations.is_empty() {
+            lines.push(sources.to_owned());
+        }
+        let citation = |it: &Citation| format!("[{}] {} ({})", it.number, it.title, it.source);
+        lines.extend(self.citations.iter().map(citation));
+        lines.extend(self.label.clone());
+        lines.join("\n")
+    }
 }
 
 /// What the bot took.

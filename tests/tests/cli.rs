@@ -126,10 +126,20 @@ async fn the_example_configuration_is_good() {
 
 #[tokio::test]
 async fn a_wrong_word_is_wrong_use() {
-    assert_eq!(
-        run(directory().path(), &["frobnicate"]).await.status.code(),
-        Some(2)
-    );
+    let wrong: [&[&str]; 3] = [
+        &["frobnicate"],
+        &["ask", "--lang", "fr", "bonjour"],
+        &["model", "pull", "hf:nonsense"],
+    ];
+    for arguments in wrong {
+        let output = run(directory().path(), arguments).await;
+        assert_eq!(
+            output.status.code(),
+            Some(2),
+            "{arguments:?}: {}",
+            stderr(&output)
+        );
+    }
 }
 
 #[tokio::test]

@@ -141,6 +141,7 @@ impl Connector for TelegramConnector {
             },
             deadline: None,
             initiative: Initiative::Bot,
+            outside_operator: true,
         }
     }
 

@@ -93,6 +93,7 @@ impl Connector for WebConnector {
             },
             deadline: None,
             initiative: Initiative::Bot,
+            outside_operator: false,
         }
     }
 

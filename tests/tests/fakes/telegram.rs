@@ -1,6 +1,3 @@
-//! The fake Telegram is only worth something if it behaves: it is checked here without the bot.
-#![expect(clippy::unwrap_used, reason = "a test may stop at what it did not expect")]
-
 use std::time::{Duration, Instant};
 
 use bedside_tests::{Fault, TelegramFake, telegram_fake::TOKEN};
@@ -126,8 +123,12 @@ async fn faults_come_when_they_are_ordered() {
     let send = || bot.call("sendMessage", json!({"chat_id": 5, "text": "x"}));
     let count = || fake.user(5).messages().len();
 
-    fake.proxy
-        .inject("sendmessage", Fault::TooMany { retry_after: 7 });
+    fake.proxy.inject(
+        "sendmessage",
+        Fault::TooMany {
+            retry_after: Duration::from_secs(7),
+        },
+    );
     assert_eq!(send().await.unwrap()["parameters"]["retry_after"], 7);
     assert_eq!(count(), 0);
 
