@@ -1,8 +1,8 @@
 //! What WeChat sends, as an [`Update`].
 
-use bedside_contract::{ConversationKey, Language, Update, UpdateKind};
+use bedside_contract::{ConversationKey, Language, Update, UpdateKind, asks_for_more};
 
-use crate::{PLATFORM, words::only_asks_for_more, xml::Fields};
+use crate::{PLATFORM, xml::Fields};
 
 /// One message or event of a patient.
 pub(crate) struct Incoming {
@@ -62,7 +62,7 @@ impl Incoming {
         Ok(Some(Self {
             language: Language::detect(text).unwrap_or(Language::Zh),
             is_event: is_event && !is_menu,
-            only_asks_for_more: !is_event && only_asks_for_more(text),
+            only_asks_for_more: !is_event && asks_for_more(text),
             sent,
             account: account.to_owned(),
             update: Update {

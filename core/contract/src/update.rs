@@ -48,6 +48,38 @@ impl Update {
     }
 }
 
+/// Whether a text says nothing but "go on" ("1", "OK", 「继续」), where a patient has to write to be given what
+/// waits ([`crate::Initiative::Patient`]).
+#[must_use]
+pub fn asks_for_more(text: &str) -> bool {
+    let text = text.trim();
+    if text.chars().count() <= 2 && !text.chars().any(char::is_alphabetic) {
+        return true;
+    }
+    let bare = text.trim_matches(|it: char| !it.is_alphanumeric()).to_lowercase();
+    let words = [
+        "continue",
+        "go on",
+        "more",
+        "next",
+        "ok",
+        "okay",
+        "继续",
+        "继续吧",
+        "请继续",
+        "好",
+        "好的",
+        "嗯",
+        "嗯嗯",
+        "收到",
+        "下一条",
+        "更多",
+        "查看",
+        "回复",
+    ];
+    words.contains(&bare.as_str())
+}
+
 impl fmt::Debug for Update {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Update")
@@ -64,6 +96,21 @@ impl fmt::Debug for UpdateKind {
             Self::Choice { .. } => write!(f, "Choice"),
             Self::Joined => write!(f, "Joined"),
             Self::Unreadable { what } => write!(f, "Unreadable({what})"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::asks_for_more;
+
+    #[test]
+    fn only_words_without_meaning_ask_for_more() {
+        for text in ["1", "？", "..", "好的", " 继续 ", "OK!", "more", "👌"] {
+            assert!(asks_for_more(text), "{text}");
+        }
+        for text in ["疼", "头疼", "120", "I feel ill", "不好", "why", "好痛", "39.5"] {
+            assert!(!asks_for_more(text), "{text}");
         }
     }
 }

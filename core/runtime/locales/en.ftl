@@ -50,6 +50,7 @@ queue-position = Many people are asking just now: { $position ->
        *[other] { $position } questions are
     } before yours. You need not do anything.
 reply-by-number = Please answer with the number.
+nothing-waits = Nothing is waiting for you. What would you like to know?
 still-working = I am still working on your answer …
 busy = Too many people are asking at this moment, so I cannot answer now. Please try again in some minutes. If it is urgent, call the hospital; in an emergency call { $emergency }.
 plugin-refused = A safety check of this service is not working just now, so I cannot answer. Please ask the hospital's staff: { $contact }.

@@ -47,6 +47,7 @@ unreadable = 目前我只能看懂文字。请用文字描述一下情况。
 empty-message = 我收到了一条没有文字的消息。请写下您想问的内容。
 queue-position = 现在咨询的人较多：您前面还有 { $position } 个问题，请稍候，无需其他操作。
 reply-by-number = 请回复数字。
+nothing-waits = 没有待发送的内容。请问您想了解什么？
 still-working = 正在思考您的问题，请稍候……
 busy = 此刻咨询的人太多，我暂时无法回答，请几分钟后再试。如果着急，请致电医院；紧急情况请拨打 { $emergency }。
 plugin-refused = 本服务的一项安全检查暂时不可用，因此我无法回答。请咨询医院工作人员：{ $contact }。

@@ -272,7 +272,7 @@ impl Shared {
             return Ok(0);
         }
         let released = self.store.release_parked(conversation).await?;
-        if released > 0 {
+        if released > 0 || !self.delivery.is_idle(conversation) {
             delivery::wake(self, conversation);
         }
         Ok(released)

@@ -66,51 +66,9 @@ impl Command {
     }
 }
 
-/// Words that say nothing but "go on", where a patient must write to be given what waits.
-pub(crate) fn is_nudge(text: &str) -> bool {
-    let text = text.trim();
-    let mut characters = text.chars();
-    let is_sign = |it: char| !it.is_alphabetic();
-    if characters.by_ref().take(2).all(is_sign) && characters.next().is_none() {
-        return true;
-    }
-    let bare = text.trim_matches(|it: char| !it.is_alphanumeric()).to_lowercase();
-    let words = [
-        "continue",
-        "go on",
-        "more",
-        "next",
-        "ok",
-        "okay",
-        "继续",
-        "继续吧",
-        "请继续",
-        "好",
-        "好的",
-        "嗯",
-        "嗯嗯",
-        "收到",
-        "下一条",
-        "更多",
-        "查看",
-        "回复",
-    ];
-    words.contains(&bare.as_str())
-}
-
 #[cfg(test)]
 mod tests {
-    use super::{Command, is_nudge};
-
-    #[test]
-    fn only_words_without_meaning_are_nudges() {
-        for nudge in ["1", "？", "..", "好的", " 继续 ", "OK!", "more", "👌"] {
-            assert!(is_nudge(nudge), "{nudge}");
-        }
-        for question in ["疼", "头疼", "120", "I feel ill", "不好", "why", "好痛", "39.5"] {
-            assert!(!is_nudge(question), "{question}");
-        }
-    }
+    use super::Command;
 
     #[test]
     fn commands_are_read_in_both_languages() {

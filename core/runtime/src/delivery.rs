@@ -8,7 +8,7 @@ use std::{
 };
 
 use bedside_contract::{Connector, ConversationKey, DeliverError, OutboxItem, SendOutcome, StoreError};
-use futures::FutureExt;
+use futures::{FutureExt, StreamExt, stream::FuturesUnordered};
 use tokio::sync::Notify;
 
 use crate::bot::Shared;
@@ -88,36 +88,75 @@ async fn run(shared: &Arc<Shared>, conversation: &ConversationKey, sender: &Send
                 () = sender.woken.notified() => {}
             }
         }
-        let pause = match shared.store.claim_part(conversation).await {
-            Ok(Some(item)) => deliver(shared, item).await,
+        let next = match shared.store.claim_part(conversation).await {
+            Ok(Some(item)) => deliver_with_urgent(shared, conversation, sender, item).await,
             Ok(None) if shared.delivery.leave(conversation, sender) => return,
-            Ok(None) => Ok(None),
+            Ok(None) => Ok(Next::AtOnce),
             Err(error) => Err(error),
         };
-        match pause {
-            Ok(None) => {}
-            Ok(Some(pause)) => {
+        let ended = match next {
+            Ok(Next::AtOnce) => Ok(()),
+            Ok(Next::After(pause)) => {
                 tokio::select! {
                     // A little longer than what the store was told, so that the part is due then.
-                    () = tokio::time::sleep(pause + Duration::from_millis(20)) => {}
-                    () = sender.woken.notified() => {}
+                    () = tokio::time::sleep(pause + Duration::from_millis(20)) => Ok(()),
+                    () = sender.woken.notified() => Ok(()),
                     () = shared.shutdown.cancelled() => {
                         shared.delivery.lock().remove(conversation);
                         return;
                     }
                 }
             }
-            Err(error) => {
-                shared.store_failed(&error);
-                shared.delivery.lock().remove(conversation);
-                return;
+            // The patient may have written while it was being parked.
+            Ok(Next::Parked) if sender.again.swap(false, std::sync::atomic::Ordering::SeqCst) => {
+                shared.store.release_parked(conversation).await.map(drop)
+            }
+            Ok(Next::Parked) => Ok(()),
+            Err(error) => Err(error),
+        };
+        if let Err(error) = ended {
+            shared.store_failed(&error);
+            shared.delivery.lock().remove(conversation);
+            return;
+        }
+    }
+}
+
+/// What the sender of a conversation does next.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Next {
+    AtOnce,
+    Parked,
+    After(Duration),
+}
+
+/// Delivers a part. An emergency notice that comes meanwhile does not wait for it: nothing else can be
+/// claimed while a part is on its way.
+async fn deliver_with_urgent(
+    shared: &Arc<Shared>,
+    conversation: &ConversationKey,
+    sender: &Sender,
+    item: OutboxItem,
+) -> Result<Next, StoreError> {
+    let mut on_their_way = FuturesUnordered::from_iter([deliver(shared, item)]);
+    let mut next = Next::AtOnce;
+    loop {
+        tokio::select! {
+            delivered = on_their_way.next() => match delivered {
+                Some(delivered) => next = next.max(delivered?),
+                None => return Ok(next),
+            },
+            () = sender.woken.notified() => {
+                if let Some(urgent) = shared.store.claim_part(conversation).await? {
+                    on_their_way.push(deliver(shared, urgent));
+                }
             }
         }
     }
 }
 
-/// Delivers one part; a pause is asked for after a failure.
-async fn deliver(shared: &Arc<Shared>, item: OutboxItem) -> Result<Option<Duration>, StoreError> {
+/// Delivers one part and settles it.
+async fn deliver(shared: &Arc<Shared>, item: OutboxItem) -> Result<Next, StoreError> {
     let result = match shared.connectors.get(item.conversation.platform()) {
         Some(connector) => {
             // A part that was claimed must be settled, whatever its connector does.
@@ -143,32 +182,32 @@ async fn deliver(shared: &Arc<Shared>, item: OutboxItem) -> Result<Option<Durati
         after_ms: u64::try_from(pause.as_millis()).unwrap_or(u64::MAX),
         may_have_arrived,
     };
-    let (outcome, pause) = match result {
-        Ok(message) => (SendOutcome::Sent { message }, None),
-        Err(DeliverError::RetryAfter(wait)) => (retry(wait, false), Some(wait)),
+    let (outcome, next) = match result {
+        Ok(message) => (SendOutcome::Sent { message }, Next::AtOnce),
+        Err(DeliverError::RetryAfter(wait)) => (retry(wait, false), Next::After(wait)),
         Err(DeliverError::PatientFirst(reason)) => {
             tracing::info!(seq = %item.seq, reason, "A part waits until its patient writes again.");
-            (SendOutcome::Parked, None)
+            (SendOutcome::Parked, Next::Parked)
         }
-        Err(DeliverError::Permanent(reason)) => (SendOutcome::Dead { reason }, None),
+        Err(DeliverError::Permanent(reason)) => (SendOutcome::Dead { reason }, Next::AtOnce),
         Err(error) if item.attempts >= shared.config.delivery_attempts => (
             SendOutcome::Dead {
                 reason: error.to_string(),
             },
-            None,
+            Next::AtOnce,
         ),
         Err(DeliverError::NotSent(reason)) => {
             tracing::warn!(seq = %item.seq, attempts = item.attempts, reason, "A part could not be sent; it is tried again.");
-            (retry(backoff, false), Some(backoff))
+            (retry(backoff, false), Next::After(backoff))
         }
         Err(DeliverError::Unknown(reason)) => {
             tracing::warn!(seq = %item.seq, attempts = item.attempts, reason, "Whether a part arrived is unknown; it is tried again.");
-            (retry(backoff, true), Some(backoff))
+            (retry(backoff, true), Next::After(backoff))
         }
     };
     if let SendOutcome::Dead { reason } = &outcome {
         tracing::error!(seq = %item.seq, attempts = item.attempts, reason, "A part could not be delivered and is given up.");
     }
     shared.store.settle_part(&item.id, outcome).await?;
-    Ok(pause)
+    Ok(next)
 }

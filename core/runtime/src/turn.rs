@@ -3,8 +3,8 @@
 use std::{sync::Arc, time::SystemTime};
 
 use bedside_contract::{
-    Connector, ConversationSettings, ConversationState, Disposition, FinishedTurn, InboxItem, Language, Part,
-    PartKind, QuickReply, StoreError, Turn, TurnRole, TurnState, UpdateKind,
+    Connector, ConversationSettings, ConversationState, Disposition, FinishedTurn, InboxItem, Initiative,
+    Language, Part, PartKind, QuickReply, StoreError, Turn, TurnRole, TurnState, UpdateKind, asks_for_more,
 };
 use bedside_triage::{Assessment, FindingStatus, PatientFacts};
 
@@ -96,6 +96,10 @@ impl TurnInWork<'_> {
                 Some(false) => return self.command(Command::ConsentRefused, interrupt).await,
                 None => {}
             }
+        }
+        let initiative = self.shared.initiative(&self.item.update.conversation);
+        if initiative != Initiative::Bot && asks_for_more(text) {
+            return Ok(Some(self.notice(say(self.language, "nothing-waits"))));
         }
         self.question(text, interrupt).await
     }

@@ -4,13 +4,13 @@ use std::sync::Arc;
 
 use bedside_contract::{
     ConversationSettings, Disposition, FinishedTurn, InboxItem, InboxSeq, Initiative, Language, Part,
-    PartKind, StoreError, Turn, TurnRole, TurnState, Update,
+    PartKind, StoreError, Turn, TurnRole, TurnState, Update, asks_for_more,
 };
 use bedside_triage::{Assessment, EmergencyContacts, PatientFacts, Rules};
 
 use crate::{
     bot::Shared,
-    commands::{Command, is_nudge},
+    commands::Command,
     lanes::InterruptReason,
     words::{Variable, say, say_with},
 };
@@ -33,7 +33,7 @@ impl Urgent {
             Some(Command::Stop) => return Some(Self::Stop),
             Some(Command::Human) => return Some(Self::Human),
             Some(_) => return None,
-            None if initiative != Initiative::Bot && is_nudge(text) => return Some(Self::Nudge),
+            None if initiative != Initiative::Bot && asks_for_more(text) => return Some(Self::Nudge),
             None => {}
         }
         let assessment = rules.assess(text, &PatientFacts::default());
@@ -89,7 +89,7 @@ async fn finish(
             emergency_turn(shared, &item, &state.settings, &assessment, language)
         }
         Urgent::Nudge => {
-            let answering = shared.lanes.is_active(&conversation);
+            let answering = shared.lanes.is_active(&conversation) || !shared.delivery.is_idle(&conversation);
             let released = shared.release_parked(&conversation).await?;
             if released == 0 && !answering {
                 return Ok(None);

@@ -4,7 +4,7 @@ use std::{
     collections::{HashSet, VecDeque},
     sync::{
         Arc, Mutex,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::Duration,
 };
@@ -190,6 +190,8 @@ pub(crate) struct Recorder {
     pub(crate) passive: bool,
     /// From one message to the next in a chat.
     pub(crate) distance: Duration,
+    /// Ordinary parts never come to an end.
+    pub(crate) hangs: AtomicBool,
     /// Chats whose patient has written and heard nothing since.
     pub(crate) open: Mutex<HashSet<ConversationKey>>,
 }
@@ -245,6 +247,9 @@ impl Connector for Recorder {
     async fn deliver(&self, item: &OutboxItem) -> Result<PlatformMessageId, DeliverError> {
         if let Some(failure) = self.failures.lock().unwrap().pop_front() {
             return Err(failure);
+        }
+        if self.hangs.load(Ordering::SeqCst) && item.part.kind != PartKind::Emergency {
+            std::future::pending::<()>().await;
         }
         if self.passive && !self.open.lock().unwrap().remove(&item.conversation) {
             return Err(DeliverError::PatientFirst("nothing is open".to_owned()));

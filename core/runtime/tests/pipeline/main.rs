@@ -4,7 +4,7 @@
 mod common;
 mod passive;
 
-use std::time::Duration;
+use std::{sync::atomic::Ordering, time::Duration};
 
 use bedside_contract::{DeliverError, Language, PartKind, Store};
 use bedside_store::SqliteStore;
@@ -387,4 +387,20 @@ async fn an_emergency_does_not_wait_behind_a_part_that_waits_for_the_pace() {
     let delivered = stage.parts(2).await;
     assert!(delivered[1].contains("120"), "{delivered:?}");
     assert_eq!(delivered.len(), 2, "the pace holds for all else");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_emergency_does_not_wait_for_a_part_on_its_way() {
+    let stage = stage(&[]);
+    let key = chat("a");
+    stage.platform.hangs.store(true, Ordering::SeqCst);
+    stage.says(&key, "/help").await;
+    while !stage.store.unfinished_conversations().await.unwrap().is_empty() {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    stage
+        .says(&key, "I have crushing chest pain and cannot breathe")
+        .await;
+    let delivered = stage.parts(1).await;
+    assert!(delivered[0].contains("120"), "{delivered:?}");
 }
