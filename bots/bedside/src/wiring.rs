@@ -98,16 +98,21 @@ impl Parts {
         }
         if self.config.wechat.enabled {
             let wechat = self.config.wechat.clone().build(WechatContext::default())?;
-            lines.push(format!("wechat:    callbacks on http://{}", wechat.local_address()));
+            lines.push(format!(
+                "wechat:    callbacks on http://{}",
+                wechat.local_address()
+            ));
             connectors.push(Arc::new(wechat));
         }
         if connectors.is_empty() {
-            let reason = "no connector is enabled: set enabled = true in [web], [telegram], [discord] or [wechat]";
-            return Err(ConfigError::new(reason).into());
+            return Err(ConfigError::new(NO_CONNECTOR).into());
         }
         Ok(Connected { connectors, lines })
     }
 }
+
+pub(crate) const NO_CONNECTOR: &str =
+    "no connector is enabled: set enabled = true in [web], [telegram], [discord] or [wechat]";
 
 fn readiness(model: Option<&ModelInfo>) -> serde_json::Value {
     serde_json::json!({ "ready": model.is_some(), "model": model.map(|it| it.name.clone()) })

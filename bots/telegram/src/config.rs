@@ -59,13 +59,8 @@ impl TelegramConfig {
     /// # Errors
     /// [`ConnectorError::Config`] with the key at fault.
     pub fn build(self, context: TelegramContext) -> Result<TelegramConnector, ConnectorError> {
+        self.check_poll_timeout()?;
         let api_url = self.parsed_api_url()?;
-        if !(1..=50).contains(&self.poll_timeout) {
-            return Err(wrong(
-                "poll_timeout",
-                format!("{} is not within 1 to 50 seconds", self.poll_timeout),
-            ));
-        }
         let poll_timeout = Duration::from_secs(self.poll_timeout);
         let token = self.read_token()?;
         let bot_with = |timeout: Duration| {
@@ -82,6 +77,26 @@ impl TelegramConfig {
             polling,
             poll_timeout,
             context.store,
+        ))
+    }
+
+    /// Checks the keys and reads the token, nothing else.
+    ///
+    /// # Errors
+    /// [`ConnectorError::Config`] with the key at fault.
+    pub fn check(&self) -> Result<(), ConnectorError> {
+        self.check_poll_timeout()?;
+        self.parsed_api_url()?;
+        self.read_token().map(drop)
+    }
+
+    fn check_poll_timeout(&self) -> Result<(), ConnectorError> {
+        if (1..=50).contains(&self.poll_timeout) {
+            return Ok(());
+        }
+        Err(wrong(
+            "poll_timeout",
+            format!("{} is not within 1 to 50 seconds", self.poll_timeout),
         ))
     }
 

@@ -85,13 +85,8 @@ impl WebConfig {
     /// # Errors
     /// [`ConnectorError::AddressInUse`] with a port that is free, [`ConnectorError::Config`] otherwise.
     pub fn build(self, context: WebContext) -> Result<WebConnector, ConnectorError> {
+        self.check()?;
         let public_url = self.public_url.as_deref().map(PublicUrl::parse).transpose()?;
-        if self.messages_per_minute == 0 {
-            return Err(wrong(
-                "web.messages_per_minute",
-                "must be at least 1, nobody could write otherwise",
-            ));
-        }
         let listener = bind(&self.listen)?;
         let cookies = SessionCookies {
             https: public_url.as_ref().is_some_and(|it| it.https),
@@ -99,6 +94,21 @@ impl WebConfig {
         };
         let hosts = Hosts::new(self.hosts.clone(), public_url.map(|it| it.authority));
         WebConnector::new(self, context, listener, cookies, hosts)
+    }
+
+    /// Checks the keys, without taking the port.
+    ///
+    /// # Errors
+    /// [`ConnectorError::Config`] with the key at fault.
+    pub fn check(&self) -> Result<(), ConnectorError> {
+        self.public_url.as_deref().map(PublicUrl::parse).transpose()?;
+        if self.messages_per_minute == 0 {
+            return Err(wrong(
+                "web.messages_per_minute",
+                "must be at least 1, nobody could write otherwise",
+            ));
+        }
+        Ok(())
     }
 }
 

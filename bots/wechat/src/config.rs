@@ -151,6 +151,20 @@ impl WechatConfig {
         WechatConnector::new(self.appid, self.path, gate, api, listener, context.timing)
     }
 
+    /// Checks the keys and reads the secrets, without taking the port.
+    ///
+    /// # Errors
+    /// [`ConnectorError::Config`] with the key at fault.
+    pub fn check(&self) -> Result<(), ConnectorError> {
+        self.check_appid()?;
+        self.check_path()?;
+        self.gate_keys()?;
+        match self.replies {
+            Replies::Passive => Ok(()),
+            Replies::CustomerService => self.api().map(drop),
+        }
+    }
+
     fn check_appid(&self) -> Result<(), ConnectorError> {
         if self.appid.is_empty() {
             return Err(wrong(

@@ -5,29 +5,47 @@ use std::{path::Path, process::ExitCode};
 use crate::{
     config::{Config, ConfigError},
     output::say,
-    wiring::rules,
+    wiring::{NO_CONNECTOR, rules},
 };
 
 pub(crate) fn run(config: Config, file: Option<&Path>) -> anyhow::Result<ExitCode> {
     rules(&config)?;
     let data_dir = config.data_dir()?;
-    if !config.web.enabled && !config.telegram.enabled {
-        let reason = "no connector is enabled: set web.enabled or telegram.enabled to true";
-        return Err(ConfigError::new(reason).into());
+    let Config {
+        web,
+        telegram,
+        discord,
+        wechat,
+        ..
+    } = &config;
+    let mut lines = Vec::new();
+    if web.enabled {
+        web.check()?;
+        lines.push(format!("  web page:       {}", web.listen));
     }
-    let telegram = &config.telegram;
-    if telegram.enabled && telegram.token.is_none() && telegram.token_file.is_none() {
-        let reason = "telegram.token: missing: set it, telegram.token_file or BEDSIDE_TELEGRAM__TOKEN";
-        return Err(ConfigError::new(reason).into());
+    if telegram.enabled {
+        telegram.check()?;
+        lines.push("  telegram:       on, token ***".to_owned());
+    }
+    if discord.enabled {
+        discord.check()?;
+        lines.push("  discord:        on, token ***".to_owned());
+    }
+    if wechat.enabled {
+        wechat.check()?;
+        lines.push(format!(
+            "  wechat:         {} on {}, keys ***",
+            wechat.path, wechat.listen
+        ));
+    }
+    if lines.is_empty() {
+        return Err(ConfigError::new(NO_CONNECTOR).into());
     }
     let name = file.map_or_else(|| "the defaults".to_owned(), |it| it.display().to_string());
     say(&format!("{name}: in order"));
     say(&format!("  data directory: {}", data_dir.display()));
-    if config.web.enabled {
-        say(&format!("  web page:       {}", config.web.listen));
-    }
-    if config.telegram.enabled {
-        say("  telegram:       on, token ***");
+    for line in lines {
+        say(&line);
     }
     Ok(ExitCode::SUCCESS)
 }
