@@ -225,7 +225,7 @@ impl Connection {
     }
 
     async fn say(&mut self, payload: &Value) -> Result<(), End> {
-        let sending = self.socket.send(Message::Text(payload.to_string()));
+        let sending = self.socket.send(Message::Text(payload.to_string().into()));
         match tokio::time::timeout(GREETED_WITHIN, sending).await {
             Ok(Ok(())) => Ok(()),
             Ok(Err(_)) => Err(End::Dropped("the connection was cut")),
@@ -254,5 +254,40 @@ fn describe(error: &WebSocketError) -> String {
         WebSocketError::Http(answer) => format!("HTTP {} instead of a websocket", answer.status().as_u16()),
         WebSocketError::Url(error) => format!("not an address: {error}"),
         _ => "no websocket there".to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::{
+        io::AsyncWriteExt,
+        net::TcpListener,
+        sync::{mpsc, watch},
+    };
+
+    use super::{End, Opening, run};
+    use crate::events::Snowflake;
+
+    #[tokio::test]
+    async fn a_peer_that_speaks_no_tls_is_a_failure_and_no_panic() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = format!("wss://127.0.0.1:{}/", listener.local_addr().unwrap().port());
+        tokio::spawn(async move {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            stream
+                .write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+                .await
+                .unwrap();
+        });
+        let opening = Opening {
+            address: &address,
+            token: &"MTE.a.b".to_owned().into(),
+            own_user: Snowflake(1),
+            session: None,
+        };
+        let (events, _waiting) = mpsc::channel(1);
+        let (_done, far) = watch::channel(None);
+        let end = run(opening, events, far).await;
+        assert!(matches!(end, End::Unreachable(_)), "{end:?}");
     }
 }

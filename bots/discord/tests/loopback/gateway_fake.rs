@@ -279,5 +279,5 @@ impl GatewayFake {
 }
 
 async fn send(socket: &mut WebSocketStream<TcpStream>, frame: &Value) {
-    let _gone = socket.send(Message::Text(frame.to_string())).await;
+    let _gone = socket.send(Message::Text(frame.to_string().into())).await;
 }
