@@ -4,7 +4,7 @@
 use std::time::{Duration, Instant};
 
 use bedside_tests::{
-    Bot, BotOptions, Fault, TelegramFake, TelegramUser, eventually, holds_for, telegram_fake::Message,
+    Bot, BotOptions, TelegramFake, TelegramUser, eventually, holds_for, telegram_fake::Message,
 };
 
 const QUESTION: &str = "How is gout treated?";
@@ -103,59 +103,6 @@ async fn an_emergency_is_answered_at_once_and_before_consent() {
         start.elapsed()
     );
     assert!(notice.text.starts_with('🚨'), "{}", notice.text);
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_request_to_wait_is_obeyed() {
-    let (fake, _bot) = start().await;
-    let user = fake.user(1);
-    fake.proxy.inject(
-        "sendmessage",
-        Fault::TooMany {
-            retry_after: Duration::from_secs(3),
-        },
-    );
-    user.say("/help").await.unwrap();
-    let help = user.message("the help", |it| it.text.contains("/privacy")).await;
-    let calls = fake.proxy.calls("sendmessage");
-    assert_eq!(calls.len(), 2, "{calls:?}");
-    let waited = help.sent.duration_since(calls[0].at);
-    assert!(
-        waited >= Duration::from_millis(2900),
-        "waited {waited:?} instead of 3 s"
-    );
-    stays(&user, 1).await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_message_that_never_arrived_is_sent_once() {
-    let (fake, _bot) = start().await;
-    let user = fake.user(1);
-    fake.proxy.inject("sendmessage", Fault::ResetBefore);
-    user.say("/help").await.unwrap();
-    user.message("the help", |it| it.text.contains("/privacy")).await;
-    stays(&user, 1).await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_lost_confirmation_doubles_one_message_at_most_and_keeps_the_order() {
-    let (fake, _bot) = start().await;
-    let user = fake.user(1);
-    fake.proxy.inject("sendmessage", Fault::ResetAfter);
-    user.say("/help").await.unwrap();
-    user.say("/privacy").await.unwrap();
-    user.message("the privacy note", |it| it.text.contains("Your rights"))
-        .await;
-    let kinds: Vec<bool> = user
-        .messages()
-        .iter()
-        .map(|it| it.text.contains("Your rights"))
-        .collect();
-    assert!(
-        kinds == [false, true] || kinds == [false, false, true],
-        "{kinds:?}"
-    );
-    stays(&user, kinds.len()).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
