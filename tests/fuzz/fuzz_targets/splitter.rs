@@ -4,7 +4,6 @@
 use bedside_contract::LengthUnit;
 use bedside_runtime::split_text;
 use libfuzzer_sys::fuzz_target;
-use unicode_segmentation::UnicodeSegmentation;
 
 const SMALLEST_LIMIT: usize = 32;
 const LARGEST_LIMIT: usize = 4096;
@@ -29,7 +28,7 @@ fn check(text: &str, limit: usize, unit: LengthUnit) {
         assert!(!piece.trim().is_empty(), "an empty message");
         let length = unit.length(piece);
         assert!(
-            length <= limit || holds_one_grapheme(piece),
+            length <= limit,
             "a piece of {length} {unit:?} where {limit} are allowed"
         );
     }
@@ -47,12 +46,6 @@ fn check(text: &str, limit: usize, unit: LengthUnit) {
     } else {
         assert!(before == after, "letters were lost or made up");
     }
-}
-
-/// Platforms count what they show as one sign in several units; such a sign is never broken.
-fn holds_one_grapheme(piece: &str) -> bool {
-    let words: Vec<&str> = piece.lines().filter(|it| !is_fence(it)).collect();
-    words.join("\n").trim().graphemes(true).count() <= 1
 }
 
 fn is_fence(line: &str) -> bool {
