@@ -146,10 +146,16 @@ async fn a_wrong_word_is_wrong_use() {
 async fn a_platform_without_its_secrets_names_the_key() {
     let cases = [
         ("[telegram]\nenabled = true\n", "telegram.token"),
-        ("[telegram]\nenabled = true\ntoken = 'not one'\n", "telegram.token"),
+        (
+            "[telegram]\nenabled = true\ntoken = 'not one'\n",
+            "telegram.token",
+        ),
         ("[discord]\nenabled = true\n", "discord.token"),
         ("[wechat]\nenabled = true\n", "wechat.appid"),
-        ("[wechat]\nenabled = true\nappid = 'wx1'\ntoken = 'AAAAA'\n", "wechat.encoding_aes_key"),
+        (
+            "[wechat]\nenabled = true\nappid = 'wx1'\ntoken = 'AAAAA'\n",
+            "wechat.encoding_aes_key",
+        ),
         (
             "[wechat]\nenabled = true\nappid = 'wx1'\ntoken = 'AAAAA'\nencoding_aes_key = 'short'\n",
             "wechat.encoding_aes_key",
@@ -162,8 +168,17 @@ async fn a_platform_without_its_secrets_names_the_key() {
         std::fs::write(&config, text).unwrap();
         for command in ["check-config", "run"] {
             let output = run(directory.path(), &["--config", config.to_str().unwrap(), command]).await;
-            assert_eq!(output.status.code(), Some(64), "{command} {text}: {}", stderr(&output));
-            assert!(stderr(&output).contains(key), "{command} {text}: {}", stderr(&output));
+            assert_eq!(
+                output.status.code(),
+                Some(64),
+                "{command} {text}: {}",
+                stderr(&output)
+            );
+            assert!(
+                stderr(&output).contains(key),
+                "{command} {text}: {}",
+                stderr(&output)
+            );
         }
     }
 }

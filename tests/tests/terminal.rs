@@ -3,7 +3,7 @@
 
 use std::{process::Command, time::Duration};
 
-use bedside_tests::{eventually, places};
+use bedside_tests::{eventually, patients::TALKATIVE, places};
 
 /// A tmux server of its own, ended when dropped.
 struct Terminal {
@@ -13,7 +13,7 @@ struct Terminal {
 impl Terminal {
     fn open(command: &str) -> Self {
         let terminal = Self {
-            socket: format!("bedside-test-{}", std::process::id()),
+            socket: format!("bedside-test-{}", uuid::Uuid::new_v4()),
         };
         terminal.tmux(&["new-session", "-d", "-x", "100", "-y", "50", command]);
         terminal
@@ -72,28 +72,36 @@ impl Drop for Terminal {
     }
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_conversation_in_the_terminal() {
-    let directory = tempfile::tempdir().unwrap();
-    let config = directory.path().join("bedside.toml");
+/// `bedside chat` in a directory of its own, up to the first question after consent.
+async fn chat(directory: &std::path::Path, config: &str) -> Terminal {
+    let file = directory.join("bedside.toml");
+    let model = places::model().unwrap();
     std::fs::write(
-        &config,
-        format!(
-            "[model]\nsource = \"file:{}\"",
-            places::model().unwrap().display()
-        ),
+        &file,
+        format!("model.source = \"file:{}\"\n{config}", model.display()),
     )
     .unwrap();
     let command = format!(
         "env BEDSIDE_DATA_DIR='{}' '{}' --config '{}' chat; echo ended with $?; sleep 100",
-        directory.path().join("data").display(),
+        directory.join("data").display(),
         places::bedside().unwrap().display(),
-        config.display(),
+        file.display(),
     );
     let terminal = Terminal::open(&command);
     terminal.shows("Do you agree?").await;
     terminal.type_line("yes").await;
     terminal.shows("What would you like to know?").await;
+    terminal
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_conversation_in_the_terminal() {
+    let directory = tempfile::tempdir().unwrap();
+    let terminal = chat(directory.path(), "").await;
+    assert!(
+        !terminal.screen().contains("operator of this chat app"),
+        "nobody else reads a terminal"
+    );
     terminal.type_line("How is gout treated?").await;
     terminal.shows("Written by AI").await;
     assert!(terminal.screen().contains("Sources"), "{}", terminal.screen());
@@ -104,4 +112,23 @@ async fn a_conversation_in_the_terminal() {
     terminal.prompt().await;
     terminal.tmux(&["send-keys", "C-d"]);
     terminal.shows("ended with 0").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_typed_while_an_answer_is_written_is_taken_at_once() {
+    let directory = tempfile::tempdir().unwrap();
+    let terminal = chat(directory.path(), TALKATIVE).await;
+    for (typed, answered) in [("/stop", "(stopped)"), ("我胸口剧痛，喘不上气", "紧急")] {
+        terminal.type_line("How is gout treated?").await;
+        eventually("a sign of work", Duration::from_secs(60), async || {
+            let screen = terminal.screen();
+            let (_, after) = screen.rsplit_once("How is gout treated?")?;
+            (!after.trim().is_empty()).then_some(())
+        })
+        .await;
+        terminal.tmux(&["send-keys", "-l", typed]);
+        terminal.tmux(&["send-keys", "Enter"]);
+        terminal.shows(answered).await;
+        terminal.prompt().await;
+    }
 }

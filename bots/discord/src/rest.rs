@@ -258,9 +258,11 @@ impl Rest {
         if matches!(auth, Auth::Bot) {
             request = request.header("Authorization", format!("Bot {}", self.token.expose_secret()));
         }
-        if let Some(body) = body {
-            request = request.json(body);
-        }
+        request = match body {
+            Some(body) => request.json(body),
+            // A POST without a length is refused with 411 by some front servers.
+            None => request.header("Content-Length", "0"),
+        };
         let answer = request.send().await.map_err(|it| from_transport(&it))?;
         if answer.status().is_success() {
             if let Some(bucket) = bucket {

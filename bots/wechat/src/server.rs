@@ -117,10 +117,18 @@ impl Server {
             };
         };
         if !attached.is_committed() {
+            let conversation = incoming.update.conversation.clone();
             let committed = attached.committer(incoming.sent, unix_now());
-            if self.commit(incoming, started, committed).await.is_none() {
+            let Some(receipt) = self.commit(incoming, started, committed).await else {
                 drop(attached);
                 return self.until_asked_again(started).await;
+            };
+            // A try of a message that this process does not know: the one before it may have died answering.
+            if receipt.duplicate
+                && attached.is_waiting()
+                && let Err(error) = self.intake.answer_again(&conversation, receipt.seq).await
+            {
+                tracing::error!(%error, "an answer that wechat did not get is not sent again");
             }
         }
         match attached.answer(started).await {

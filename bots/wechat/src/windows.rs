@@ -7,7 +7,8 @@
 //! a request that is still open. A part that was handed to a window whose request broke off before stays
 //! there for the next try; if none comes, its delivery fails and the part waits for the patient's next
 //! message. What was delivered is remembered, so that a further try (WeChat did not get the answer) is given
-//! the very same. What remains is the platform's own gap: an answer to the third try that is lost on the way.
+//! the very same; after a restart, which forgets, the outbox is asked to send it again. What remains is the
+//! platform's own gap: an answer to the third try that is lost on the way.
 
 use std::{
     collections::{HashMap, VecDeque},

@@ -123,6 +123,13 @@ pub trait Intake: Send + Sync {
     /// # Errors
     /// [`StoreError`]: nothing was taken, do not acknowledge.
     async fn accept(&self, updates: Vec<Update>, cursor: Option<Cursor>) -> Result<Vec<Receipt>, StoreError>;
+
+    /// The platform asks again for the answer to an accepted message, so it did not get it, and the connector
+    /// does not know any more what it gave (a restart): what counted as sent goes out again.
+    ///
+    /// # Errors
+    /// [`StoreError`]: nothing goes out again.
+    async fn answer_again(&self, conversation: &ConversationKey, seq: InboxSeq) -> Result<(), StoreError>;
 }
 
 /// Why a connector cannot run.

@@ -69,6 +69,9 @@ pub trait Store: Send + Sync {
     /// Makes parts due that were [`SendOutcome::Parked`], and tells how many there were.
     async fn release_parked(&self, conversation: &ConversationKey) -> Result<usize, StoreError>;
 
+    /// Makes parts of `seq` due again that counted as sent, and tells how many there were.
+    async fn resend(&self, conversation: &ConversationKey, seq: InboxSeq) -> Result<usize, StoreError>;
+
     /// What both sides said, in order, after entry `after` (0 = from the start): what a page shows on reload.
     async fn transcript(
         &self,

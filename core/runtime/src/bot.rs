@@ -5,7 +5,7 @@ use std::{collections::HashMap, panic::AssertUnwindSafe, sync::Arc, time::Durati
 use async_trait::async_trait;
 use bedside_contract::{
     Connector, ConnectorError, ConversationKey, ConversationSettings, Cursor, FinishedTurn, Generator,
-    Initiative, Intake, Language, Plugins, Receipt, Sampling, Store, StoreError, Update,
+    InboxSeq, Initiative, Intake, Language, Plugins, Receipt, Sampling, Store, StoreError, Update,
 };
 use bedside_triage::{PatientFacts, Rules};
 use futures::FutureExt;
@@ -214,6 +214,14 @@ impl Intake for Bot {
         };
         taken.unwrap_or_else(|error| Err(StoreError::Failed(error.to_string())))
     }
+
+    async fn answer_again(&self, conversation: &ConversationKey, seq: InboxSeq) -> Result<(), StoreError> {
+        if self.shared.store.resend(conversation, seq).await? > 0 {
+            tracing::info!(%seq, "The platform did not get an answer that was sent: it goes out again.");
+            delivery::wake(&self.shared, conversation);
+        }
+        Ok(())
+    }
 }
 
 impl Shared {
@@ -236,7 +244,12 @@ impl Shared {
             .inspect_err(|error| self.store_failed(error))?;
         for (receipt, (conversation, urgent)) in receipts.iter().zip(looks) {
             match urgent {
-                _ if receipt.duplicate => {}
+                // A repeat may be a new chance to answer: the platform had no answer to the first one.
+                _ if receipt.duplicate => {
+                    if let Err(error) = self.release_parked(&conversation).await {
+                        self.store_failed(&error);
+                    }
+                }
                 Some(urgent) => {
                     self.tasks
                         .spawn(urgent::handle(Arc::clone(self), receipt.seq, urgent));

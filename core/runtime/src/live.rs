@@ -7,10 +7,10 @@ use std::{
 
 use bedside_contract::{
     Capabilities, Connector, ConversationKey, DeliverError, InboxSeq, Initiative, Language, OutboxItem, Part,
-    PartId, PlatformMessageId, Store,
+    PartId, PlatformMessageId,
 };
 
-use crate::pacing::Paced;
+use crate::{bot::Shared, pacing::Paced};
 
 /// Shows progress on one platform; [`Paced`] keeps the platform's pace. A failure here harms nobody: the
 /// whole answer is delivered through the outbox at the end.
@@ -22,9 +22,9 @@ pub(crate) struct Live {
 }
 
 struct Target {
+    shared: Arc<Shared>,
     connector: Arc<Paced>,
     capabilities: Capabilities,
-    store: Arc<dyn Store>,
     conversation: ConversationKey,
     seq: InboxSeq,
     shown: Option<PlatformMessageId>,
@@ -43,20 +43,17 @@ impl Live {
         }
     }
 
-    pub(crate) async fn new(
-        connector: Arc<Paced>,
-        store: Arc<dyn Store>,
-        conversation: ConversationKey,
-        seq: InboxSeq,
-    ) -> Self {
+    pub(crate) async fn new(shared: &Arc<Shared>, conversation: &ConversationKey, seq: InboxSeq) -> Self {
+        let Some(connector) = shared.connectors.get(conversation.platform()) else {
+            return Self::silent();
+        };
         // After a crash the message that was being edited is edited on, so that no second one appears.
-        let shown = store.preview(seq).await.unwrap_or_default();
-        let capabilities = connector.capabilities();
+        let shown = shared.store.preview(seq).await.unwrap_or_default();
         let target = Some(Target {
-            connector,
-            capabilities,
-            store,
-            conversation,
+            shared: Arc::clone(shared),
+            connector: Arc::clone(connector),
+            capabilities: connector.capabilities(),
+            conversation: conversation.clone(),
             seq,
             shown,
         });
@@ -90,7 +87,7 @@ impl Live {
             Initiative::Bot => true,
             Initiative::Patient { messages } => messages > 1,
         };
-        if self.said_waiting || !may_speak {
+        if self.said_waiting || !may_speak || !target.is_first() {
             return;
         }
         self.said_waiting = true;
@@ -112,6 +109,7 @@ impl Live {
     pub(crate) async fn show(&mut self, text: &str) {
         let Some(target) = &mut self.target else { return };
         if !target.capabilities.edits
+            || !target.is_first()
             || text.trim().is_empty()
             || text == self.shown_text
             || self.next_preview.is_some_and(|it| Instant::now() < it)
@@ -125,7 +123,7 @@ impl Live {
             Ok(Ok(message)) => {
                 text.clone_into(&mut self.shown_text);
                 if target.shown.as_ref() != Some(&message) {
-                    if let Err(error) = target.store.put_preview(target.seq, &message).await {
+                    if let Err(error) = target.shared.store.put_preview(target.seq, &message).await {
                         tracing::error!(seq = %target.seq, %error, "A preview could not be noted.");
                     }
                     target.shown = Some(message);
@@ -145,5 +143,12 @@ impl Live {
             }
             Err(_) => self.next_preview = Some(Instant::now() + SLOWEST),
         }
+    }
+}
+
+impl Target {
+    /// Nothing older is still to be delivered, which a preview would appear before.
+    fn is_first(&self) -> bool {
+        self.shown.is_some() || self.shared.delivery.is_idle(&self.conversation)
     }
 }

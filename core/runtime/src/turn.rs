@@ -177,19 +177,7 @@ impl TurnInWork<'_> {
             language,
         } = *self;
         let conversation = &item.update.conversation;
-        let mut live = match shared.connectors.get(conversation.platform()) {
-            // A preview must not appear before what is still to be delivered.
-            Some(connector) if shared.delivery.is_idle(conversation) => {
-                Live::new(
-                    Arc::clone(connector),
-                    Arc::clone(&shared.store),
-                    conversation.clone(),
-                    item.seq,
-                )
-                .await
-            }
-            _ => Live::silent(),
-        };
+        let mut live = Live::new(shared, conversation, item.seq).await;
         let asked = Asked {
             conversation,
             text,

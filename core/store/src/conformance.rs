@@ -46,6 +46,7 @@ macro_rules! store_conformance {
             urgent_parts_overtake
             a_part_that_is_not_due_holds_up_those_behind_it
             a_parked_part_waits_for_its_patient
+            what_was_sent_can_be_sent_again
             an_interrupted_send_is_tried_again
             a_dead_part_makes_room
             settling_twice_changes_nothing

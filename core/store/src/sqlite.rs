@@ -278,6 +278,13 @@ impl Store for SqliteStore {
             .await
     }
 
+    async fn resend(&self, conversation: &ConversationKey, seq: InboxSeq) -> Result<usize, StoreError> {
+        let conversation = conversation.clone();
+        self.writer
+            .run(move |it| outbox::resend(it, &conversation, seq))
+            .await
+    }
+
     async fn transcript(
         &self,
         conversation: &ConversationKey,

@@ -63,6 +63,14 @@ impl Intake for GatedIntake {
             })
             .collect())
     }
+
+    async fn answer_again(
+        &self,
+        _: &bedside_contract::ConversationKey,
+        _: InboxSeq,
+    ) -> Result<(), StoreError> {
+        Ok(())
+    }
 }
 
 /// Knows a cursor and nothing else.
@@ -118,6 +126,9 @@ impl Store for CursorStore {
         unused()
     }
     async fn release_parked(&self, _: &ConversationKey) -> Result<usize, StoreError> {
+        unused()
+    }
+    async fn resend(&self, _: &ConversationKey, _: InboxSeq) -> Result<usize, StoreError> {
         unused()
     }
     async fn transcript(&self, _: &ConversationKey, _: i64) -> Result<Vec<TranscriptEntry>, StoreError> {

@@ -91,6 +91,14 @@ impl Intake for Echo {
         }
         Ok(receipts)
     }
+
+    async fn answer_again(
+        &self,
+        _: &bedside_contract::ConversationKey,
+        _: InboxSeq,
+    ) -> Result<(), StoreError> {
+        Ok(())
+    }
 }
 
 async fn answer(connector: &TerminalConnector, seq: InboxSeq, update: Update) {

@@ -105,6 +105,14 @@ impl Intake for Memory {
         }
         Ok(receipts)
     }
+
+    async fn answer_again(
+        &self,
+        _: &bedside_contract::ConversationKey,
+        _: InboxSeq,
+    ) -> Result<(), StoreError> {
+        Ok(())
+    }
 }
 
 fn unused<T>() -> Result<T, StoreError> {
@@ -173,6 +181,9 @@ impl Store for Memory {
         unused()
     }
     async fn release_parked(&self, _: &ConversationKey) -> Result<usize, StoreError> {
+        unused()
+    }
+    async fn resend(&self, _: &ConversationKey, _: InboxSeq) -> Result<usize, StoreError> {
         unused()
     }
     async fn plugin_get(&self, _: &str, _: &str) -> Result<Option<Vec<u8>>, StoreError> {

@@ -61,6 +61,13 @@ impl Attached {
         state.windows.get(&self.key).is_some_and(|it| it.seq.is_some())
     }
 
+    /// Nothing was put into the window so far, and it is not closed.
+    pub(crate) fn is_waiting(&self) -> bool {
+        let state = self.windows.lock();
+        let window = state.windows.get(&self.key);
+        window.is_some_and(|it| matches!(it.phase, Phase::Waiting))
+    }
+
     /// Tells the window its place in the inbox, also after the request has ended.
     pub(crate) fn committer(&self, sent: i64, now: i64) -> impl FnOnce(&Receipt) + Send + 'static {
         let (windows, key) = (Arc::clone(&self.windows), self.key.clone());

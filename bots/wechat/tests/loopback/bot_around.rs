@@ -39,6 +39,8 @@ pub(crate) struct StoreIntake {
     pub(crate) gate: Semaphore,
     pub(crate) failures: Mutex<VecDeque<StoreError>>,
     accepted: Mutex<Vec<(InboxSeq, Update)>>,
+    /// What the connector asked to be sent again.
+    pub(crate) again: Mutex<Vec<(ConversationKey, InboxSeq)>>,
     grew: watch::Sender<usize>,
 }
 
@@ -49,6 +51,7 @@ impl StoreIntake {
             gate: Semaphore::new(permits),
             failures: Mutex::default(),
             accepted: Mutex::default(),
+            again: Mutex::default(),
             grew: watch::Sender::new(0),
         })
     }
@@ -86,6 +89,11 @@ impl Intake for StoreIntake {
         let count = self.accepted.lock().unwrap().len();
         self.grew.send_replace(count);
         Ok(receipts)
+    }
+
+    async fn answer_again(&self, conversation: &ConversationKey, seq: InboxSeq) -> Result<(), StoreError> {
+        self.again.lock().unwrap().push((conversation.clone(), seq));
+        Ok(())
     }
 }
 
@@ -135,8 +143,16 @@ impl Around {
     }
 
     fn with_permits(config: WechatConfig, permits: usize) -> Self {
+        Self::with_intake(config, StoreIntake::new(permits))
+    }
+
+    /// A new process on the same store.
+    pub(crate) fn restarted(self) -> Self {
+        Self::with_intake(config(), Arc::clone(&self.intake))
+    }
+
+    fn with_intake(config: WechatConfig, intake: Arc<StoreIntake>) -> Self {
         let connector = Arc::new(config.build(WechatContext { timing: timing() }).unwrap());
-        let intake = StoreIntake::new(permits);
         let running = {
             let (connector, intake) = (Arc::clone(&connector), Arc::clone(&intake) as Arc<dyn Intake>);
             tokio::spawn(async move { connector.run(intake).await })

@@ -46,6 +46,40 @@ async fn an_answer_within_the_window() {
 }
 
 #[tokio::test]
+async fn a_try_after_a_restart_asks_for_the_answer_that_may_have_been_lost() {
+    let around = Around::start(config());
+    let caller = Caller::new(around.address());
+    let request = asking(&caller, "oP", "1", "我头疼");
+    let seq = around.intake.seq_of(1).await;
+    around
+        .deliver("oP", seq, notice("多休息。"))
+        .await
+        .unwrap()
+        .unwrap();
+    assert_eq!(request.await.unwrap(), Some(text("多休息。")));
+    assert!(around.intake.again.lock().unwrap().is_empty());
+
+    let around = around.restarted();
+    let caller = Caller::new(around.address());
+    let request = asking(&caller, "oP", "1", "我头疼");
+    let asked = async {
+        while around.intake.again.lock().unwrap().is_empty() {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, asked)
+        .await
+        .expect("it asks for the answer");
+    assert_eq!(around.intake.again.lock().unwrap()[0].1, seq);
+    around
+        .deliver("oP", seq, notice("多休息。"))
+        .await
+        .unwrap()
+        .unwrap();
+    assert_eq!(request.await.unwrap(), Some(text("多休息。")));
+}
+
+#[tokio::test]
 async fn a_slow_answer_comes_with_the_next_message() {
     let around = Around::start(config());
     let caller = Caller::new(around.address());

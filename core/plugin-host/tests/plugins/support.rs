@@ -414,6 +414,9 @@ impl Store for MemoryStore {
     async fn release_parked(&self, _: &ConversationKey) -> Result<usize, StoreError> {
         absent()
     }
+    async fn resend(&self, _: &ConversationKey, _: InboxSeq) -> Result<usize, StoreError> {
+        absent()
+    }
 
     async fn transcript(&self, _: &ConversationKey, _: i64) -> Result<Vec<TranscriptEntry>, StoreError> {
         absent()

@@ -147,6 +147,29 @@ pub async fn a_parked_part_waits_for_its_patient(place: &dyn Place) {
     );
 }
 
+pub async fn what_was_sent_can_be_sent_again(place: &dyn Place) {
+    let store = place.open().await;
+    let a = chat("a");
+    let first = ask(&*store, &a, "1", &["one", "two"]).await;
+    ask(&*store, &a, "2", &["three"]).await;
+    for _ in 0..2 {
+        let item = claim(&*store, &a).await.expect("a part");
+        settle(&*store, &item, sent()).await;
+    }
+    assert_eq!(store.resend(&chat("b"), first).await.expect("resend"), 0);
+    assert_eq!(store.resend(&a, first).await.expect("resend"), 2);
+    assert_eq!(
+        store.resend(&a, first).await.expect("resend"),
+        0,
+        "they are due already"
+    );
+    for expect in ["one", "two", "three"] {
+        let item = claim(&*store, &a).await.expect("a part");
+        assert_eq!(item.part.text, expect, "in their old places");
+        settle(&*store, &item, sent()).await;
+    }
+}
+
 pub async fn an_interrupted_send_is_tried_again(place: &dyn Place) {
     let store = place.open().await;
     let a = chat("a");

@@ -128,6 +128,20 @@ pub(super) fn release_parked(
     Ok(released)
 }
 
+pub(super) fn resend(
+    connection: &Connection,
+    conversation: &ConversationKey,
+    seq: InboxSeq,
+) -> Result<usize, OperationError> {
+    let again = connection
+        .prepare_cached(
+            "UPDATE outbox SET state = 'pending', next_at = 0
+             WHERE chat_key = ?1 AND inbox_seq = ?2 AND state = 'sent'",
+        )?
+        .execute(params![conversation.as_str(), seq.0])?;
+    Ok(again)
+}
+
 pub(super) fn undelivered_conversations(
     connection: &Connection,
 ) -> Result<Vec<ConversationKey>, OperationError> {
