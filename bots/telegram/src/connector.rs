@@ -2,8 +2,8 @@ use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use bedside_contract::{
-    Capabilities, Connector, ConnectorError, ConversationKey, DeliverError, InboxSeq, Initiative, Intake, LengthUnit,
-    OutboxItem, Pace, PlatformMessageId, Store,
+    Capabilities, Connector, ConnectorError, ConversationKey, DeliverError, InboxSeq, Initiative, Intake,
+    LengthUnit, OutboxItem, Pace, PlatformMessageId, Store,
 };
 use teloxide::{
     Bot, RequestError,

@@ -7,8 +7,8 @@ use std::{
 use async_trait::async_trait;
 use axum::{Router, serve::ListenerExt};
 use bedside_contract::{
-    Capabilities, Connector, ConnectorError, ConversationKey, DeliverError, InboxSeq, Initiative, Intake, LengthUnit,
-    OutboxItem, Pace, PlatformMessageId,
+    Capabilities, Connector, ConnectorError, ConversationKey, DeliverError, InboxSeq, Initiative, Intake,
+    LengthUnit, OutboxItem, Pace, PlatformMessageId,
 };
 use tokio_util::sync::CancellationToken;
 
