@@ -57,7 +57,7 @@ pub trait Store: Send + Sync {
 
     async fn preview(&self, seq: InboxSeq) -> Result<Option<PlatformMessageId>, StoreError>;
 
-    /// Conversations with parts to deliver.
+    /// Conversations with parts to deliver; those where all of them are parked are left out.
     async fn undelivered_conversations(&self) -> Result<Vec<ConversationKey>, StoreError>;
 
     /// T3, first half. Marks the conversation's next part as being sent: urgent ones first, then in order.
@@ -213,7 +213,8 @@ pub enum SendOutcome {
         after_ms: u64,
         may_have_arrived: bool,
     },
-    /// The patient has to write first: due after [`Store::release_parked`]. Not counted as an attempt.
+    /// The patient has to write first: it and what is behind it are due after [`Store::release_parked`]. Not
+    /// counted as an attempt.
     Parked,
     /// Given up.
     Dead {

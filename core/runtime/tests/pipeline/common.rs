@@ -422,11 +422,12 @@ impl Stage {
             .collect()
     }
 
-    /// Everything that was accepted is answered and delivered, and nothing more comes.
+    /// Everything that was accepted is answered and delivered or parked, and nothing more comes.
     pub(crate) async fn settled(&self) {
         for _ in 0..1000 {
-            let undelivered = self.store.undelivered_conversations().await.unwrap();
+            // In this order: the end of a turn is when its parts appear.
             let unfinished = self.store.unfinished_conversations().await.unwrap();
+            let undelivered = self.store.undelivered_conversations().await.unwrap();
             if undelivered.is_empty() && unfinished.is_empty() {
                 return;
             }

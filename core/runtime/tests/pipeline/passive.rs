@@ -1,7 +1,5 @@
 //! Platforms that take one message for each of the patient's: what does not fit waits in the outbox.
 
-use std::time::Duration;
-
 use bedside_contract::{Language, PartKind};
 use bedside_store::SqliteStore;
 
@@ -11,21 +9,6 @@ const EN: &[Language] = &[Language::En];
 
 fn stage(scripts: &[Script]) -> Stage {
     Stage::passive(SqliteStore::open_temporary().unwrap(), EN, scripts)
-}
-
-/// Everything is answered, whatever is still parked.
-async fn answered(stage: &Stage) {
-    for _ in 0..1000 {
-        if bedside_contract::Store::unfinished_conversations(&*stage.store)
-            .await
-            .unwrap()
-            .is_empty()
-        {
-            return;
-        }
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
-    panic!("something was never answered");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -49,7 +32,7 @@ async fn what_had_no_room_comes_with_the_next_message_in_order() {
     let stage = stage(&[]);
     let key = stage.patient("a").await;
     stage.says_at_once(&key, &["/help", "/privacy"]).await;
-    answered(&stage).await;
+    stage.settled().await;
     let first = stage.parts(1).await;
     assert!(first[0].contains("/privacy"), "{first:?}");
     stage.says(&key, "continue").await;
@@ -69,11 +52,11 @@ async fn a_real_question_is_answered_after_what_waited() {
     let stage = stage(&[Script::Say("Rest and drink enough fluids.")]);
     let key = stage.patient("a").await;
     stage.says_at_once(&key, &["/help", "/privacy"]).await;
-    answered(&stage).await;
+    stage.settled().await;
     stage.parts(1).await;
     stage.says(&key, "what helps against a cold?").await;
     stage.parts(2).await;
-    answered(&stage).await;
+    stage.settled().await;
     stage.says(&key, "OK").await;
     let all = stage.parts(3).await;
     for (text, words) in all.iter().zip(["/human", "Your rights", "drink enough fluids"]) {
@@ -87,7 +70,7 @@ async fn an_emergency_takes_the_message_before_what_waited() {
     let stage = stage(&[]);
     let key = stage.patient("a").await;
     stage.says_at_once(&key, &["/help", "/privacy"]).await;
-    answered(&stage).await;
+    stage.settled().await;
     stage.parts(1).await;
     stage
         .says(&key, "I have crushing chest pain and cannot breathe")
@@ -109,7 +92,7 @@ async fn what_waits_survives_a_restart() {
     let before = Stage::passive(std::sync::Arc::clone(&store), EN, &[]);
     let key = before.patient("a").await;
     before.says_at_once(&key, &["/help", "/privacy"]).await;
-    answered(&before).await;
+    before.settled().await;
     before.parts(1).await;
     before.stop.cancel();
     before.running.await.unwrap();

@@ -121,7 +121,9 @@ pub async fn a_parked_part_waits_for_its_patient(place: &dyn Place) {
         claim(&*store, &a).await.is_none(),
         "those behind a parked part wait too"
     );
+    assert_eq!(undelivered(&*store).await, [""; 0], "nothing to do for a sender");
     urgent(&*store, &a, "3", &["call 120"]).await;
+    assert_eq!(undelivered(&*store).await, ["a"]);
     let notice = claim(&*store, &a).await.expect("what is urgent is not held up");
     settle(&*store, &notice, SendOutcome::Parked).await;
 
@@ -130,7 +132,8 @@ pub async fn a_parked_part_waits_for_its_patient(place: &dyn Place) {
         claim(&*reopened, &a).await.is_none(),
         "a restart does not release it"
     );
-    assert_eq!(reopened.release_parked(&a).await.expect("release_parked"), 2);
+    assert_eq!(reopened.release_parked(&a).await.expect("release_parked"), 3);
+    assert_eq!(undelivered(&*reopened).await, ["a"]);
     assert_eq!(reopened.release_parked(&a).await.expect("release_parked"), 0);
     for expect in ["call 120", "first", "second"] {
         let item = claim(&*reopened, &a).await.expect("released");

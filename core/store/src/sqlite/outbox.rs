@@ -93,12 +93,29 @@ pub(super) fn settle_part(
             }
         }
         SendOutcome::Parked => {
-            connection
+            let parked = connection
                 .prepare_cached(
                     "UPDATE outbox SET state = 'pending', next_at = ?2, attempts = MAX(attempts - 1, 0)
-                     WHERE id = ?1 AND state = 'sending'",
+                     WHERE id = ?1 AND state = 'sending' RETURNING chat_key, position, urgent",
                 )?
-                .execute(params![part.0, PARKED])?;
+                .query_row(params![part.0, PARKED], |row| {
+                    Ok((
+                        row.get::<_, String>(0)?,
+                        row.get::<_, i64>(1)?,
+                        row.get::<_, i64>(2)?,
+                    ))
+                })
+                .optional()?;
+            // What is behind it waits for the same, and so is not looked at again and again.
+            if let Some((chat_key, position, urgent)) = parked {
+                connection
+                    .prepare_cached(
+                        "UPDATE outbox SET next_at = ?4
+                         WHERE chat_key = ?1 AND state IN ('pending', 'sending', 'unknown') AND state = 'pending'
+                           AND (urgent < ?3 OR urgent = ?3 AND position > ?2)",
+                    )?
+                    .execute(params![chat_key, position, urgent, PARKED])?;
+            }
         }
         SendOutcome::Dead { reason } => {
             connection
@@ -147,10 +164,10 @@ pub(super) fn undelivered_conversations(
 ) -> Result<Vec<ConversationKey>, OperationError> {
     let conversations = connection
         .prepare_cached(
-            "SELECT chat_key FROM outbox WHERE state IN ('pending', 'sending', 'unknown')
+            "SELECT chat_key FROM outbox WHERE state IN ('pending', 'sending', 'unknown') AND next_at <> ?1
              GROUP BY chat_key ORDER BY MIN(position)",
         )?
-        .query_map([], |row| row.get(0).map(ConversationKey::from_stored))?
+        .query_map([PARKED], |row| row.get(0).map(ConversationKey::from_stored))?
         .collect::<Result<_, _>>()?;
     Ok(conversations)
 }
