@@ -245,11 +245,7 @@ impl Shared {
         for (receipt, (conversation, urgent)) in receipts.iter().zip(looks) {
             match urgent {
                 // A repeat may be a new chance to answer: the platform had no answer to the first one.
-                _ if receipt.duplicate => {
-                    if let Err(error) = self.release_parked(&conversation).await {
-                        self.store_failed(&error);
-                    }
-                }
+                _ if receipt.duplicate => self.release_or_report(&conversation).await,
                 Some(urgent) => {
                     self.tasks
                         .spawn(urgent::handle(Arc::clone(self), receipt.seq, urgent));
@@ -312,16 +308,26 @@ impl Shared {
                 .flat_map(|it| pieces_of(it, &can))
                 .collect();
         }
-        let seq = finished.seq;
+        let (seq, urgent) = (finished.seq, finished.urgent);
+        // What waited goes first, but never before what is urgent.
+        if !urgent {
+            self.release_or_report(&conversation).await;
+        }
         match self.store.finish(finished).await {
             Ok(true) => {
                 delivery::wake(self, &conversation);
-                if let Err(error) = self.release_parked(&conversation).await {
-                    self.store_failed(&error);
+                if urgent {
+                    self.release_or_report(&conversation).await;
                 }
             }
             Ok(false) => tracing::warn!(%seq, "A turn was finished by somebody else; its answer is dropped."),
             Err(error) => self.store_failed(&error),
+        }
+    }
+
+    async fn release_or_report(self: &Arc<Self>, conversation: &ConversationKey) {
+        if let Err(error) = self.release_parked(conversation).await {
+            self.store_failed(&error);
         }
     }
 

@@ -73,6 +73,13 @@ impl Lanes {
         self.lock().contains_key(conversation)
     }
 
+    /// A turn of this conversation is running.
+    pub(crate) fn is_running(&self, conversation: &ConversationKey) -> bool {
+        self.lock()
+            .get(conversation)
+            .is_some_and(|lane| lane.running.is_some())
+    }
+
     /// Before each turn.
     pub(crate) fn begin(&self, conversation: &ConversationKey) -> Arc<Interrupt> {
         let interrupt = Arc::new(Interrupt::default());

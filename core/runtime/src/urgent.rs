@@ -1,10 +1,10 @@
 //! What does not wait for the lane: red flags, `/stop` and `/human`.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use bedside_contract::{
-    ConversationSettings, Disposition, FinishedTurn, InboxItem, InboxSeq, Initiative, Language, Part,
-    PartKind, StoreError, Turn, TurnRole, TurnState, Update, asks_for_more,
+    ConversationKey, ConversationSettings, Disposition, FinishedTurn, InboxItem, InboxSeq, Initiative,
+    Language, Part, PartKind, StoreError, Turn, TurnRole, TurnState, Update, asks_for_more,
 };
 use bedside_triage::{Assessment, EmergencyContacts, PatientFacts, Rules};
 
@@ -89,7 +89,7 @@ async fn finish(
             emergency_turn(shared, &item, &state.settings, &assessment, language)
         }
         Urgent::Nudge => {
-            let answering = shared.lanes.is_active(&conversation) || !shared.delivery.is_idle(&conversation);
+            let answering = is_answering(shared, &conversation).await;
             let released = shared.release_parked(&conversation).await?;
             if released == 0 && !answering {
                 return Ok(None);
@@ -114,6 +114,22 @@ async fn finish(
         }
     };
     Ok(Some(finished))
+}
+
+/// Waits until no part of this conversation is being sent, so that what was just delivered is not taken for
+/// something that waits. True as soon as a turn is running: its answer is what is asked for.
+async fn is_answering(shared: &Shared, conversation: &ConversationKey) -> bool {
+    const LOOKS: u32 = 100;
+    for _ in 0..LOOKS {
+        if shared.lanes.is_running(conversation) {
+            return true;
+        }
+        if !shared.lanes.is_active(conversation) && shared.delivery.is_idle(conversation) {
+            return false;
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    true
 }
 
 /// The end of a turn that a red flag answers: without the model, before everything else.

@@ -190,6 +190,8 @@ pub(crate) struct Recorder {
     pub(crate) passive: bool,
     /// From one message to the next in a chat.
     pub(crate) distance: Duration,
+    /// How long the platform waits for what it delivered to be taken.
+    pub(crate) deadline: Option<Duration>,
     /// Ordinary parts never come to an end.
     pub(crate) hangs: AtomicBool,
     /// Chats whose patient has written and heard nothing since.
@@ -215,7 +217,7 @@ impl Connector for Recorder {
                 chat: self.distance,
                 platform: Duration::ZERO,
             },
-            deadline: None,
+            deadline: self.deadline,
             initiative: if self.passive {
                 Initiative::Patient { messages: 1 }
             } else {
@@ -262,11 +264,53 @@ impl Connector for Recorder {
     }
 }
 
+/// A second platform, whose token is wrong.
+#[derive(Default)]
+pub(crate) struct Refusing {
+    pub(crate) has_refused: AtomicBool,
+}
+
+#[async_trait]
+impl Connector for Refusing {
+    fn platform(&self) -> &str {
+        "refusing"
+    }
+
+    fn capabilities(&self) -> Capabilities {
+        Recorder::default().capabilities()
+    }
+
+    async fn run(&self, _: Arc<dyn Intake>) -> Result<(), ConnectorError> {
+        self.has_refused.store(true, Ordering::SeqCst);
+        Err(ConnectorError::Refused {
+            platform: "refusing".to_owned(),
+            reason: "the token is wrong".to_owned(),
+        })
+    }
+
+    async fn typing(&self, _: &ConversationKey) {}
+
+    async fn preview(
+        &self,
+        _: &ConversationKey,
+        _: InboxSeq,
+        _: Option<&PlatformMessageId>,
+        _: &str,
+    ) -> Result<PlatformMessageId, DeliverError> {
+        Err(DeliverError::Permanent("refused".to_owned()))
+    }
+
+    async fn deliver(&self, _: &OutboxItem) -> Result<PlatformMessageId, DeliverError> {
+        Err(DeliverError::Permanent("refused".to_owned()))
+    }
+}
+
 pub(crate) struct Stage {
     pub(crate) bot: Bot,
     pub(crate) store: Arc<SqliteStore>,
     pub(crate) model: Arc<ScriptedModel>,
     pub(crate) platform: Arc<Recorder>,
+    pub(crate) refusing: Arc<Refusing>,
     pub(crate) stop: CancellationToken,
     pub(crate) running: tokio::task::JoinHandle<()>,
     next: AtomicU64,
@@ -276,7 +320,7 @@ pub(crate) fn chat(name: &str) -> ConversationKey {
     ConversationKey::new("test", "bot", name)
 }
 
-fn update(key: &ConversationKey, text: &str, id: &str) -> Update {
+pub(crate) fn update(key: &ConversationKey, text: &str, id: &str) -> Update {
     Update {
         platform: "test".to_owned(),
         bot: "bot".to_owned(),
@@ -331,6 +375,7 @@ impl Stage {
             prompts: Mutex::new(Vec::new()),
         });
         let platform = Arc::new(platform);
+        let refusing = Arc::new(Refusing::default());
         let bot = Bot::new(BotParts {
             config: RuntimeConfig {
                 drain_seconds: 1,
@@ -341,7 +386,10 @@ impl Stage {
             plugins: Arc::new(plugins),
             rules: Rules::builtin(),
             sampling: Sampling::default(),
-            connectors: vec![Arc::clone(&platform) as Arc<dyn Connector>],
+            connectors: vec![
+                Arc::clone(&platform) as Arc<dyn Connector>,
+                Arc::clone(&refusing) as Arc<dyn Connector>,
+            ],
         });
         let stop = CancellationToken::new();
         let (task_bot, token) = (bot.clone(), stop.clone());
@@ -351,6 +399,7 @@ impl Stage {
             store,
             model,
             platform,
+            refusing,
             stop,
             running,
             next: AtomicU64::new(1),

@@ -6,9 +6,9 @@ mod passive;
 
 use std::{sync::atomic::Ordering, time::Duration};
 
-use bedside_contract::{DeliverError, Language, PartKind, Store};
+use bedside_contract::{DeliverError, Intake, Language, PartKind, Store, StoreError};
 use bedside_store::SqliteStore;
-use common::{Recorder, Script, ScriptedPlugins, Stage, chat};
+use common::{Recorder, Script, ScriptedPlugins, Stage, chat, update};
 
 const EN: &[Language] = &[Language::En];
 
@@ -403,4 +403,55 @@ async fn an_emergency_does_not_wait_for_a_part_on_its_way() {
         .await;
     let delivered = stage.parts(1).await;
     assert!(delivered[0].contains("120"), "{delivered:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_platform_that_refuses_leaves_the_others_at_work() {
+    let stage = stage(&[]);
+    while !stage.refusing.has_refused.load(Ordering::SeqCst) {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    assert!(!stage.running.is_finished());
+    stage.says(&chat("a"), "/help").await;
+    stage.parts(1).await;
+    stage.stop.cancel();
+    stage.running.await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_platform_hears_in_time_that_a_message_is_not_stored_yet_and_it_is_answered_once() {
+    let platform = Recorder {
+        deadline: Some(Duration::from_millis(1)),
+        ..Recorder::default()
+    };
+    let store = SqliteStore::open_temporary().unwrap();
+    let stage = Stage::on_platform(platform, store, EN, &[], ScriptedPlugins::default());
+    let much = vec![7; 64 << 20];
+    for _ in 0..3 {
+        // The store writes one after the other, and this takes longer than the platform waits.
+        let writing = stage.store.plugin_put("test", "much", &much, u64::MAX);
+        let taking = stage.bot.accept(vec![update(&chat("a"), "/help", "1")], None);
+        let (written, taken) = tokio::join!(writing, taking);
+        written.unwrap();
+        assert!(matches!(taken, Err(StoreError::Failed(_))), "{taken:?}");
+    }
+    stage.parts(1).await;
+    stage.settled().await;
+    assert_eq!(stage.texts().len(), 1, "the repeats are duplicates");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_answer_that_the_platform_did_not_get_goes_out_again() {
+    let stage = stage(&[]);
+    let key = chat("a");
+    let receipt = stage.says(&key, "/help").await;
+    stage.parts(1).await;
+    stage.settled().await;
+    stage.bot.answer_again(&chat("b"), receipt.seq).await.unwrap();
+    stage.bot.answer_again(&key, receipt.seq).await.unwrap();
+    let again = stage.parts(2).await;
+    assert_eq!(again[0], again[1]);
+    stage.settled().await;
+    assert_eq!(stage.texts().len(), 2, "to its own patient only");
 }
