@@ -6,9 +6,10 @@ SHELL := bash
 CARGO ?= cargo
 OUT := target/release
 SECONDS_EACH ?= 300
+LOAD ?=
 PLUGINS := hello triage knowledge
 
-.PHONY: help build run test lint fmt fuzz bench dist setup setup-build setup-test screenshot
+.PHONY: help build run test lint fmt fuzz bench load dist setup setup-build setup-test screenshot
 
 help: ## What there is
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -31,8 +32,13 @@ lint: setup-build ## Format, clippy, docs, licences
 fuzz: setup-build ## Fuzz splitter, WeChat XML and decryption; SECONDS_EACH=300
 	scripts/fuzz.sh $(SECONDS_EACH)
 
-bench: build ## Figures of README.md: start, memory, time to first token, tokens/s
+bench: build ## Figures of README.md and docs/performance.md: start, memory, tokens/s, beside llama.cpp
 	scripts/bench.sh
+	scripts/bench-engine.sh
+
+load: ## Patients who chat all at once with a running bot: LOAD="--patients 50 --duration 10m"
+	$(CARGO) build --release --locked -p bedside-load
+	$(OUT)/bedside-load $(LOAD)
 
 screenshot: setup build ## Take docs/page.png from the real page
 	scripts/screenshot.sh

@@ -13,11 +13,12 @@ use regex::Regex;
 use serde_json::Value;
 
 /// Folder of each crate → the crates that it may use in its product code (not in its tests).
-const ARROWS: [(&str, &[&str]); 12] = [
+const ARROWS: [(&str, &[&str]); 13] = [
     ("core/contract", &[]),
     ("core/triage", &["core/contract"]),
     ("core/model", &["core/contract", "adapters/formats"]),
     ("core/engine", &["core/contract", "core/model"]),
+    ("core/remote", &["core/contract"]),
     ("core/store", &["core/contract"]),
     ("core/plugin-api", &[]),
     ("core/plugin-runner", &["core/plugin-api"]),

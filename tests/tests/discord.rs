@@ -13,7 +13,7 @@ use serde_json::json;
 
 const QUESTION: &str = "How is gout treated?";
 /// So that an answer takes longer than one preview.
-const SLOW: &str = "engine = { threads = 1, prefix_snapshots = 0 }";
+const SLOW: &str = "engine = { threads = 1, prefix_cache = false, sequences = 1 }";
 const SENT: &str = "POST /channels/*/messages";
 const ACKNOWLEDGED: &str = "POST /interactions/*/*/callback";
 

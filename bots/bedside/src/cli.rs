@@ -77,6 +77,40 @@ pub(crate) enum ModelCommand {
         #[arg(long)]
         json: bool,
     },
+    /// Measure how fast a model is on this machine: tokens/s of prompts and answers, memory, a prompt read again.
+    Bench(BenchArguments),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct BenchArguments {
+    /// Print one JSON object.
+    #[arg(long)]
+    pub json: bool,
+    /// A GGUF file; the configured model otherwise.
+    #[arg(long, value_name = "FILE")]
+    pub model: Option<PathBuf>,
+    /// Tokens of each prompt; several lengths with commas between.
+    #[arg(long, value_delimiter = ',', default_value = "256", value_parser = count)]
+    pub prompt: Vec<usize>,
+    /// Tokens generated behind each.
+    #[arg(long, default_value_t = 64)]
+    pub generate: usize,
+    /// One per physical core otherwise.
+    #[arg(long)]
+    pub threads: Option<usize>,
+    /// Sequences at the same time; several numbers with commas between.
+    #[arg(long, value_delimiter = ',', default_value = "1", value_parser = count)]
+    pub batch: Vec<usize>,
+    /// Random LoRA adapters dealt among them; several numbers with commas between.
+    #[arg(long, value_delimiter = ',', default_value = "0")]
+    pub adapters: Vec<usize>,
+}
+
+fn count(word: &str) -> Result<usize, String> {
+    match word.parse() {
+        Ok(0) | Err(_) => Err("a whole number from 1 on is needed".to_owned()),
+        Ok(count) => Ok(count),
+    }
 }
 
 /// Words that are handed to the plugin as they are.

@@ -10,6 +10,7 @@ use crate::{
 };
 
 mod ask;
+mod bench;
 mod chat;
 mod check_config;
 mod model;
@@ -30,6 +31,7 @@ pub(crate) fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Triage(arguments) => triage::run(&config, &arguments),
         Command::Model(ModelCommand::Pull { source }) => model::pull(&config, source.as_ref()),
         Command::Model(ModelCommand::List { json }) => model::list(&config, json),
+        Command::Model(ModelCommand::Bench(arguments)) => bench::run(&config, &arguments),
         Command::Knowledge(arguments) => {
             plugin::command(config, "bedside.knowledge", "knowledge", &arguments)
         }

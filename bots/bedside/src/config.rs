@@ -8,6 +8,7 @@ use std::{
 use bedside_discord::DiscordConfig;
 use bedside_engine::{EngineConfig, ModelConfig};
 use bedside_plugin_host::PluginsConfig;
+use bedside_remote::RemoteConfig;
 use bedside_runtime::RuntimeConfig;
 use bedside_telegram::TelegramConfig;
 use bedside_web::WebConfig;
@@ -28,6 +29,7 @@ pub(crate) struct Config {
     pub bot: RuntimeConfig,
     pub model: ModelConfig,
     pub engine: EngineConfig,
+    pub remote: RemoteConfig,
     pub plugins: PluginsConfig,
     pub web: WebConfig,
     pub telegram: TelegramConfig,
@@ -257,6 +259,10 @@ mod tests {
         assert_eq!(
             format!("{:?}", config.engine),
             format!("{:?}", Config::default().engine)
+        );
+        assert_eq!(
+            format!("{:?}", config.remote),
+            format!("{:?}", Config::default().remote)
         );
         assert_eq!(
             format!("{:?}", config.telegram),

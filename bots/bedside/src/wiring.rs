@@ -8,7 +8,6 @@ use std::{
 use anyhow::Context;
 use bedside_contract::{Connector, Generator, ModelInfo, Plugins, Store};
 use bedside_discord::DiscordContext;
-use bedside_engine::{Engine, ModelConfig};
 use bedside_plugin_host::{PluginHost, PluginHostSetup};
 use bedside_runtime::{Bot, BotParts};
 use bedside_store::SqliteStore;
@@ -17,7 +16,10 @@ use bedside_triage::Rules;
 use bedside_web::WebContext;
 use bedside_wechat::WechatContext;
 
-use crate::config::{Config, ConfigError};
+use crate::{
+    config::{Config, ConfigError},
+    language_model::LanguageModel,
+};
 
 /// Connectors and what to print about them.
 pub(crate) struct Connected {
@@ -30,26 +32,22 @@ pub(crate) struct Parts {
     pub config: Config,
     pub store: Arc<SqliteStore>,
     pub plugins: Arc<PluginHost>,
-    pub engine: Arc<Engine>,
+    pub model: LanguageModel,
     pub rules: &'static Rules,
 }
 
 impl Parts {
-    /// Starts plugins and engine in the background; neither is waited for. Call within a tokio runtime.
+    /// Starts plugins and model in the background; neither is waited for. Call within a tokio runtime.
     pub(crate) fn start(config: Config, store: Arc<SqliteStore>, data_dir: &Path) -> anyhow::Result<Self> {
         let rules = rules(&config)?;
-        let model = ModelConfig {
-            models_dir: models_dir(data_dir),
-            ..config.model.clone()
-        };
-        let engine = Engine::start(config.engine.clone(), model);
-        let generator = Some(Arc::clone(&engine) as Arc<dyn Generator>);
+        let model = LanguageModel::start(&config, models_dir(data_dir))?;
+        let generator = Some(model.generator());
         let plugins = start_plugins(&config, &store, generator, Some(data_dir.join("plugins")))?;
         Ok(Self {
             config,
             store,
             plugins,
-            engine,
+            model,
             rules,
         })
     }
@@ -59,7 +57,7 @@ impl Parts {
         Bot::new(BotParts {
             config: self.config.bot.clone(),
             store: Arc::clone(&self.store) as Arc<dyn Store>,
-            generator: Arc::clone(&self.engine) as Arc<dyn Generator>,
+            generator: self.model.generator(),
             plugins: Arc::clone(&self.plugins) as Arc<dyn Plugins>,
             rules: self.rules,
             sampling: self.config.model.sampling.clone(),
@@ -72,11 +70,12 @@ impl Parts {
         let mut connectors: Vec<Arc<dyn Connector>> = Vec::new();
         let mut lines = Vec::new();
         if self.config.web.enabled {
-            let engine = Arc::clone(&self.engine);
+            let generator = self.model.generator();
             let web = self.config.web.clone().build(WebContext {
                 store: Arc::clone(&self.store) as Arc<dyn Store>,
                 plugins: Some(Arc::clone(&self.plugins) as Arc<dyn Plugins>),
-                ready: Arc::new(move || readiness(engine.model().as_ref())),
+                ready: Arc::new(move || readiness(generator.model().as_ref())),
+                generator: Some(self.model.generator()),
                 hospital_name: self.config.bot.hospital.clone(),
             })?;
             lines.push(format!("web page:  http://{}", web.local_address()));

@@ -4,13 +4,18 @@ use std::{
     sync::Arc,
 };
 
-use bedside_contract::{ConnectorError, Plugins, Store};
-use serde::{Deserialize, Serialize};
+use bedside_contract::{ConnectorError, Generator, Plugins, Store};
+use serde::Deserialize;
 
-use crate::{connector::WebConnector, guard::Hosts, session::SessionCookies};
+use crate::{
+    connector::WebConnector,
+    guard::Hosts,
+    openai::{Access, ApiConfig, Reach},
+    session::SessionCookies,
+};
 
 /// `[web]`: the chat page, and the health endpoints of the whole bot.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct WebConfig {
     /// Whether the page is served.
@@ -20,7 +25,6 @@ pub struct WebConfig {
     pub listen: String,
     /// The address that patients open, e.g. `https://chat.hospital.example`. With `https` the session cookie
     /// is sent over TLS only. Needed when a proxy changes the `Host` header.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub public_url: Option<String>,
     /// Further host names under which the page may be opened. `localhost` and plain IP addresses always may;
     /// other names are refused, so that no foreign site can point its own name at this server.
@@ -31,6 +35,8 @@ pub struct WebConfig {
     pub messages_per_minute: u32,
     /// How many pages may be open at once.
     pub max_open_pages: usize,
+    /// The model for programs, under `/v1`.
+    pub api: ApiConfig,
 }
 
 const fn default_enabled() -> bool {
@@ -63,6 +69,7 @@ impl Default for WebConfig {
             session_days: default_session_days(),
             messages_per_minute: default_messages_per_minute(),
             max_open_pages: default_max_open_pages(),
+            api: ApiConfig::default(),
         }
     }
 }
@@ -75,6 +82,8 @@ pub struct WebContext {
     pub plugins: Option<Arc<dyn Plugins>>,
     /// An object with `ready` and whatever else `/readyz` shall say.
     pub ready: Arc<dyn Fn() -> serde_json::Value + Send + Sync>,
+    /// The model that programs ask under `/v1`; nobody is answered there without one.
+    pub generator: Option<Arc<dyn Generator>>,
     /// Stands at the top of the page.
     pub hospital_name: String,
 }
@@ -87,13 +96,31 @@ impl WebConfig {
     pub fn build(self, context: WebContext) -> Result<WebConnector, ConnectorError> {
         self.check()?;
         let public_url = self.public_url.as_deref().map(PublicUrl::parse).transpose()?;
+        let key = self.api.read_key()?;
         let listener = bind(&self.listen)?;
+        let address = listener
+            .local_addr()
+            .map_err(|error| wrong("web.listen", &error.to_string()))?;
+        let reach = Reach {
+            listens_on: address,
+            public: public_url.as_ref().map(|it| it.authority.as_str()),
+            hosts: &self.hosts,
+        };
+        let access = Access::new(&self.api, key, &reach);
+        if matches!(access, Access::KeyNeeded) {
+            tracing::info!(
+                "the OpenAI-compatible API under /v1 is off: other machines can reach this server and there is no \
+                 key; set web.api.key_file or web.api.key"
+            );
+        }
         let cookies = SessionCookies {
             https: public_url.as_ref().is_some_and(|it| it.https),
             days: self.session_days,
         };
         let hosts = Hosts::new(self.hosts.clone(), public_url.map(|it| it.authority));
-        WebConnector::new(self, context, listener, cookies, hosts)
+        Ok(WebConnector::new(
+            self, context, listener, address, cookies, hosts, access,
+        ))
     }
 
     /// Checks the keys, without taking the port.
@@ -102,6 +129,7 @@ impl WebConfig {
     /// [`ConnectorError::Config`] with the key at fault.
     pub fn check(&self) -> Result<(), ConnectorError> {
         self.public_url.as_deref().map(PublicUrl::parse).transpose()?;
+        self.api.read_key()?;
         if self.messages_per_minute == 0 {
             return Err(wrong(
                 "web.messages_per_minute",

@@ -16,6 +16,7 @@ use crate::{
     config::{WebConfig, WebContext, wrong},
     guard::Hosts,
     limits::RateLimit,
+    openai::{Access, Api},
     page::Page,
     rooms::{Rooms, Signal},
     server::{Server, router},
@@ -30,6 +31,7 @@ pub struct WebConnector {
     address: SocketAddr,
     cookies: SessionCookies,
     hosts: Hosts,
+    api_access: Access,
     rooms: Arc<Rooms>,
     further_routes: Router,
 }
@@ -39,23 +41,23 @@ impl WebConnector {
         config: WebConfig,
         context: WebContext,
         listener: TcpListener,
+        address: SocketAddr,
         cookies: SessionCookies,
         hosts: Hosts,
-    ) -> Result<Self, ConnectorError> {
-        let address = listener
-            .local_addr()
-            .map_err(|error| wrong("web.listen", &error.to_string()))?;
+        api_access: Access,
+    ) -> Self {
         let rooms = Arc::new(Rooms::new(config.max_open_pages));
-        Ok(Self {
+        Self {
             config,
             context,
             listener,
             address,
             cookies,
             hosts,
+            api_access,
             rooms,
             further_routes: Router::new(),
-        })
+        }
     }
 
     /// Where the page is served; the real port if the config said 0.
@@ -64,7 +66,7 @@ impl WebConnector {
         self.address
     }
 
-    /// Serves further paths (`/metrics`, `/v1/…`) on the same port, behind the same check of the `Host` header.
+    /// Serves further paths (`/metrics`) on the same port, behind the same check of the `Host` header.
     #[must_use]
     pub fn with_routes(mut self, routes: Router) -> Self {
         self.further_routes = self.further_routes.merge(routes);
@@ -101,6 +103,12 @@ impl Connector for WebConnector {
         let stop = CancellationToken::new();
         // Connections outlive this future, so they are told when it is dropped.
         let _stop_when_dropped = stop.clone().drop_guard();
+        let api = Api::new(
+            &self.config.api,
+            self.api_access.clone(),
+            self.context.generator.clone(),
+            stop.clone(),
+        );
         let server = Arc::new(Server {
             store: Arc::clone(&self.context.store),
             plugins: self.context.plugins.clone(),
@@ -124,7 +132,7 @@ impl Connector for WebConnector {
                     tracing::debug!(%error, "TCP_NODELAY was refused");
                 }
             });
-        axum::serve(listener, router(server, self.further_routes.clone()))
+        axum::serve(listener, router(server, api, self.further_routes.clone()))
             .await
             .map_err(|error| {
                 wrong(

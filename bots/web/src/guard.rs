@@ -9,7 +9,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 
-use crate::{refusal::Refusal, server::Server};
+use crate::{openai, refusal::Refusal, server::Server};
 
 /// Probes and scrapers come under names of their own, and these paths tell nothing of patients.
 const OPEN_PATHS: [&str; 3] = ["/healthz", "/readyz", "/metrics"];
@@ -94,11 +94,11 @@ pub(crate) async fn check(State(server): State<Arc<Server>>, request: Request, n
         .and_then(|it| it.to_str().ok())
         .unwrap_or_default();
     if !server.hosts.allow(host) {
-        return Refusal::UnknownHost.into_response();
+        return refused(Refusal::UnknownHost, path);
     }
-    let reads_page = request.method() == Method::GET && !path.starts_with("/api/");
+    let reads_page = request.method() == Method::GET && !path.starts_with("/api/") && !openai::serves(path);
     if !reads_page && !server.hosts.is_own_page(request.headers(), host) {
-        return Refusal::OtherSite.into_response();
+        return refused(Refusal::OtherSite, path);
     }
     next.run(request).await
 }
@@ -111,7 +111,15 @@ pub(crate) async fn add_headers(request: Request, next: Next) -> Response {
     response
 }
 
-fn host_name(authority: &str) -> &str {
+fn refused(refusal: Refusal, path: &str) -> Response {
+    if openai::serves(path) {
+        openai::ApiError::Refused(refusal).into_response()
+    } else {
+        refusal.into_response()
+    }
+}
+
+pub(crate) fn host_name(authority: &str) -> &str {
     if let Some(rest) = authority.strip_prefix('[') {
         return rest.split(']').next().unwrap_or_default();
     }

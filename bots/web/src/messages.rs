@@ -1,7 +1,4 @@
-use std::{
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::{sync::Arc, time::Instant};
 
 use axum::{
     Json,
@@ -11,20 +8,22 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use bedside_contract::{Language, Update, UpdateKind};
-use futures::StreamExt;
 use serde::Deserialize;
 use serde_json::json;
 use uuid::Uuid;
 
-use crate::{refusal::Refusal, rooms::Signal, server::Server, session::Session};
+use crate::{
+    body::{BodyError, read_json},
+    refusal::Refusal,
+    rooms::Signal,
+    server::Server,
+    session::Session,
+};
 
 /// Bytes of one request.
 pub(crate) const MAX_BODY: usize = 16 * 1024;
 /// Characters of one message.
 pub(crate) const MAX_CHARS: usize = 4_000;
-/// What is read and thrown away, so that the sender gets our words instead of a broken connection.
-const MAX_DRAINED: usize = 1024 * 1024;
-const BODY_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// One message; the same `id` again is the same message.
 #[derive(Deserialize)]
@@ -49,20 +48,7 @@ pub(crate) async fn take(
     if server.stop.is_cancelled() {
         return Err(Refusal::Stopping);
     }
-    let content_type = headers
-        .get(header::CONTENT_TYPE)
-        .and_then(|it| it.to_str().ok())
-        .unwrap_or_default();
-    if !content_type
-        .split(';')
-        .next()
-        .is_some_and(|it| it.trim().eq_ignore_ascii_case("application/json"))
-    {
-        return Err(Refusal::NotJson);
-    }
-    let bytes = tokio::time::timeout(BODY_TIMEOUT, read(body))
-        .await
-        .map_err(|_| Refusal::Unreadable)??;
+    let bytes = read_json(&headers, body, MAX_BODY).await?;
     let incoming: Incoming = serde_json::from_slice(&bytes).map_err(|_| Refusal::Unreadable)?;
     let session = server.cookies.session(&headers);
     let update = update(incoming, &session, &headers)?;
@@ -125,22 +111,12 @@ pub(crate) fn accepted_language(headers: &HeaderMap) -> Option<Language> {
     accepted.split(',').find_map(Language::parse)
 }
 
-async fn read(body: Body) -> Result<Vec<u8>, Refusal> {
-    let mut chunks = body.into_data_stream();
-    let mut bytes = Vec::new();
-    let mut total = 0;
-    while let Some(chunk) = chunks.next().await {
-        let chunk = chunk.map_err(|_| Refusal::Unreadable)?;
-        total += chunk.len();
-        if total <= MAX_BODY {
-            bytes.extend_from_slice(&chunk);
-        } else if total > MAX_DRAINED {
-            break;
+impl From<BodyError> for Refusal {
+    fn from(error: BodyError) -> Self {
+        match error {
+            BodyError::NotJson => Self::NotJson,
+            BodyError::TooLarge => Self::TooLarge,
+            BodyError::Broken => Self::Unreadable,
         }
-    }
-    if total > MAX_BODY {
-        Err(Refusal::TooLarge)
-    } else {
-        Ok(bytes)
     }
 }

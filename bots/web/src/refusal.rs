@@ -28,7 +28,7 @@ pub(crate) enum Refusal {
 }
 
 impl Refusal {
-    fn status(self) -> StatusCode {
+    pub(crate) fn status(self) -> StatusCode {
         match self {
             Self::UnknownHost => StatusCode::MISDIRECTED_REQUEST,
             Self::OtherSite => StatusCode::FORBIDDEN,
@@ -42,7 +42,7 @@ impl Refusal {
         }
     }
 
-    fn code(self) -> &'static str {
+    pub(crate) fn code(self) -> &'static str {
         match self {
             Self::UnknownHost => "unknown-host",
             Self::OtherSite => "other-site",
@@ -58,6 +58,11 @@ impl Refusal {
             Self::Stopping => "stopping",
             Self::NotFound => "not-found",
         }
+    }
+
+    /// For programs.
+    pub(crate) fn english(self) -> String {
+        self.words().0
     }
 
     /// English, Chinese.

@@ -17,6 +17,7 @@ use crate::{
     guard::Hosts,
     limits::RateLimit,
     messages,
+    openai::{self, Api},
     page::{self, Page},
     refusal::Refusal,
     rooms::Rooms,
@@ -38,7 +39,7 @@ pub(crate) struct Server {
     pub(crate) stop: CancellationToken,
 }
 
-pub(crate) fn router(server: Arc<Server>, further_routes: Router) -> Router {
+pub(crate) fn router(server: Arc<Server>, api: Api, further_routes: Router) -> Router {
     Router::new()
         .route("/", get(page::html))
         .route("/page.js", get(page::script))
@@ -50,6 +51,7 @@ pub(crate) fn router(server: Arc<Server>, further_routes: Router) -> Router {
         .route("/readyz", get(readyz))
         .fallback(async || Refusal::NotFound)
         .with_state(Arc::clone(&server))
+        .nest("/v1", openai::router(Arc::new(api)))
         .merge(further_routes)
         .layer(middleware::from_fn_with_state(server, guard::check))
         .layer(middleware::from_fn(guard::add_headers))

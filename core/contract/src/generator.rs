@@ -1,6 +1,6 @@
 //! The seam behind which a language model answers.
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
@@ -12,6 +12,11 @@ use crate::ids::{ConversationKey, Language};
 pub trait Generator: Send + Sync {
     /// What is served; `None` while it is still loading or after it failed to load.
     fn model(&self) -> Option<ModelInfo>;
+
+    /// Names of the adapters that [`GenerateRequest::adapter`] may choose now.
+    fn adapters(&self) -> Vec<String> {
+        Vec::new()
+    }
 
     /// How many tokens these messages take with the model's own chat template, generation prompt included.
     ///
@@ -46,6 +51,8 @@ pub enum GenerationEvent {
     Finished {
         reason: FinishReason,
         prompt_tokens: usize,
+        /// Of these, known from earlier prompts and not computed again.
+        reused_tokens: usize,
         generated_tokens: usize,
         prompt_time: Duration,
         generate_time: Duration,
@@ -67,6 +74,8 @@ pub enum FinishReason {
 pub struct GenerateRequest {
     pub conversation: ConversationKey,
     pub messages: Vec<ChatMessage>,
+    /// One of [`Generator::adapters`]; none is the base model.
+    pub adapter: Option<String>,
     pub sampling: Sampling,
     pub max_tokens: usize,
     pub priority: Priority,
@@ -98,8 +107,8 @@ pub enum ChatRole {
     Assistant,
 }
 
-/// How the next token is drawn; the order of the steps is transformers': penalties, temperature,
-/// top-k, top-p, min-p.
+/// How the next token is drawn; the order of the steps is transformers': logit bias, penalties,
+/// temperature, top-k, top-p, min-p.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Sampling {
@@ -113,6 +122,13 @@ pub struct Sampling {
     pub min_p: f32,
     /// 1 switches it off; over prompt and answer, as in transformers.
     pub repetition_penalty: f32,
+    /// Taken from the logit of a token for each time that the answer holds it; 0 switches it off.
+    pub frequency_penalty: f32,
+    /// Taken from the logit of a token that the answer holds; 0 switches it off.
+    pub presence_penalty: f32,
+    /// Added to the logits of single tokens; a request's own, never from a config file.
+    #[serde(skip)]
+    pub logit_bias: BTreeMap<u32, f32>,
     /// The same seed, prompt and model give the same answer; none draws a fresh one.
     pub seed: Option<u64>,
     /// Generation ends before any of these.
@@ -128,6 +144,9 @@ impl Default for Sampling {
             top_p: 0.9,
             min_p: 0.0,
             repetition_penalty: 1.0,
+            frequency_penalty: 0.0,
+            presence_penalty: 0.0,
+            logit_bias: BTreeMap::new(),
             seed: None,
             stop: Vec::new(),
         }
@@ -171,6 +190,8 @@ pub enum GenerateError {
     Busy { queued: usize },
     #[error("the prompt takes {tokens} tokens, the model reads {limit}")]
     PromptTooLong { tokens: usize, limit: usize },
+    #[error("there is no adapter {name:?}")]
+    UnknownAdapter { name: String },
     #[error("generation failed: {0}")]
     Failed(String),
 }

@@ -37,6 +37,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
                     content: argument(2, "Why does one need sleep?"),
                 },
             ],
+            adapter: None,
             sampling: Sampling {
                 seed: Some(1),
                 ..Sampling::default()

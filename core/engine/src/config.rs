@@ -1,8 +1,9 @@
 //! What an operator may set. The comments are the manual.
 
-use std::path::PathBuf;
+use std::{collections::BTreeMap, path::PathBuf};
 
 use bedside_contract::{AnswerMode, Language, Sampling};
+use bedside_model::KvPrecision;
 use serde::{Deserialize, Serialize};
 
 /// `[engine]`: how requests wait and how the machine is used.
@@ -13,13 +14,22 @@ pub struct EngineConfig {
     pub queue: usize,
     /// Threads that compute. Left out: one per physical core. More than that makes it slower.
     pub threads: Option<usize>,
-    /// Prompt tokens that are read in one go; between two such pieces a request can be cancelled.
+    /// Requests that are answered at the same time; the others wait.
+    pub sequences: usize,
+    /// Prompt tokens that are read between two tokens of running answers; four times as many when no answer
+    /// runs. Larger pieces are read faster, smaller ones let answers run more smoothly.
     pub prompt_chunk: usize,
-    /// Earlier prompts whose beginnings are kept, so that a common beginning (the instructions, a chat's
-    /// own history) is read only once. 0 switches it off.
-    pub prefix_snapshots: usize,
-    /// Memory that they may take, in MiB; the oldest go first.
-    pub prefix_memory_mib: usize,
+    /// Memory for what the model remembers of running and earlier chats, in MiB; it is taken as it is needed.
+    /// Left out: enough for four chats of full length, shorter ones in proportion.
+    pub kv_cache_mib: Option<usize>,
+    /// `f16`, or `q8`: half the memory for chats, slightly less exact.
+    pub kv_precision: KvPrecision,
+    /// Keep what was read, so that a common beginning (the instructions, a chat's own history) is read only
+    /// once; the longest unused goes first.
+    pub prefix_cache: bool,
+    /// Guess that an answer goes on as its passages do, and check several words at once. Changes the time
+    /// that an answer takes, never its words.
+    pub speculation: bool,
 }
 
 impl Default for EngineConfig {
@@ -27,9 +37,12 @@ impl Default for EngineConfig {
         Self {
             queue: 32,
             threads: None,
+            sequences: 16,
             prompt_chunk: 64,
-            prefix_snapshots: 32,
-            prefix_memory_mib: 256,
+            kv_cache_mib: None,
+            kv_precision: KvPrecision::F16,
+            prefix_cache: true,
+            speculation: true,
         }
     }
 }
@@ -49,6 +62,8 @@ pub struct ModelConfig {
     /// `grounded`: answers only reword what the knowledge base says. `free`: the model may use what it
     /// learned. Left out: grounded below 3 thousand million parameters, since small models invent medicine.
     pub answer_mode: Option<AnswerMode>,
+    /// Adapters by the names that requests choose them by: paths to LoRA files as llama.cpp writes them.
+    pub adapters: BTreeMap<String, PathBuf>,
     /// Tokens of prompt and answer together. Left out: what the model was trained for, at most 4096. Memory
     /// for each running chat grows with it.
     pub context_length: Option<usize>,
@@ -66,6 +81,7 @@ impl Default for ModelConfig {
             endpoint: bedside_model::pull::DEFAULT_ENDPOINT.to_owned(),
             languages: None,
             answer_mode: None,
+            adapters: BTreeMap::new(),
             context_length: None,
             sampling: Sampling::default(),
             models_dir: PathBuf::new(),

@@ -3,7 +3,7 @@
 use std::{
     sync::{
         Arc, Condvar, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicBool, AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
     },
     thread,
 };
@@ -17,9 +17,9 @@ use tokio::sync::{mpsc, watch};
 use crate::{
     config::{EngineConfig, ModelConfig},
     generation::{EngineGeneration, Stage},
+    job::Job,
     loaded::Loaded,
     queue::Queue,
-    run::{Job, Outcome},
     worker::{Loader, work},
 };
 
@@ -34,8 +34,11 @@ pub struct Engine {
 pub struct EngineStats {
     /// Requests that wait now.
     pub queued: usize,
-    /// Whether one is being answered now (or the model is loading).
-    pub busy: bool,
+    /// Requests that are answered now.
+    pub running: usize,
+    /// Blocks of the key-value cache that those use, and how many there are.
+    pub blocks_used: usize,
+    pub blocks: usize,
     pub finished: u64,
     pub cancelled: u64,
     pub failed: u64,
@@ -45,6 +48,9 @@ pub struct EngineStats {
     /// Of these, read already for an earlier prompt.
     pub reused_tokens: u64,
     pub generated_tokens: u64,
+    /// Tokens that were guessed, and how many of them were right.
+    pub guessed_tokens: u64,
+    pub right_guesses: u64,
 }
 
 pub(crate) struct Shared {
@@ -64,15 +70,21 @@ pub(crate) enum Status {
     Failed(String),
 }
 
+/// Written by the engine's thread, read by anyone.
 #[derive(Default)]
 pub(crate) struct Counters {
+    running: AtomicUsize,
+    blocks_used: AtomicUsize,
+    blocks: AtomicUsize,
     finished: AtomicU64,
     cancelled: AtomicU64,
-    pub(crate) failed: AtomicU64,
+    failed: AtomicU64,
     rejected: AtomicU64,
     prompt_tokens: AtomicU64,
     reused_tokens: AtomicU64,
     generated_tokens: AtomicU64,
+    guessed_tokens: AtomicU64,
+    right_guesses: AtomicU64,
 }
 
 impl Engine {
@@ -136,30 +148,23 @@ impl Engine {
     /// Counts for metrics and status pages.
     #[must_use]
     pub fn stats(&self) -> EngineStats {
-        let (queued, busy) = {
-            let queue = self.shared.lock();
-            (queue.len(), queue.busy)
-        };
-        let Counters {
-            finished,
-            cancelled,
-            failed,
-            rejected,
-            prompt_tokens,
-            reused_tokens,
-            generated_tokens,
-        } = &self.shared.counters;
+        let queued = self.shared.lock().len();
+        let counters = &self.shared.counters;
         let read = |it: &AtomicU64| it.load(Ordering::Relaxed);
         EngineStats {
             queued,
-            busy,
-            finished: read(finished),
-            cancelled: read(cancelled),
-            failed: read(failed),
-            rejected: read(rejected),
-            prompt_tokens: read(prompt_tokens),
-            reused_tokens: read(reused_tokens),
-            generated_tokens: read(generated_tokens),
+            running: counters.running.load(Ordering::Relaxed),
+            blocks_used: counters.blocks_used.load(Ordering::Relaxed),
+            blocks: counters.blocks.load(Ordering::Relaxed),
+            finished: read(&counters.finished),
+            cancelled: read(&counters.cancelled),
+            failed: read(&counters.failed),
+            rejected: read(&counters.rejected),
+            prompt_tokens: read(&counters.prompt_tokens),
+            reused_tokens: read(&counters.reused_tokens),
+            generated_tokens: read(&counters.generated_tokens),
+            guessed_tokens: read(&counters.guessed_tokens),
+            right_guesses: read(&counters.right_guesses),
         }
     }
 
@@ -177,6 +182,13 @@ impl Generator for Engine {
         }
     }
 
+    fn adapters(&self) -> Vec<String> {
+        match &*self.shared.status.borrow() {
+            Status::Ready(loaded) => loaded.adapters.keys().cloned().collect(),
+            _ => Vec::new(),
+        }
+    }
+
     fn count_tokens(&self, messages: &[ChatMessage]) -> Result<usize, GenerateError> {
         let Status::Ready(loaded) = self.status() else {
             return Err(GenerateError::NotReady);
@@ -191,7 +203,10 @@ impl Generator for Engine {
     async fn generate(&self, request: GenerateRequest) -> Result<Box<dyn Generation>, GenerateError> {
         let prompt = match self.status() {
             Status::Failed(reason) => return Err(GenerateError::Unavailable { reason }),
-            Status::Ready(loaded) => Some(loaded.encode(&request.messages)?),
+            Status::Ready(loaded) => {
+                loaded.adapter(request.adapter.as_deref())?;
+                Some(loaded.encode(&request.messages)?)
+            }
             Status::Loading => None,
         };
         let now = tokio::time::Instant::now();
@@ -216,7 +231,7 @@ impl Generator for Engine {
                 return Err(GenerateError::Unavailable { reason });
             }
             queue.push(job, priority, self.queue_limit).inspect_err(|_| {
-                self.shared.counters.rejected.fetch_add(1, Ordering::Relaxed);
+                add(&self.shared.counters.rejected, 1);
             })?;
         }
         self.shared.wake.notify_one();
@@ -261,28 +276,35 @@ impl Shared {
 }
 
 impl Counters {
-    pub(crate) fn count(&self, outcome: &Outcome) {
-        let add = |counter: &AtomicU64, number: usize| counter.fetch_add(number as u64, Ordering::Relaxed);
-        match outcome {
-            Outcome::Finished {
-                prompt_tokens,
-                reused_tokens,
-                generated_tokens,
-                ..
-            } => {
-                add(&self.finished, 1);
-                add(&self.prompt_tokens, *prompt_tokens);
-                add(&self.reused_tokens, *reused_tokens);
-                add(&self.generated_tokens, *generated_tokens);
-            }
-            Outcome::Cancelled => {
-                add(&self.cancelled, 1);
-            }
-            Outcome::Failed(_) => {
-                add(&self.failed, 1);
-            }
-        }
+    pub(crate) fn finish(&self, prompt_tokens: usize, reused_tokens: usize, generated_tokens: usize) {
+        add(&self.finished, 1);
+        add(&self.prompt_tokens, prompt_tokens);
+        add(&self.reused_tokens, reused_tokens);
+        add(&self.generated_tokens, generated_tokens);
     }
+
+    pub(crate) fn cancel(&self) {
+        add(&self.cancelled, 1);
+    }
+
+    pub(crate) fn fail(&self) {
+        add(&self.failed, 1);
+    }
+
+    pub(crate) fn speculated(&self, guessed: usize, right: usize) {
+        add(&self.guessed_tokens, guessed);
+        add(&self.right_guesses, right);
+    }
+
+    pub(crate) fn show(&self, running: usize, (blocks_used, blocks): (usize, usize)) {
+        self.running.store(running, Ordering::Relaxed);
+        self.blocks_used.store(blocks_used, Ordering::Relaxed);
+        self.blocks.store(blocks, Ordering::Relaxed);
+    }
+}
+
+fn add(counter: &AtomicU64, number: usize) {
+    counter.fetch_add(number as u64, Ordering::Relaxed);
 }
 
 #[cfg(test)]

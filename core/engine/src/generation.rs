@@ -1,20 +1,17 @@
 //! The receiving end of one request.
 
-use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
-    time::Duration,
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering},
 };
 
 use async_trait::async_trait;
-use bedside_contract::{FinishReason, GenerateError, Generation, GenerationEvent};
+use bedside_contract::{GenerateError, Generation, GenerationEvent};
 use tokio::{sync::mpsc::UnboundedReceiver, time::Instant};
 
 use crate::{
     engine::Shared,
-    run::{Event, finished},
+    job::{Event, expired},
 };
 
 pub(crate) struct EngineGeneration {
@@ -44,13 +41,7 @@ impl Generation for EngineGeneration {
                 Err(_) => {
                     self.cancel();
                     self.progress = Stage::Over;
-                    return Some(Ok(finished(
-                        FinishReason::Deadline,
-                        0,
-                        0,
-                        Duration::ZERO,
-                        Duration::ZERO,
-                    )));
+                    return Some(Ok(expired()));
                 }
             },
         };

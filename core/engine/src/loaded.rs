@@ -1,7 +1,9 @@
 //! The model once it is there, and what the rest of the bot is told of it.
 
+use std::{collections::BTreeMap, sync::Arc};
+
 use bedside_contract::{AnswerMode, ChatMessage, GenerateError, Language, ModelInfo};
-use bedside_model::{Model, ModelSource, Progress, pull::pull_from};
+use bedside_model::{Adapter, Model, ModelSource, Progress, lora_gguf, pull::pull_from};
 
 use crate::config::ModelConfig;
 
@@ -17,6 +19,8 @@ const CHINESE_FAMILIES: [&str; 7] = [
 pub(crate) struct Loaded {
     pub(crate) model: Model,
     pub(crate) info: ModelInfo,
+    /// By name; their numbers count from 1, the base model is 0.
+    pub(crate) adapters: BTreeMap<String, (u32, Arc<Adapter>)>,
 }
 
 impl Loaded {
@@ -29,7 +33,25 @@ impl Loaded {
         let path = pull_from(&source, &config.models_dir, &config.endpoint, progress)
             .map_err(|it| it.to_string())?;
         let model = Model::load(&path, progress).map_err(|error| error.to_string())?;
-        Ok(Self::new(model, config))
+        let mut loaded = Self::new(model, config);
+        for (name, path) in &config.adapters {
+            let adapter = lora_gguf::load(path, &loaded.model)
+                .map_err(|error| format!("model.adapters.{name}: {error}"))?;
+            loaded.add_adapter(name, adapter);
+        }
+        Ok(loaded)
+    }
+
+    pub(crate) fn add_adapter(&mut self, name: &str, adapter: Adapter) {
+        let number = u32::try_from(self.adapters.len() + 1).unwrap_or(u32::MAX);
+        self.adapters.insert(name.to_owned(), (number, Arc::new(adapter)));
+    }
+
+    /// That of a name; none for the base model.
+    pub(crate) fn adapter(&self, name: Option<&str>) -> Result<Option<(u32, Arc<Adapter>)>, GenerateError> {
+        let Some(name) = name else { return Ok(None) };
+        let adapter = self.adapters.get(name).cloned();
+        adapter.map(Some).ok_or_else(|| GenerateError::UnknownAdapter { name: name.to_owned() })
     }
 
     pub(crate) fn new(model: Model, config: &ModelConfig) -> Self {
@@ -54,7 +76,11 @@ impl Loaded {
                 .unwrap_or_else(|| known_languages(&facts.name)),
             answer_mode,
         };
-        Self { model, info }
+        Self {
+            model,
+            info,
+            adapters: BTreeMap::new(),
+        }
     }
 
     /// The prompt's tokens, with room for at least one more.

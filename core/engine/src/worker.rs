@@ -6,69 +6,95 @@ use std::{
 };
 
 use bedside_contract::GenerateError;
-use rayon::ThreadPool;
+use bedside_model::{Threads, decoder::BLOCK_TOKENS};
 
 use crate::{
+    batch::{Admitted, Batch},
     config::EngineConfig,
     engine::{Shared, Status},
+    job::Job,
     loaded::Loaded,
-    prefix::PrefixCache,
-    run::{Job, Outcome, Surroundings, run},
 };
 
 pub(crate) type Loader = Box<dyn FnOnce() -> Result<Loaded, String> + Send>;
+
+/// Chats of full length that the cache has room for unless the config says otherwise.
+const FULL_CHATS: usize = 4;
 
 /// Loads the model, then serves requests until the engine is dropped.
 pub(crate) fn work(shared: &Shared, config: &EngineConfig, loader: Loader) {
     let loaded =
         catch_unwind(AssertUnwindSafe(loader)).unwrap_or_else(|_| Err("loading panicked".to_owned()));
-    let started = loaded.and_then(|loaded| Ok((Arc::new(loaded), thread_pool(config)?)));
-    let (loaded, pool) = match started {
+    let started = loaded.and_then(|loaded| Ok((loaded, threads(config)?)));
+    let (loaded, threads) = match started {
         Ok(started) => started,
         Err(reason) => return give_up(shared, &reason),
     };
-    report(&loaded, pool.current_num_threads());
-    shared.lock().busy = false;
+    let loaded = Arc::new(loaded);
+    let count = threads.count();
+    let executor = loaded.model.decoder.executor(threads);
+    let cache = loaded.model.decoder.cache(cache_blocks(config, &loaded), config.kv_precision);
+    report(&loaded, count, cache.blocks() * cache.block_bytes());
+    let mut batch = Batch::new(&loaded, executor, cache, config);
+    shared.lock().set_vacancies(batch.vacancies());
     shared.status.send_replace(Status::Ready(loaded.clone()));
+    serve(shared, &mut batch);
+}
 
-    let mut prefix = PrefixCache::new(config.prefix_snapshots, config.prefix_memory_mib << 20);
-    let surroundings = Surroundings {
-        loaded: &loaded,
-        prompt_chunk: config.prompt_chunk,
-        stopping: &shared.stopping,
-        #[cfg(test)]
-        probe: shared.probe.as_deref(),
-    };
-    while let Some(job) = next_job(shared) {
-        // Inside the pool, so that its threads and this one share the work without a handover.
-        let outcome = catch_unwind(AssertUnwindSafe(|| {
-            pool.install(|| run(&job, &mut prefix, &surroundings))
-        }));
-        let outcome = outcome.unwrap_or_else(|_| {
-            tracing::error!("the decoder panicked; the request has failed, the engine goes on");
-            // Whatever the panic left half done must not reach another patient.
-            prefix.clear();
-            Outcome::Failed(GenerateError::Failed("the decoder panicked".to_owned()))
-        });
-        shared.counters.count(&outcome);
-        match outcome {
-            Outcome::Finished { end, .. } => job.send(end),
-            Outcome::Failed(error) => job.fail(error),
-            Outcome::Cancelled => {}
+fn serve(shared: &Shared, batch: &mut Batch<'_>) {
+    while !shared.stopping.load(Ordering::Acquire) {
+        batch.resume();
+        while let Some(job) = next_job(shared, batch) {
+            if let Admitted::Later(job) = batch.admit(job, &shared.counters) {
+                shared.lock().put_back(*job);
+                break;
+            }
         }
+        shared.counters.show(batch.len(), batch.blocks_in_use());
+        if batch.is_empty() {
+            continue;
+        }
+        let step = catch_unwind(AssertUnwindSafe(|| {
+            #[cfg(test)]
+            if let Some(probe) = &shared.probe {
+                probe();
+            }
+            batch.sweep(&shared.counters);
+            batch.step(&shared.counters)
+        }));
+        match step {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => {
+                tracing::error!(%error, "A pass could not be computed; its requests have failed.");
+                batch.fail(&GenerateError::Failed(error.to_string()), &shared.counters);
+            }
+            Err(_) => {
+                tracing::error!("the decoder panicked; the requests that ran have failed, the engine goes on");
+                batch.fail(
+                    &GenerateError::Failed("the decoder panicked".to_owned()),
+                    &shared.counters,
+                );
+            }
+        }
+        shared.counters.show(batch.len(), batch.blocks_in_use());
     }
 }
 
-/// Waits for the next request; `None` when the engine is dropped.
-fn next_job(shared: &Shared) -> Option<Job> {
+/// The next request, if there is one and a place for it. Waits if there is nothing else to do.
+fn next_job(shared: &Shared, batch: &Batch<'_>) -> Option<Job> {
     let mut queue = shared.lock();
-    queue.busy = false;
+    queue.set_vacancies(batch.vacancies());
     loop {
         if queue.closed {
             return None;
         }
-        if let Some(job) = queue.pop() {
+        if batch.vacancies() > 0
+            && let Some(job) = queue.pop(|it| batch.running_for(it))
+        {
             return Some(job);
+        }
+        if !batch.is_empty() {
+            return None;
         }
         queue = shared.wake.wait(queue).unwrap_or_else(PoisonError::into_inner);
     }
@@ -83,24 +109,27 @@ fn give_up(shared: &Shared, reason: &str) {
         job.fail(GenerateError::Unavailable {
             reason: reason.to_owned(),
         });
-        shared.counters.failed.fetch_add(1, Ordering::Relaxed);
+        shared.counters.fail();
     }
 }
 
-fn thread_pool(config: &EngineConfig) -> Result<ThreadPool, String> {
-    rayon::ThreadPoolBuilder::new()
-        .num_threads(
-            config
-                .threads
-                .filter(|it| *it > 0)
-                .unwrap_or_else(bedside_model::physical_cores),
-        )
-        .thread_name(|number| format!("bedside-compute-{number}"))
-        .build()
-        .map_err(|error| format!("the computing threads cannot be started: {error}"))
+fn threads(config: &EngineConfig) -> Result<Threads, String> {
+    let count = config
+        .threads
+        .filter(|it| *it > 0)
+        .unwrap_or_else(bedside_model::physical_cores);
+    Threads::new(count).map_err(|error| format!("the computing threads cannot be started: {error}"))
 }
 
-fn report(loaded: &Loaded, threads: usize) {
+/// Always enough for one chat of full length.
+fn cache_blocks(config: &EngineConfig, loaded: &Loaded) -> usize {
+    let full = loaded.info.context_length.div_ceil(BLOCK_TOKENS) + 1;
+    let bytes = loaded.model.decoder.cache(0, config.kv_precision).block_bytes();
+    let wanted = config.kv_cache_mib.map_or(FULL_CHATS * full, |it| (it << 20) / bytes.max(1));
+    wanted.max(full)
+}
+
+fn report(loaded: &Loaded, threads: usize, cache_bytes: usize) {
     let facts = &loaded.model.facts;
     tracing::info!(
         model = facts.name,
@@ -108,6 +137,9 @@ fn report(loaded: &Loaded, threads: usize) {
         parameters = facts.parameters,
         context = loaded.info.context_length,
         weights_mib = facts.weight_bytes >> 20,
+        cache_mib = cache_bytes >> 20,
+        resident_mib = bedside_model::bench::resident_bytes().map(|it| it >> 20),
+        adapters = loaded.adapters.len(),
         seconds = facts.load_time.as_secs_f32(),
         threads,
         "The model is loaded."

@@ -1,21 +1,43 @@
 //! How fast a model is on this machine.
 
-use std::time::Instant;
+use std::{fs, hint::black_box, time::Instant};
 
 use serde::Serialize;
 
 use crate::{
-    decoder::{DecoderError, Want},
+    decoder::{
+        Adapter, AdapterError, BLOCK_TOKENS, Decoder, DecoderError, Executor, KvCache, KvPrecision, LinearKind,
+        LowRankUpdate, Slice,
+    },
     model::Model,
+    threads::Threads,
 };
+
+/// What is measured.
+#[derive(Debug, Clone)]
+pub struct Plan {
+    /// Tokens of each prompt.
+    pub prompt: usize,
+    /// Tokens generated behind it.
+    pub generate: usize,
+    pub threads: usize,
+    /// Sequences at the same time, one measurement each.
+    pub batches: Vec<usize>,
+    /// Random LoRA adapters of rank 8 on all linears, dealt among the sequences; 0 is the base model.
+    pub adapters: usize,
+    pub precision: KvPrecision,
+}
 
 /// One figure; its JSON is what `bedside model bench --json` prints.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct Measurement {
     pub kind: Kind,
+    /// In each sequence.
     pub tokens: usize,
     pub batch: usize,
     pub threads: usize,
+    pub adapters: usize,
+    /// Of all sequences together.
     pub tokens_per_s: f64,
 }
 
@@ -32,81 +54,219 @@ pub enum Kind {
 pub enum BenchError {
     #[error(transparent)]
     Decoder(#[from] DecoderError),
-    #[error("{0} threads cannot be started")]
-    Threads(usize),
+    #[error(transparent)]
+    Adapter(#[from] AdapterError),
+    #[error("{count} threads cannot be started: {source}")]
+    Threads { count: usize, source: std::io::Error },
 }
 
-/// Reads a prompt of so many tokens and generates so many more; what the tokens are does not matter.
+/// Prompt tokens of one pass: as many as the engine reads when nothing else runs.
+const CHUNK: usize = 256;
+/// Rank of the random adapters.
+const RANK: usize = 8;
+
+/// Reads prompts and generates behind them; what the tokens are does not matter.
 ///
 /// # Errors
 /// If they do not fit into the context.
-pub fn measure(
-    model: &Model,
-    prompt: usize,
-    generate: usize,
-    threads: usize,
-) -> Result<[Measurement; 2], BenchError> {
-    let pool = rayon::ThreadPoolBuilder::new()
-        .num_threads(threads)
-        .build()
-        .map_err(|_| BenchError::Threads(threads))?;
-    pool.install(|| {
-        let size = model.tokenizer.size().max(1);
-        let tokens: Vec<u32> = (0..prompt + generate)
-            .map(|it| ((it * 7919) % size) as u32)
-            .collect();
-        let (before, after) = tokens.split_at(prompt);
-        // The first pass touches the weights for the first time.
-        model.decoder.forward(
-            &mut model.decoder.session(),
-            before.get(..8.min(prompt)).unwrap_or_default(),
-            Want::Logits,
-        )?;
-        let mut session = model.decoder.session();
-        let start = Instant::now();
-        model.decoder.forward(&mut session, before, Want::Logits)?;
-        let read = start.elapsed().as_secs_f64();
-        let start = Instant::now();
-        for token in after {
-            model.decoder.forward(&mut session, &[*token], Want::Logits)?;
+pub fn measure(model: &Model, plan: &Plan) -> Result<Vec<Measurement>, BenchError> {
+    let mut bench = Bench::new(model, plan)?;
+    // Weights and buffers are touched for the first time.
+    bench.read_prompts(1)?;
+    let mut results = Vec::new();
+    for batch in plan.batches.iter().copied() {
+        for (kind, tokens) in [(Kind::Pp, plan.prompt), (Kind::Tg, plan.generate)] {
+            let start = Instant::now();
+            match kind {
+                Kind::Pp => bench.read_prompts(batch)?,
+                Kind::Tg => bench.generate(batch)?,
+            }
+            results.push(Measurement {
+                kind,
+                tokens,
+                batch,
+                threads: plan.threads,
+                adapters: plan.adapters,
+                tokens_per_s: (tokens * batch) as f64 / start.elapsed().as_secs_f64().max(1e-9),
+            });
         }
-        let generated = start.elapsed().as_secs_f64();
-        let measurement = |kind, tokens: usize, seconds: f64| Measurement {
-            kind,
-            tokens,
-            batch: 1,
-            threads,
-            tokens_per_s: tokens as f64 / seconds.max(1e-9),
+    }
+    Ok(results)
+}
+
+struct Bench<'a> {
+    decoder: &'a Decoder,
+    executor: Executor,
+    cache: KvCache,
+    adapters: Vec<Adapter>,
+    /// Of each sequence.
+    blocks: Vec<Vec<u32>>,
+    prompt: Vec<u32>,
+    answer: Vec<u32>,
+}
+
+impl<'a> Bench<'a> {
+    fn new(model: &'a Model, plan: &Plan) -> Result<Self, BenchError> {
+        let decoder = &model.decoder;
+        let count = plan.threads;
+        let threads = Threads::new(count).map_err(|source| BenchError::Threads { count, source })?;
+        let size = model.tokenizer.size().max(1);
+        let mut tokens = (0..).map(|it: usize| ((it * 7919) % size) as u32);
+        let each = (plan.prompt + plan.generate).div_ceil(BLOCK_TOKENS);
+        let sequences = plan.batches.iter().copied().max().unwrap_or(1);
+        let mut blocks = 0..;
+        Ok(Self {
+            decoder,
+            executor: decoder.executor(threads),
+            cache: decoder.cache(each * sequences, plan.precision),
+            adapters: (0..plan.adapters)
+                .map(|it| random_adapter(model, it as u64))
+                .collect::<Result<_, _>>()?,
+            blocks: (0..sequences).map(|_| blocks.by_ref().take(each).collect()).collect(),
+            prompt: tokens.by_ref().take(plan.prompt).collect(),
+            answer: tokens.take(plan.generate).collect(),
+        })
+    }
+
+    /// One prompt after the other, as an engine reads prompts that have nothing in common.
+    fn read_prompts(&mut self, batch: usize) -> Result<(), DecoderError> {
+        for sequence in 0..batch {
+            let mut start = 0;
+            for tokens in self.prompt.chunks(CHUNK) {
+                let slice = Slice {
+                    tokens,
+                    start,
+                    blocks: self.blocks.get(sequence).map_or(&[], Vec::as_slice),
+                    logits: usize::from(start + tokens.len() == self.prompt.len()),
+                    adapter: self.adapters.get(sequence % self.adapters.len().max(1)),
+                };
+                self.decoder.forward(&mut self.executor, &mut self.cache, &[slice])?;
+                start += tokens.len();
+            }
+        }
+        Ok(())
+    }
+
+    /// All sequences together, token by token.
+    fn generate(&mut self, batch: usize) -> Result<(), DecoderError> {
+        for (number, token) in self.answer.iter().enumerate() {
+            let slices = self.blocks.iter().enumerate().take(batch).map(|(sequence, blocks)| Slice {
+                tokens: std::slice::from_ref(token),
+                start: self.prompt.len() + number,
+                blocks,
+                logits: 1,
+                adapter: self.adapters.get(sequence % self.adapters.len().max(1)),
+            });
+            let slices: Vec<Slice<'_>> = slices.collect();
+            self.decoder.forward(&mut self.executor, &mut self.cache, &slices)?;
+        }
+        Ok(())
+    }
+}
+
+fn random_adapter(model: &Model, seed: u64) -> Result<Adapter, AdapterError> {
+    let description = model.decoder.description();
+    let mut state = seed.wrapping_mul(2) | 1;
+    let mut numbers = |count: usize| -> Vec<f32> {
+        let mut next = || {
+            state = state
+                .wrapping_mul(6_364_136_223_846_793_005)
+                .wrapping_add(1_442_695_040_888_963_407);
+            ((state >> 40) as f32 / (1_u64 << 24) as f32 - 0.5) * 0.01
         };
-        Ok([
-            measurement(Kind::Pp, prompt, read),
-            measurement(Kind::Tg, generate, generated),
-        ])
-    })
+        (0..count).map(|_| next()).collect()
+    };
+    let places = (0..description.layers).flat_map(|layer| LinearKind::ALL.map(|linear| (layer, linear)));
+    let updates = places.map(|(layer, linear)| {
+        let (rows, columns) = linear.shape(description);
+        LowRankUpdate {
+            layer,
+            linear,
+            rank: RANK,
+            a: numbers(RANK * columns),
+            b: numbers(rows * RANK),
+        }
+    });
+    Adapter::new(description, updates.collect(), None)
+}
+
+/// What all threads together read from memory, in bytes per second: the roof of generating for one.
+///
+/// # Errors
+/// If the threads cannot be started.
+pub fn read_bandwidth(count: usize) -> Result<f64, BenchError> {
+    const NUMBERS: usize = 64 << 20;
+    const ROUNDS: usize = 4;
+    let threads = Threads::new(count).map_err(|source| BenchError::Threads { count, source })?;
+    let numbers: Vec<u64> = (0..NUMBERS as u64).collect();
+    let mut best = 0.0_f64;
+    for _ in 0..ROUNDS {
+        let start = Instant::now();
+        threads.run_parts(NUMBERS, 1 << 17, |part| {
+            let (eights, _) = numbers.get(part).unwrap_or_default().as_chunks::<16>();
+            let mut sums = [0_u64; 16];
+            for eight in eights {
+                for (sum, number) in sums.iter_mut().zip(eight) {
+                    *sum = sum.wrapping_add(*number);
+                }
+            }
+            black_box(sums);
+        });
+        best = best.max(size_of_val(numbers.as_slice()) as f64 / start.elapsed().as_secs_f64());
+    }
+    Ok(best)
+}
+
+/// Memory of this process that is in use now, where the system tells.
+#[must_use]
+pub fn resident_bytes() -> Option<u64> {
+    let status = fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find_map(|it| it.strip_prefix("VmRSS:"))?;
+    let kibibytes: u64 = line.trim().strip_suffix(" kB")?.trim().parse().ok()?;
+    Some(kibibytes << 10)
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{Kind, measure};
-    use crate::{model::Model, pull::NoProgress, testing::TinyModel};
+    use super::{BenchError, Kind, Plan, measure, read_bandwidth, resident_bytes};
+    use crate::{decoder::KvPrecision, model::Model, pull::NoProgress, testing::TinyModel};
 
     #[test]
-    fn both_figures_are_there() {
+    fn all_figures_are_there() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("tiny.gguf");
         TinyModel::default().write(&path);
         let model = Model::load(&path, &NoProgress).unwrap();
-        let [pp, tg] = measure(&model, 16, 8, 1).unwrap();
+        let mut plan = Plan {
+            prompt: 16,
+            generate: 8,
+            threads: 2,
+            batches: vec![1, 3],
+            adapters: 2,
+            precision: KvPrecision::F16,
+        };
+        let results = measure(&model, &plan).unwrap();
+        let kinds: Vec<_> = results.iter().map(|it| (it.kind, it.tokens, it.batch)).collect();
         assert_eq!(
-            (pp.kind, pp.tokens, tg.kind, tg.tokens),
-            (Kind::Pp, 16, Kind::Tg, 8)
+            kinds,
+            [
+                (Kind::Pp, 16, 1),
+                (Kind::Tg, 8, 1),
+                (Kind::Pp, 16, 3),
+                (Kind::Tg, 8, 3)
+            ]
         );
-        assert!(pp.tokens_per_s > 0.0 && tg.tokens_per_s > 0.0);
-        assert!(measure(&model, 600, 1, 1).is_err());
-        let json = serde_json::to_string(&pp).unwrap();
-        assert!(
-            json.starts_with(r#"{"kind":"pp","tokens":16,"batch":1,"threads":1,"tokens_per_s":"#),
-            "{json}"
-        );
+        assert!(results.iter().all(|it| it.tokens_per_s > 0.0));
+        let json = serde_json::to_string(&results[0]).unwrap();
+        let start = r#"{"kind":"pp","tokens":16,"batch":1,"threads":2,"adapters":2,"tokens_per_s":"#;
+        assert!(json.starts_with(start), "{json}");
+        plan.prompt = 600;
+        assert!(matches!(measure(&model, &plan), Err(BenchError::Decoder(_))));
+    }
+
+    #[test]
+    fn the_machine_is_looked_at() {
+        assert!(read_bandwidth(1).unwrap() > 1e8);
+        assert!(resident_bytes().is_none_or(|it| it > 1 << 20));
     }
 }

@@ -1,33 +1,53 @@
 //! The forward pass of decoder-only transformers on the CPU.
 //!
 //! One pass serves all families: what differs between them is data ([`Description`]), so a new family is
-//! a row in its table and a test. Weights are shared; everything that belongs to one chat is in its
-//! [`Session`].
+//! a row in its table and a test. It serves a batch of sequences at once, each with some tokens of its own:
+//! a piece of a prompt here, the last token of an answer there. Weights are shared; what belongs to one
+//! sequence are its blocks in the [`KvCache`] and its [`Adapter`].
 
-mod attention;
+mod adapter;
+mod attending;
+mod cache;
 mod description;
+mod inputs;
 mod linear;
-mod session;
+mod pass;
+mod rotations;
+mod solo;
 mod weights;
-
-use rayon::{
-    iter::{IndexedParallelIterator, ParallelIterator},
-    slice::{ParallelSlice, ParallelSliceMut},
-};
 
 use crate::{
     gguf::{GgufError, GgufFile},
-    kernels,
+    threads::Threads,
 };
-use attention::Rotations;
-pub use description::{Activation, Description, LocalAttention, Rotary, SUPPORTED};
-pub use session::Session;
-use weights::{Layer, Weights};
 
-/// A loaded model's weights. `forward` takes `&self`: many sessions share them.
+pub use crate::kernels::attention::KvPrecision;
+pub use adapter::{Adapter, AdapterError, LinearKind, LowRankUpdate, MAX_RANK, PrefixTensors};
+pub use cache::{BLOCK_TOKENS, KvCache};
+pub use description::{Activation, Description, LocalAttention, Rotary, SUPPORTED};
+pub use pass::{Executor, Logits};
+pub use solo::Solo;
+use weights::Weights;
+
+/// A loaded model's weights; shared, never changed.
 pub struct Decoder {
     description: Description,
     weights: Weights,
+}
+
+/// One sequence's part in a pass.
+#[derive(Debug, Clone, Copy)]
+pub struct Slice<'a> {
+    /// The tokens that are read now.
+    pub tokens: &'a [u32],
+    /// How many of the sequence's tokens were read before.
+    pub start: usize,
+    /// The sequence's blocks in their order, with room for all its tokens; those that are written to, from
+    /// `start` on, are its own.
+    pub blocks: &'a [u32],
+    /// After how many of the last tokens logits are wanted.
+    pub logits: usize,
+    pub adapter: Option<&'a Adapter>,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -46,28 +66,28 @@ pub enum DecoderError {
     },
     #[error("token {token} is not in the vocabulary of {size}")]
     UnknownToken { token: u32, size: usize },
-    #[error("computing {what} failed: {problem}")]
-    Compute { what: String, problem: String },
+    #[error("{tokens} tokens need {needed} blocks of the cache, {given} are given")]
+    Blocks {
+        tokens: usize,
+        needed: usize,
+        given: usize,
+    },
+    #[error("block {0} of the cache is not there, or two sequences would write to it")]
+    Block(u32),
 }
-
-/// Whether a pass is to end with the next token's logits; a prompt's inner pieces do without.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Want {
-    Nothing,
-    Logits,
-}
-
-/// Rows of the feed-forward below which another thread does not pay.
-const ROWS_PER_TASK: usize = 8;
 
 impl Decoder {
     /// Reads the weights; `loaded` hears of each tensor's bytes.
     ///
     /// # Errors
     /// If the family is not supported or a tensor is missing, misshapen or unreadable.
-    pub fn load(gguf: &GgufFile, loaded: &mut dyn FnMut(u64)) -> Result<Self, DecoderError> {
+    pub fn load(
+        gguf: &GgufFile,
+        threads: &Threads,
+        loaded: &(dyn Fn(u64) + Sync),
+    ) -> Result<Self, DecoderError> {
         let description = Description::read(gguf)?;
-        let weights = Weights::load(gguf, &description, loaded)?;
+        let weights = Weights::load(gguf, &description, threads, loaded)?;
         Ok(Self { description, weights })
     }
 
@@ -82,150 +102,86 @@ impl Decoder {
         self.weights.bytes()
     }
 
-    /// An empty session.
+    /// Bytes of weights that are read for each generated token.
     #[must_use]
-    pub fn session(&self) -> Session {
-        let Description {
-            layers,
-            kv_heads,
-            head_width,
-            ..
-        } = self.description;
-        Session::new(layers, kv_heads * head_width)
+    pub fn bytes_per_token(&self) -> u64 {
+        self.weights.bytes_per_token()
     }
 
-    /// Reads tokens into the session. The logits are those after the last of them; the list is empty with
-    /// [`Want::Nothing`]. On an error the session is as before.
+    /// A cache of so many blocks.
+    #[must_use]
+    pub fn cache(&self, blocks: usize, precision: KvPrecision) -> KvCache {
+        KvCache::new(&self.description, precision, blocks)
+    }
+
+    /// What passes through this decoder compute with: threads and buffers.
+    #[must_use]
+    pub fn executor(&self, threads: Threads) -> Executor {
+        Executor::new(self, threads)
+    }
+
+    /// Reads the tokens of all slices and gives the logits that they want, in their order. On an error nothing
+    /// has been read.
+    ///
+    /// A sequence's numbers do not depend, bit by bit, on what else is in the batch or on how its tokens are
+    /// cut into passes.
     ///
     /// # Errors
-    /// If the tokens do not fit or are not in the vocabulary.
-    pub fn forward(
+    /// If tokens do not fit or are not in the vocabulary, or blocks are not right.
+    pub fn forward<'e>(
         &self,
-        session: &mut Session,
-        tokens: &[u32],
-        want: Want,
-    ) -> Result<Vec<f32>, DecoderError> {
-        let Description {
-            width,
-            context_length,
-            vocabulary,
-            embedding_scale,
-            ..
-        } = self.description;
-        if session.len() + tokens.len() > context_length {
-            let (tokens, used) = (tokens.len(), session.len());
-            return Err(DecoderError::ContextFull {
-                tokens,
-                used,
-                context_length,
-            });
-        }
-        if let Some(token) = tokens.iter().find(|it| **it as usize >= vocabulary) {
-            return Err(DecoderError::UnknownToken {
-                token: *token,
-                size: vocabulary,
-            });
-        }
-        if tokens.is_empty() {
-            return Ok(Vec::new());
-        }
-        let start = session.len();
-        session.reserve(tokens.len());
-        let mut hidden = self.weights.embedding.rows(tokens)?;
-        if embedding_scale != 1.0 {
-            hidden.iter_mut().for_each(|it| *it *= embedding_scale);
-        }
-        let global = Rotations::new(
-            &self.description,
-            start,
-            tokens.len(),
-            false,
-            self.weights.rope_factors.as_deref(),
-        );
-        let local = self
-            .description
-            .local
-            .as_ref()
-            .map(|_| Rotations::new(&self.description, start, tokens.len(), true, None));
-        for (number, layer) in self.weights.layers.iter().enumerate() {
-            let window = self.description.window(number);
-            let rotations = local.as_ref().filter(|_| window.is_some()).unwrap_or(&global);
-            self.layer(layer, number, session, start, &mut hidden, rotations, window)?;
-        }
-        session.advance(tokens.len());
-        if want == Want::Nothing {
-            return Ok(Vec::new());
-        }
-        let last = hidden.get_mut((tokens.len() - 1) * width..).unwrap_or_default();
-        let mut normed = Vec::new();
-        kernels::rms_norm(
-            last,
-            &self.weights.output_norm,
-            self.description.norm_epsilon,
-            &mut normed,
-        );
-        self.weights
-            .output
-            .as_ref()
-            .unwrap_or(&self.weights.embedding)
-            .forward(&normed)
+        executor: &'e mut Executor,
+        cache: &mut KvCache,
+        batch: &[Slice<'_>],
+    ) -> Result<Logits<'e>, DecoderError> {
+        self.check(cache, batch)?;
+        executor.pass(self, cache, batch);
+        Ok(executor.logits(self.description.vocabulary))
     }
 
-    #[expect(
-        clippy::too_many_arguments,
-        reason = "one layer's inputs; a struct for one caller would only rename them"
-    )]
-    fn layer(
-        &self,
-        layer: &Layer,
-        number: usize,
-        session: &mut Session,
-        start: usize,
-        hidden: &mut [f32],
-        rotations: &Rotations,
-        window: Option<usize>,
-    ) -> Result<(), DecoderError> {
-        let description = &self.description;
-        let epsilon = description.norm_epsilon;
-        let mut normed = Vec::new();
-        kernels::rms_norm(hidden, &layer.attention_norm, epsilon, &mut normed);
-        let mut query = layer.query.forward(&normed)?;
-        let mut key = layer.key.forward(&normed)?;
-        let value = layer.value.forward(&normed)?;
-        if let Some(weight) = &layer.query_norm {
-            kernels::rms_norm_in_place(&mut query, weight, epsilon);
+    fn check(&self, cache: &KvCache, batch: &[Slice<'_>]) -> Result<(), DecoderError> {
+        let Description {
+            context_length,
+            vocabulary,
+            ..
+        } = self.description;
+        let mut written = Vec::new();
+        for slice in batch {
+            let (tokens, used) = (slice.tokens.len(), slice.start);
+            if used + tokens > context_length {
+                return Err(DecoderError::ContextFull {
+                    tokens,
+                    used,
+                    context_length,
+                });
+            }
+            if let Some(token) = slice.tokens.iter().find(|it| **it as usize >= vocabulary) {
+                return Err(DecoderError::UnknownToken {
+                    token: *token,
+                    size: vocabulary,
+                });
+            }
+            let needed = (used + tokens).div_ceil(BLOCK_TOKENS);
+            let Some(blocks) = slice.blocks.get(..needed) else {
+                let (tokens, given) = (used + tokens, slice.blocks.len());
+                return Err(DecoderError::Blocks {
+                    tokens,
+                    needed,
+                    given,
+                });
+            };
+            if let Some(block) = blocks.iter().find(|it| **it as usize >= cache.blocks()) {
+                return Err(DecoderError::Block(*block));
+            }
+            if tokens > 0 {
+                written.extend(blocks.iter().skip(used / BLOCK_TOKENS));
+            }
         }
-        if let Some(weight) = &layer.key_norm {
-            kernels::rms_norm_in_place(&mut key, weight, epsilon);
+        written.sort_unstable();
+        match written.windows(2).find(|it| it.first() == it.last()) {
+            Some(twice) => Err(DecoderError::Block(twice.first().copied().unwrap_or_default())),
+            None => Ok(()),
         }
-        rotations.apply(&mut query, description.heads);
-        rotations.apply(&mut key, description.kv_heads);
-        session.write(number, start, &key, &value);
-        let mixed = attention::attend(description, session, number, start, &query, window);
-        let mut output = layer.output.forward(&mixed)?;
-        if let Some(weight) = &layer.after_attention_norm {
-            kernels::rms_norm_in_place(&mut output, weight, epsilon);
-        }
-        kernels::add(hidden, &output);
-
-        kernels::rms_norm(hidden, &layer.feed_norm, epsilon, &mut normed);
-        let mut gate = layer.gate.forward(&normed)?;
-        let up = layer.up.forward(&normed)?;
-        let activate = match description.activation {
-            Activation::Silu => kernels::silu_times,
-            Activation::GeluTanh => kernels::gelu_times,
-        };
-        let rows = gate
-            .par_chunks_mut(description.feed_width)
-            .zip(up.par_chunks(description.feed_width));
-        rows.with_min_len(ROWS_PER_TASK)
-            .for_each(|(gate, up)| activate(gate, up));
-        let mut output = layer.down.forward(&gate)?;
-        if let Some(weight) = &layer.after_feed_norm {
-            kernels::rms_norm_in_place(&mut output, weight, epsilon);
-        }
-        kernels::add(hidden, &output);
-        Ok(())
     }
 }
 

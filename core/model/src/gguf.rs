@@ -3,11 +3,12 @@
 //! Format: <https://github.com/ggml-org/ggml/blob/master/docs/gguf.md>. Versions 2 and 3, little-endian.
 
 mod header;
+mod mapped;
 
 use std::{
     collections::BTreeMap,
     fs::File,
-    io::{Read, Seek, SeekFrom},
+    ops::Range,
     path::{Path, PathBuf},
 };
 
@@ -15,12 +16,13 @@ use candle_core::{
     Device,
     quantized::{GgmlDType, QStorage, QTensor},
 };
+use memmap2::Mmap;
 
 /// An open GGUF file whose header and tensor table have been checked against the file's length.
 #[derive(Debug)]
 pub struct GgufFile {
     path: PathBuf,
-    file: File,
+    map: Mmap,
     length: u64,
     metadata: BTreeMap<String, Value>,
     tensors: BTreeMap<String, TensorInfo>,
@@ -50,6 +52,13 @@ pub struct TensorInfo {
     /// From the file's beginning, in bytes.
     pub offset: u64,
     pub bytes: u64,
+}
+
+impl TensorInfo {
+    fn range(&self) -> Option<Range<usize>> {
+        let start = usize::try_from(self.offset).ok()?;
+        Some(start..start.checked_add(usize::try_from(self.bytes).ok()?)?)
+    }
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -124,7 +133,7 @@ impl GgufFile {
         let header = header::read(path, &file, length)?;
         Ok(Self {
             path: path.to_owned(),
-            file,
+            map: mapped::open(&file).map_err(io)?,
             length,
             metadata: header.metadata,
             tensors: header.tensors,
@@ -252,11 +261,11 @@ impl GgufFile {
         self.tensors.contains_key(name)
     }
 
-    /// Reads a tensor that must have this shape.
+    /// A tensor that must have this shape, as it lies in the file.
     ///
     /// # Errors
-    /// If it is missing, of another shape or cannot be read.
-    pub fn tensor(&self, name: &str, shape: &[usize]) -> Result<QTensor, GgufError> {
+    /// If it is missing or of another shape.
+    pub fn tensor_data(&self, name: &str, shape: &[usize]) -> Result<(GgmlDType, &[u8]), GgufError> {
         let info = self.tensors.get(name).ok_or_else(|| GgufError::MissingTensor {
             path: self.path.clone(),
             tensor: name.to_owned(),
@@ -269,45 +278,58 @@ impl GgufFile {
                 wanted: shape.to_vec(),
             });
         }
-        let problem = |problem: String| GgufError::Tensor {
-            path: self.path.clone(),
-            tensor: name.to_owned(),
-            offset: info.offset,
-            problem,
+        let range = info.range();
+        let data = range.and_then(|it| self.map.get(it)).ok_or_else(|| {
+            self.bad_tensor(name, "it lies outside the file")
+        })?;
+        Ok((info.dtype, data))
+    }
+
+    /// Tells the system that a tensor's pages will hardly be read again, so that they do not count as this
+    /// process's memory beside what was made of them.
+    pub fn release(&self, name: &str) {
+        let Some(range) = self.tensors.get(name).and_then(TensorInfo::range) else {
+            return;
         };
-        let bytes = usize::try_from(info.bytes).map_err(|error| problem(error.to_string()))?;
-        let mut data = vec![0; bytes];
-        let mut file = &self.file;
-        file.seek(SeekFrom::Start(info.offset))
-            .map_err(|error| problem(error.to_string()))?;
-        file.read_exact(&mut data)
-            .map_err(|error| problem(error.to_string()))?;
-        QStorage::from_data(data.into(), &Device::Cpu, info.dtype)
-            .and_then(|storage| QTensor::new(storage, shape))
-            .map_err(|error| problem(error.to_string()))
+        mapped::release(&self.map, range);
+    }
+
+    /// Reads rows × columns of any type as f32.
+    ///
+    /// # Errors
+    /// As [`GgufFile::tensor_data`], or if candle cannot read such a type.
+    pub fn matrix(&self, name: &str, rows: usize, columns: usize) -> Result<Vec<f32>, GgufError> {
+        self.decoded(name, &[rows, columns])
     }
 
     /// Reads a vector of this length as f32.
     ///
     /// # Errors
-    /// As [`GgufFile::tensor`].
+    /// As [`GgufFile::matrix`].
     pub fn floats(&self, name: &str, length: usize) -> Result<Vec<f32>, GgufError> {
-        let tensor = self.tensor(name, &[length])?;
-        tensor
-            .dequantize(&Device::Cpu)
-            .and_then(|it| it.to_vec1())
-            .map_err(|error| GgufError::Tensor {
-                path: self.path.clone(),
-                tensor: name.to_owned(),
-                offset: self.tensors.get(name).map_or(0, |it| it.offset),
-                problem: error.to_string(),
-            })
+        self.decoded(name, &[length])
+    }
+
+    fn decoded(&self, name: &str, shape: &[usize]) -> Result<Vec<f32>, GgufError> {
+        let (dtype, data) = self.tensor_data(name, shape)?;
+        QStorage::from_data(data.into(), &Device::Cpu, dtype)
+            .and_then(|storage| QTensor::new(storage, shape)?.dequantize(&Device::Cpu)?.flatten_all()?.to_vec1())
+            .map_err(|error| self.bad_tensor(name, &error.to_string()))
+    }
+
+    fn bad_tensor(&self, name: &str, problem: &str) -> GgufError {
+        GgufError::Tensor {
+            path: self.path.clone(),
+            tensor: name.to_owned(),
+            offset: self.tensors.get(name).map_or(0, |it| it.offset),
+            problem: problem.to_owned(),
+        }
     }
 
     /// As [`GgufFile::floats`], if the tensor is there.
     ///
     /// # Errors
-    /// As [`GgufFile::tensor`].
+    /// As [`GgufFile::floats`].
     pub fn optional_vector(&self, name: &str, length: usize) -> Result<Option<Vec<f32>>, GgufError> {
         if self.has_tensor(name) {
             self.floats(name, length).map(Some)

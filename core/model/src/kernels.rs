@@ -5,16 +5,11 @@
     reason = "calls of functions that need a processor feature, after checking for it"
 )]
 
-pub(crate) mod packed;
-mod vectors;
-
-pub(crate) use vectors::{add_rows, dots};
-use vectors::{dot, maximum, sum};
-
 /// Whether the fast paths may be taken.
 #[cfg(target_arch = "x86_64")]
 fn has_avx2() -> bool {
-    std::arch::is_x86_feature_detected!("avx2") && std::arch::is_x86_feature_detected!("fma")
+    use std::arch::is_x86_feature_detected;
+    is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") && is_x86_feature_detected!("f16c")
 }
 
 /// Runs a portable function compiled for AVX2 where possible: the compiler vectorizes the same code wider.
@@ -24,10 +19,10 @@ macro_rules! widened {
         pub(crate) fn $name($($argument: $type),*) $(-> $return)? {
             #[cfg(target_arch = "x86_64")]
             {
-                #[target_feature(enable = "avx2,fma")]
+                #[target_feature(enable = "avx2,fma,f16c")]
                 fn $wide($($argument: $type),*) $(-> $return)? $body
-                if has_avx2() {
-                    // SAFETY: the processor has AVX2 and FMA.
+                if $crate::kernels::has_avx2() {
+                    // SAFETY: the processor has AVX2, FMA and F16C.
                     return unsafe { $wide($($argument),*) };
                 }
             }
@@ -36,15 +31,44 @@ macro_rules! widened {
     };
 }
 
+pub(crate) mod activations;
+pub(crate) mod attention;
+pub(crate) mod packed;
+
 widened! {
-    softmax, softmax_avx2, (scores: &mut [f32]), {
-        let maximum = maximum(scores);
-        for score in scores.iter_mut() {
-            *score = exp(*score - maximum);
+    /// Zhang and Sennrich, "Root Mean Square Layer Normalization", 2019; of one row.
+    rms_norm, rms_norm_avx2, (row: &[f32], weight: &[f32], epsilon: f32, output: &mut [f32]), {
+        let scale = rms_scale(row, epsilon);
+        for ((output, value), weight) in output.iter_mut().zip(row).zip(weight) {
+            *output = value * scale * weight;
         }
-        let scale = 1.0 / sum(scores);
-        scores.iter_mut().for_each(|it| *it *= scale);
     }
+}
+
+widened! {
+    /// As [`rms_norm`], for as many rows as there are.
+    rms_norm_in_place, rms_norm_in_place_avx2, (rows: &mut [f32], weight: &[f32], epsilon: f32), {
+        for row in rows.chunks_exact_mut(weight.len().max(1)) {
+            let scale = rms_scale(row, epsilon);
+            for (value, weight) in row.iter_mut().zip(weight) {
+                *value *= scale * weight;
+            }
+        }
+    }
+}
+
+#[inline(always)]
+fn rms_scale(row: &[f32], epsilon: f32) -> f32 {
+    let (chunks, rest) = row.as_chunks::<8>();
+    let mut squares = [0.0_f32; 8];
+    for chunk in chunks {
+        for (sum, value) in squares.iter_mut().zip(chunk) {
+            *sum += value * value;
+        }
+    }
+    let rest: f32 = rest.iter().map(|it| it * it).sum();
+    let mean = (squares.iter().sum::<f32>() + rest) / row.len() as f32;
+    1.0 / (mean + epsilon).sqrt()
 }
 
 widened! {
@@ -68,6 +92,17 @@ widened! {
     }
 }
 
+widened! {
+    /// `sums += Σ low i · rows i`.
+    add_low_rank, add_low_rank_avx2, (sums: &mut [f32; packed::ROWS], rows: &[[f32; packed::ROWS]], low: &[f32]), {
+        for (row, low) in rows.iter().zip(low) {
+            for (sum, number) in sums.iter_mut().zip(row) {
+                *sum += number * low;
+            }
+        }
+    }
+}
+
 /// e to the power of `x`, to 2 parts in 10⁷, in a form that compilers vectorize: 2^n for the nearest whole n,
 /// times a polynomial for the rest (coefficients of Moshier, Cephes, `expf`).
 #[inline(always)]
@@ -86,33 +121,41 @@ fn exp(x: f32) -> f32 {
     (sum * rest * rest + rest + 1.0) * power
 }
 
-/// `target += source`.
-pub(crate) fn add(target: &mut [f32], source: &[f32]) {
-    for (target, source) in target.iter_mut().zip(source) {
-        *target += source;
+widened! {
+    /// The largest number; minus infinity of none. What is no number is passed over.
+    largest, largest_avx2, (values: &[f32]) -> f32, {
+        maximum(values)
     }
 }
 
-/// Zhang and Sennrich, "Root Mean Square Layer Normalization", 2019; row by row.
-pub(crate) fn rms_norm(rows: &[f32], weight: &[f32], epsilon: f32, output: &mut Vec<f32>) {
-    output.clear();
-    output.extend_from_slice(rows);
-    rms_norm_in_place(output, weight, epsilon);
-}
-
-pub(crate) fn rms_norm_in_place(rows: &mut [f32], weight: &[f32], epsilon: f32) {
-    for row in rows.chunks_exact_mut(weight.len().max(1)) {
-        let mean = dot(row, row) / weight.len() as f32;
-        let scale = 1.0 / (mean + epsilon).sqrt();
-        for (value, weight) in row.iter_mut().zip(weight) {
-            *value *= scale * weight;
+/// The largest; minus infinity of none.
+#[inline(always)]
+fn maximum(values: &[f32]) -> f32 {
+    let (chunks, rest) = values.as_chunks::<8>();
+    let mut best = [f32::NEG_INFINITY; 8];
+    for chunk in chunks {
+        for (best, value) in best.iter_mut().zip(chunk) {
+            *best = if *value > *best { *value } else { *best };
         }
     }
+    best.iter().chain(rest).copied().fold(f32::NEG_INFINITY, f32::max)
+}
+
+#[inline(always)]
+fn sum(values: &[f32]) -> f32 {
+    let (chunks, rest) = values.as_chunks::<8>();
+    let mut sums = [0.0_f32; 8];
+    for chunk in chunks {
+        for (sum, value) in sums.iter_mut().zip(chunk) {
+            *sum += value;
+        }
+    }
+    sums.iter().chain(rest).sum()
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{exp, gelu_times, rms_norm_in_place, silu_times, softmax};
+    use super::{exp, gelu_times, maximum, rms_norm, rms_norm_in_place, silu_times, sum};
 
     fn close(found: &[f32], expect: &[f32]) {
         assert_eq!(found.len(), expect.len());
@@ -144,9 +187,15 @@ mod tests {
         let mut rows = [3.0, 4.0, 0.0, 0.0];
         rms_norm_in_place(&mut rows, &[1.0, 2.0], 0.0);
         close(&rows[..2], &[0.848_528, 2.262_742]);
-        let mut scores = [1000.0, 1000.0];
-        softmax(&mut scores);
-        close(&scores, &[0.5, 0.5]);
+        let mut output = [0.0; 2];
+        rms_norm(&[3.0, 4.0], &[1.0, 2.0], 0.0, &mut output);
+        close(&rows[..2], &output);
+        for length in [0_usize, 1, 7, 16, 33] {
+            let values: Vec<f32> = (0..length).map(|it| it as f32 * 0.5 - 3.0).collect();
+            close(&[sum(&values)], &[values.iter().sum()]);
+            let largest = values.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+            assert!(maximum(&values) == largest);
+        }
         let mut gate = [0.0, 1.0, -1.0];
         silu_times(&mut gate, &[1.0, 2.0, 1.0]);
         close(&gate, &[0.0, 1.462_117, -0.268_941]);

@@ -5,10 +5,12 @@
 //! ModelSource → pull → GgufFile → Model { Tokenizer, ChatTemplate, Decoder } → Sampler → StopMatcher
 //! ```
 
+
 pub mod bench;
 pub mod decoder;
 pub mod gguf;
 mod kernels;
+pub mod lora_gguf;
 pub mod model;
 pub mod pull;
 pub mod sampler;
@@ -17,9 +19,10 @@ pub mod stop;
 pub mod template;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
+mod threads;
 pub mod tokenizer;
 
-pub use decoder::{Decoder, DecoderError, Session};
+pub use decoder::{Adapter, Decoder, DecoderError, Executor, KvCache, KvPrecision};
 pub use gguf::{GgufError, GgufFile};
 pub use model::{Model, ModelError, ModelFacts};
 pub use pull::{NoProgress, Progress, PullError, pull};
@@ -27,6 +30,7 @@ pub use sampler::Sampler;
 pub use source::{ModelSource, SourceError};
 pub use stop::StopMatcher;
 pub use template::{ChatTemplate, TemplateError};
+pub use threads::Threads;
 pub use tokenizer::{TextStream, Tokenizer, TokenizerError};
 
 /// Cores of this machine that compute on their own; hyper-threads share one.

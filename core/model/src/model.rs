@@ -12,6 +12,7 @@ use crate::{
     gguf::{GgufError, GgufFile},
     pull::{Progress, known_sha256},
     template::{ChatTemplate, TemplateError},
+    threads::Threads,
     tokenizer::{Tokenizer, TokenizerError},
 };
 
@@ -53,6 +54,8 @@ pub enum ModelError {
     Template(#[from] TemplateError),
     #[error(transparent)]
     Decoder(#[from] DecoderError),
+    #[error("threads to load the model with cannot be started: {0}")]
+    Threads(std::io::Error),
     #[error("{path}: the tokenizer knows {tokens} tokens, the weights only {rows}")]
     Vocabulary {
         path: PathBuf,
@@ -77,7 +80,8 @@ impl Model {
             .optional_unsigned("tokenizer.ggml.eos_token_id")?
             .and_then(|it| u32::try_from(it).ok());
         let template = ChatTemplate::from_gguf(&gguf, spelling(tokenizer.bos()), spelling(eos))?;
-        let decoder = Decoder::load(&gguf, &mut |bytes| progress.advance(bytes))?;
+        let threads = Threads::new(crate::physical_cores()).map_err(ModelError::Threads)?;
+        let decoder = Decoder::load(&gguf, &threads, &|bytes| progress.advance(bytes))?;
         let description = decoder.description();
         if tokenizer.size() > description.vocabulary {
             return Err(ModelError::Vocabulary {

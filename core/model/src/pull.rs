@@ -17,7 +17,7 @@ pub use verify::known_sha256;
 pub const DEFAULT_ENDPOINT: &str = "https://huggingface.co";
 
 /// Told how far a download or a check has come.
-pub trait Progress {
+pub trait Progress: Sync {
     /// A new piece of work begins, e.g. `downloading` or `checking`.
     fn phase(&self, name: &str);
     /// Its size in bytes, where known.

@@ -1,12 +1,15 @@
 //! Draws the next token from the logits.
 
-use std::{cmp::Ordering, collections::HashSet};
+use std::{
+    cmp::Ordering,
+    collections::{HashMap, HashSet},
+};
 
 use bedside_contract::Sampling;
 
 /// One generation's sampler: its settings, its random numbers and the tokens seen so far.
 ///
-/// The steps and their order are those of transformers' logits processors: repetition penalty,
+/// The steps and their order are those of transformers' logits processors: logit bias, penalties,
 /// temperature, top-k, top-p, min-p.
 #[derive(Debug, Clone)]
 pub struct Sampler {
@@ -14,6 +17,8 @@ pub struct Sampler {
     random: SplitMix64,
     seen: Vec<u32>,
     is_seen: HashSet<u32>,
+    /// How often the answer holds each of its tokens.
+    answered: HashMap<u32, u32>,
     candidates: Vec<Candidate>,
 }
 
@@ -35,6 +40,7 @@ impl Sampler {
             sampling: sampling.clone(),
             seen: Vec::new(),
             is_seen: HashSet::new(),
+            answered: HashMap::new(),
             candidates: Vec::new(),
         };
         prompt.iter().for_each(|token| sampler.remember(*token));
@@ -45,6 +51,11 @@ impl Sampler {
     ///
     /// Token 0 if `logits` is empty.
     pub fn sample(&mut self, logits: &mut [f32]) -> u32 {
+        for (token, bias) in &self.sampling.logit_bias {
+            if let Some(logit) = logits.get_mut(*token as usize) {
+                *logit += bias;
+            }
+        }
         self.penalize(logits);
         let token = if self.sampling.temperature > 0.0 {
             self.draw(logits)
@@ -52,6 +63,9 @@ impl Sampler {
             most_likely(logits)
         };
         self.remember(token);
+        if self.sampling.frequency_penalty != 0.0 || self.sampling.presence_penalty != 0.0 {
+            *self.answered.entry(token).or_default() += 1;
+        }
         token
     }
 
@@ -61,8 +75,19 @@ impl Sampler {
         }
     }
 
-    /// Keskar et al., "CTRL", 2019, section 4.1.
+    /// What repeats is made less likely: by Keskar et al., "CTRL", 2019, section 4.1, over prompt and answer; by
+    /// frequency and presence, as OpenAI's API defines them, over the answer.
     fn penalize(&self, logits: &mut [f32]) {
+        let Sampling {
+            frequency_penalty,
+            presence_penalty,
+            ..
+        } = self.sampling;
+        for (token, count) in &self.answered {
+            if let Some(logit) = logits.get_mut(*token as usize) {
+                *logit -= frequency_penalty * *count as f32 + presence_penalty;
+            }
+        }
         let penalty = self.sampling.repetition_penalty;
         if penalty <= 0.0 || (penalty - 1.0).abs() < f32::EPSILON {
             return;
@@ -202,17 +227,14 @@ fn best(logits: &[f32], count: usize, candidates: &mut Vec<Candidate>) {
 }
 
 fn maximum(logits: &[f32]) -> f32 {
-    logits.iter().copied().fold(f32::NEG_INFINITY, f32::max)
+    crate::kernels::largest(logits)
 }
 
+/// The first of the largest, so that equal logits always give the same token.
 fn most_likely(logits: &[f32]) -> u32 {
-    let mut chosen = (0, f32::NEG_INFINITY);
-    for (token, logit) in (0..).zip(logits.iter().copied()) {
-        if logit > chosen.1 {
-            chosen = (token, logit);
-        }
-    }
-    chosen.0
+    let largest = maximum(logits);
+    let place = logits.iter().position(|it| *it == largest);
+    place.and_then(|it| u32::try_from(it).ok()).unwrap_or_default()
 }
 
 /// Steele, Lea, Flood, "Fast splittable pseudorandom number generators", 2014. Written out so that a seed

@@ -10,7 +10,10 @@ use candle_core::{
     },
 };
 
-use crate::tokenizer::character_of;
+use crate::{
+    decoder::{LinearKind, LowRankUpdate},
+    tokenizer::character_of,
+};
 
 /// A model of a few thousand weights whose answers are nonsense but always the same nonsense.
 #[derive(Debug, Clone)]
@@ -24,6 +27,8 @@ pub struct TinyModel {
     pub chat_template: Option<&'static str>,
     /// The head has weights of its own instead of the embedding's.
     pub own_head: bool,
+    /// Added to the weights before they are written.
+    pub merged: Vec<LowRankUpdate>,
 }
 
 impl Default for TinyModel {
@@ -36,6 +41,7 @@ impl Default for TinyModel {
             weights: GgmlDType::F32,
             chat_template: Some(TEMPLATE),
             own_head: false,
+            merged: Vec::new(),
         }
     }
 }
@@ -140,6 +146,17 @@ impl TinyModel {
         metadata
     }
 
+    fn merge(&self, layer: usize, linear: LinearKind, columns: usize, numbers: &mut [f32]) {
+        let updates = self.merged.iter().filter(|it| it.layer == layer && it.linear == linear);
+        for update in updates {
+            for (row, b) in numbers.chunks_exact_mut(columns).zip(update.b.chunks_exact(update.rank)) {
+                for (b, a) in b.iter().zip(update.a.chunks_exact(columns)) {
+                    row.iter_mut().zip(a).for_each(|(number, a)| *number += b * a);
+                }
+            }
+        }
+    }
+
     fn tensors(&self) -> Vec<(String, QTensor)> {
         let mut random = Random(self.seed);
         let rows = Self::vocabulary().len();
@@ -172,16 +189,17 @@ impl TinyModel {
         for layer in 0..self.layers {
             let name = |part: &str| format!("blk.{layer}.{part}");
             let (query, kv) = (HEADS * HEAD_WIDTH, KV_HEADS * HEAD_WIDTH);
-            for (part, rows, columns) in [
-                ("attn_q", query, WIDTH),
-                ("attn_k", kv, WIDTH),
-                ("attn_v", kv, WIDTH),
-                ("attn_output", WIDTH, query),
-                ("ffn_gate", FEED_WIDTH, WIDTH),
-                ("ffn_up", FEED_WIDTH, WIDTH),
-                ("ffn_down", WIDTH, FEED_WIDTH),
+            for (part, linear, rows, columns) in [
+                ("attn_q", LinearKind::Query, query, WIDTH),
+                ("attn_k", LinearKind::Key, kv, WIDTH),
+                ("attn_v", LinearKind::Value, kv, WIDTH),
+                ("attn_output", LinearKind::Output, WIDTH, query),
+                ("ffn_gate", LinearKind::Gate, FEED_WIDTH, WIDTH),
+                ("ffn_up", LinearKind::Up, FEED_WIDTH, WIDTH),
+                ("ffn_down", LinearKind::Down, WIDTH, FEED_WIDTH),
             ] {
-                let numbers = random.numbers(rows * columns, 0.25);
+                let mut numbers = random.numbers(rows * columns, 0.25);
+                self.merge(layer, linear, columns, &mut numbers);
                 tensors.push((name(&format!("{part}.weight")), matrix(numbers, rows, columns)));
                 if self.architecture == "qwen2" && ["attn_q", "attn_k", "attn_v"].contains(&part) {
                     tensors.push((name(&format!("{part}.bias")), vector(random.numbers(rows, 0.5))));

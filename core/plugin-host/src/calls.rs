@@ -237,6 +237,7 @@ impl Services {
         let request = GenerateRequest {
             conversation: ConversationKey::new("plugin", &self.id, "generate"),
             messages,
+            adapter: None,
             sampling: Sampling {
                 temperature: request.temperature,
                 ..Sampling::default()

@@ -76,6 +76,7 @@ pub(crate) async fn answer(
         shared,
         asked,
         timings: Timings::default(),
+        adapter: None,
         notes: Vec::new(),
     };
     let mut report = answering.run(live, interrupt).await;
@@ -99,6 +100,8 @@ struct Answering<'a> {
     asked: &'a Asked<'a>,
     timings: Timings,
     notes: Vec<PluginNote>,
+    /// What a plugin chose, if the model has it.
+    adapter: Option<String>,
 }
 
 /// The words of an answer before plugins have read it.
@@ -176,11 +179,13 @@ impl Answering<'_> {
         prompt.passages.clone_from(&passages);
         let (adapter, notes) = shared.plugins.choose_adapter(&facts).await;
         self.notes.extend(notes);
-        if let Some(adapter) = adapter {
-            tracing::warn!(
+        match adapter {
+            Some(adapter) if shared.generator.adapters().contains(&adapter) => self.adapter = Some(adapter),
+            Some(adapter) => tracing::warn!(
                 adapter,
                 "The adapter that a plugin chose is not loaded: the base model answers."
-            );
+            ),
+            None => {}
         }
         self.timings.hooks_ms = milliseconds(hooks_started.elapsed());
 
@@ -305,6 +310,7 @@ impl Answering<'_> {
         let request = GenerateRequest {
             conversation: asked.conversation.clone(),
             messages,
+            adapter: self.adapter.clone(),
             sampling: shared.sampling.clone(),
             max_tokens: shared.config.answer_tokens,
             priority: Priority::Patient,
@@ -351,6 +357,7 @@ impl Answering<'_> {
             generated_tokens,
             prompt_time,
             generate_time,
+            ..
         }) = finish
         {
             self.timings.prompt_tokens = prompt_tokens.max(tokens);
@@ -488,8 +495,8 @@ impl Answering<'_> {
                 .iter()
                 .filter_map(|it| passages.get(*it).cloned())
                 .collect(),
+            adapter: draft.model.as_ref().and(self.adapter.clone()),
             model: draft.model,
-            adapter: None,
             timings: self.timings,
             interrupted: draft.interrupted,
             remember: true,

@@ -12,12 +12,18 @@ pub(crate) fn run(config: Config, file: Option<&Path>) -> anyhow::Result<ExitCod
     rules(&config)?;
     let data_dir = config.data_dir()?;
     let Config {
+        remote,
         web,
         telegram,
         discord,
         wechat,
         ..
     } = &config;
+    let mut model_line = None;
+    if let Some(address) = remote.base_url.as_ref().filter(|_| remote.is_on()) {
+        remote.check().map_err(|it| ConfigError::new(it.to_string()))?;
+        model_line = Some(format!("  remote model:   {address}"));
+    }
     let mut lines = Vec::new();
     if web.enabled {
         web.check()?;
@@ -44,7 +50,7 @@ pub(crate) fn run(config: Config, file: Option<&Path>) -> anyhow::Result<ExitCod
     let name = file.map_or_else(|| "the defaults".to_owned(), |it| it.display().to_string());
     say(&format!("{name}: in order"));
     say(&format!("  data directory: {}", data_dir.display()));
-    for line in lines {
+    for line in model_line.into_iter().chain(lines) {
         say(&line);
     }
     Ok(ExitCode::SUCCESS)

@@ -10,6 +10,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     commands::make_data_dir,
     config::Config,
+    language_model::LanguageModel,
     output::say,
     wiring::{Connected, Parts},
 };
@@ -31,7 +32,7 @@ pub(crate) fn run(config: Config) -> anyhow::Result<ExitCode> {
         for line in lines {
             say(&format!("  {line}"));
         }
-        let model = tokio::spawn(report_model(std::sync::Arc::clone(&parts.engine)));
+        let model = tokio::spawn(report_model(parts.model.clone()));
         let ended = bot.run(stop).await;
         model.abort();
         parts.plugins.shutdown().await;
@@ -41,12 +42,12 @@ pub(crate) fn run(config: Config) -> anyhow::Result<ExitCode> {
     })
 }
 
-async fn report_model(engine: std::sync::Arc<bedside_engine::Engine>) {
-    match engine.wait_ready().await {
-        Ok(model) => say(&format!("  model:     {}", model.name)),
+async fn report_model(model: LanguageModel) {
+    match model.wait_ready().await {
+        Ok(info) => say(&format!("  model:     {}", info.name)),
         Err(error) => say(&format!(
-            "  model:     none ({error})\n             Until it is there, answers are passages of the knowledge base. \
-             Fetch it with `bedside model pull`."
+            "  model:     none ({error})\n             Until it is there, answers are passages of the knowledge base. {}",
+            model.advice()
         )),
     }
 }

@@ -38,6 +38,7 @@ pub(crate) fn context(memory: &Arc<Memory>) -> (WebContext, Arc<AtomicBool>) {
         store: Arc::<Memory>::clone(memory),
         plugins: None,
         ready: Arc::new(move || json!({"ready": is_ready.load(Ordering::SeqCst), "model": "tiny"})),
+        generator: None,
         hospital_name: "Test & Hospital".to_owned(),
     };
     (context, ready)

@@ -36,9 +36,10 @@ pub struct Description {
 }
 
 /// Which numbers of a head are rotated together.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Rotary {
     /// 0 and 1, 2 and 3 …
+    #[default]
     Neighbours,
     /// The first of the one half with the first of the other …
     Halves,

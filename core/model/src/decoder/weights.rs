@@ -1,7 +1,9 @@
 //! All weights of a model, read by the names that llama.cpp gives them.
 
-use super::{DecoderError, Description, linear::Linear};
-use crate::gguf::GgufFile;
+use std::sync::Mutex;
+
+use super::{DecoderError, Description, adapter::LinearKind, linear::Linear};
+use crate::{gguf::GgufFile, threads::Threads};
 
 pub(super) struct Weights {
     pub(super) embedding: Linear,
@@ -29,10 +31,12 @@ pub(super) struct Layer {
 }
 
 impl Weights {
+    /// Layers are read side by side; `loaded` hears of each tensor's bytes in the file.
     pub(super) fn load(
         gguf: &GgufFile,
         description: &Description,
-        loaded: &mut dyn FnMut(u64),
+        threads: &Threads,
+        loaded: &(dyn Fn(u64) + Sync),
     ) -> Result<Self, DecoderError> {
         let Description {
             width,
@@ -40,26 +44,47 @@ impl Weights {
             rotary_width,
             ..
         } = *description;
-        let mut loader = Loader {
+        let loader = Loader {
             gguf,
             description,
             loaded,
         };
-        let embedding = loader.linear("token_embd", vocabulary, width)?;
-        let output = if gguf.has_tensor("output.weight") {
-            Some(loader.linear("output", vocabulary, width)?)
-        } else {
-            None
-        };
+        let parts = Mutex::new(Vec::new());
+        // The embedding and the head are as large as many layers, so they go first.
+        threads.run(description.layers + 2, |number| {
+            let part = match number {
+                0 => loader.linear("token_embd", vocabulary, width).map(Part::Embedding),
+                1 if !gguf.has_tensor("output.weight") => return,
+                1 => loader.linear("output", vocabulary, width).map(Part::Output),
+                _ => loader.layer(number - 2).map(|it| Part::Layer(Box::new(it))),
+            };
+            parts
+                .lock()
+                .unwrap_or_else(std::sync::PoisonError::into_inner)
+                .push((number, part));
+        });
+        let mut parts = parts.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner);
+        parts.sort_by_key(|it| it.0);
+        let (mut embedding, mut output, mut layers) = (None, None, Vec::new());
+        for (_, part) in parts {
+            match part? {
+                Part::Embedding(it) => embedding = Some(it),
+                Part::Output(it) => output = Some(it),
+                Part::Layer(it) => layers.push(*it),
+            }
+        }
+        let output_norm = gguf.floats("output_norm.weight", width)?;
         Ok(Self {
-            embedding,
+            embedding: embedding.expect("it has been read without an error"),
             output,
-            layers: (0..description.layers)
-                .map(|it| loader.layer(it))
-                .collect::<Result<_, _>>()?,
-            output_norm: gguf.floats("output_norm.weight", width)?,
+            layers,
+            output_norm,
             rope_factors: gguf.optional_vector("rope_freqs.weight", rotary_width / 2)?,
         })
+    }
+
+    pub(super) fn head(&self) -> &Linear {
+        self.output.as_ref().unwrap_or(&self.embedding)
     }
 
     pub(super) fn bytes(&self) -> u64 {
@@ -71,25 +96,31 @@ impl Weights {
         });
         self.embedding.bytes() + self.output.as_ref().map_or(0, Linear::bytes) + layers.sum::<u64>()
     }
+
+    /// Bytes that one generated token reads.
+    pub(super) fn bytes_per_token(&self) -> u64 {
+        match &self.output {
+            Some(_) => self.bytes() - self.embedding.bytes(),
+            None => self.bytes(),
+        }
+    }
+}
+
+enum Part {
+    Embedding(Linear),
+    Output(Linear),
+    Layer(Box<Layer>),
 }
 
 struct Loader<'a> {
     gguf: &'a GgufFile,
     description: &'a Description,
-    loaded: &'a mut dyn FnMut(u64),
+    loaded: &'a (dyn Fn(u64) + Sync),
 }
 
 impl Loader<'_> {
-    fn layer(&mut self, number: usize) -> Result<Layer, DecoderError> {
-        let Description {
-            width,
-            feed_width,
-            heads,
-            kv_heads,
-            head_width,
-            ..
-        } = *self.description;
-        let (query_width, kv_width) = (heads * head_width, kv_heads * head_width);
+    fn layer(&self, number: usize) -> Result<Layer, DecoderError> {
+        let Description { width, head_width, .. } = *self.description;
         let name = |part: &str| format!("blk.{number}.{part}");
         let norm = |part: &str, length: usize| self.gguf.floats(&name(part), length);
         let norm_if = |wanted: bool, part: &str, length: usize| {
@@ -99,35 +130,32 @@ impl Loader<'_> {
                 Ok(None)
             }
         };
+        let linear = |part: &str, kind: LinearKind| {
+            let (rows, columns) = kind.shape(self.description);
+            self.linear(&name(part), rows, columns)
+        };
         let (own, after) = (self.description.query_key_norm, self.description.norm_after);
-        let query_norm = norm_if(own, "attn_q_norm.weight", head_width)?;
-        let key_norm = norm_if(own, "attn_k_norm.weight", head_width)?;
-        let after_attention_norm = norm_if(after, "post_attention_norm.weight", width)?;
-        let after_feed_norm = norm_if(after, "post_ffw_norm.weight", width)?;
-        let attention_norm = norm("attn_norm.weight", width)?;
-        let feed_norm = norm("ffn_norm.weight", width)?;
         Ok(Layer {
-            attention_norm,
-            query: self.linear(&name("attn_q"), query_width, width)?,
-            key: self.linear(&name("attn_k"), kv_width, width)?,
-            value: self.linear(&name("attn_v"), kv_width, width)?,
-            output: self.linear(&name("attn_output"), width, query_width)?,
-            query_norm,
-            key_norm,
-            after_attention_norm,
-            feed_norm,
-            gate: self.linear(&name("ffn_gate"), feed_width, width)?,
-            up: self.linear(&name("ffn_up"), feed_width, width)?,
-            down: self.linear(&name("ffn_down"), width, feed_width)?,
-            after_feed_norm,
+            attention_norm: norm("attn_norm.weight", width)?,
+            query: linear("attn_q", LinearKind::Query)?,
+            key: linear("attn_k", LinearKind::Key)?,
+            value: linear("attn_v", LinearKind::Value)?,
+            output: linear("attn_output", LinearKind::Output)?,
+            query_norm: norm_if(own, "attn_q_norm.weight", head_width)?,
+            key_norm: norm_if(own, "attn_k_norm.weight", head_width)?,
+            after_attention_norm: norm_if(after, "post_attention_norm.weight", width)?,
+            feed_norm: norm("ffn_norm.weight", width)?,
+            gate: linear("ffn_gate", LinearKind::Gate)?,
+            up: linear("ffn_up", LinearKind::Up)?,
+            down: linear("ffn_down", LinearKind::Down)?,
+            after_feed_norm: norm_if(after, "post_ffw_norm.weight", width)?,
         })
     }
 
-    fn linear(&mut self, name: &str, rows: usize, columns: usize) -> Result<Linear, DecoderError> {
-        let weight = format!("{name}.weight");
-        let tensor = self.gguf.tensor(&weight, &[rows, columns])?;
-        let bias = self.gguf.optional_vector(&format!("{name}.bias"), rows)?;
-        (self.loaded)(tensor.storage_size_in_bytes() as u64);
-        Linear::new(weight, tensor, bias)
+    fn linear(&self, name: &str, rows: usize, columns: usize) -> Result<Linear, DecoderError> {
+        let linear = Linear::load(self.gguf, name, rows, columns)?;
+        let bytes = self.gguf.tensors().get(&format!("{name}.weight")).map_or(0, |it| it.bytes);
+        (self.loaded)(bytes);
+        Ok(linear)
     }
 }

@@ -3,7 +3,13 @@ use std::{env, fs, path::PathBuf};
 use bedside_contract::{ChatMessage, ChatRole, Sampling};
 
 use super::{Model, ModelError, display_name};
-use crate::{decoder::Want, pull::NoProgress, sampler::Sampler, testing::TinyModel};
+use crate::{
+    decoder::{KvPrecision, Solo},
+    pull::NoProgress,
+    sampler::Sampler,
+    testing::TinyModel,
+    threads::Threads,
+};
 
 fn check_name(file: &str, expect: &str) {
     assert_eq!(display_name(file.as_ref()), expect);
@@ -84,11 +90,8 @@ fn the_default_model_knows_a_capital() {
     let prompt = model.encode(&chat).unwrap();
     // The ids that the model's published tokenizer gives for this chat.
     assert_eq!(prompt[..4], [1, 9690, 198, 21350]);
-    let mut session = model.decoder.session();
-    let mut logits = model
-        .decoder
-        .forward(&mut session, &prompt, Want::Logits)
-        .unwrap();
+    let mut solo = Solo::new(&model.decoder, Threads::new(2).unwrap(), 256, KvPrecision::F16);
+    let mut logits = solo.read(&prompt, 1, None).unwrap().remove(0);
     let sampling = Sampling {
         temperature: 0.0,
         repetition_penalty: 1.0,
@@ -103,10 +106,7 @@ fn the_default_model_knows_a_capital() {
             break;
         }
         text.push_str(&stream.push(token));
-        logits = model
-            .decoder
-            .forward(&mut session, &[token], Want::Logits)
-            .unwrap();
+        logits = solo.read(&[token], 1, None).unwrap().remove(0);
     }
     assert!(text.contains("Paris"), "{text}");
 }

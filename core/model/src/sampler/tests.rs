@@ -137,3 +137,24 @@ fn no_logits_do_no_harm() {
     assert_eq!(Sampler::new(&plain(1), &[]).sample(&mut []), 0);
     assert_eq!(Sampler::new(&plain(1), &[]).sample(&mut [f32::NAN]), 0);
 }
+
+#[test]
+fn bias_and_penalties_of_a_request() {
+    let mut biased = Sampling {
+        temperature: 0.0,
+        ..plain(1)
+    };
+    biased.logit_bias.insert(2, 5.0);
+    biased.logit_bias.insert(99, 5.0);
+    assert_eq!(Sampler::new(&biased, &[]).sample(&mut [1.0, 2.0, 0.0]), 2);
+    let penalized = Sampling {
+        temperature: 0.0,
+        frequency_penalty: 0.4,
+        presence_penalty: 0.5,
+        ..plain(1)
+    };
+    // The prompt's tokens do not count; 1 loses 0.9 after its first time, 1.3 after its second.
+    let mut sampler = Sampler::new(&penalized, &[1, 1, 1]);
+    let drawn: Vec<u32> = (0..4).map(|_| sampler.sample(&mut [0.0, 1.0, -5.0])).collect();
+    assert_eq!(drawn, [1, 1, 0, 1]);
+}

@@ -269,6 +269,7 @@ impl Generator for Echo {
         let finished = GenerationEvent::Finished {
             reason: FinishReason::Stop,
             prompt_tokens: 1,
+            reused_tokens: 0,
             generated_tokens: 10,
             prompt_time: Duration::ZERO,
             generate_time: Duration::ZERO,

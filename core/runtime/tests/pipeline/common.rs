@@ -89,6 +89,7 @@ impl Generator for ScriptedModel {
             events.push_back(GenerationEvent::Finished {
                 reason: FinishReason::Stop,
                 prompt_tokens: 10,
+                reused_tokens: 0,
                 generated_tokens: 10,
                 prompt_time: Duration::from_millis(1),
                 generate_time: Duration::from_millis(1),

@@ -1,0 +1,181 @@
+use std::path::PathBuf;
+
+use bedside_contract::ConnectorError;
+use secrecy::{ExposeSecret, SecretString};
+use serde::Deserialize;
+use sha2::{Digest, Sha256};
+use subtle::ConstantTimeEq;
+
+use crate::config::wrong;
+
+/// Shorter keys can be guessed.
+const LONG_ENOUGH: usize = 16;
+
+/// `[web.api]`: the model for programs, in OpenAI's protocol under `/v1`. It is the model alone: no triage, no
+/// knowledge base.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ApiConfig {
+    /// Whether `/v1` is served.
+    pub enabled: bool,
+    /// What programs send as `Authorization: Bearer …`. Without a key only programs on this machine are
+    /// served, and only while nobody else can reach `web.listen`. It is a password: better use `key_file` or
+    /// the environment variable `BEDSIDE_WEB__API__KEY`.
+    pub key: Option<ApiKey>,
+    /// A file that holds the key and nothing else. Not together with `key`.
+    pub key_file: Option<PathBuf>,
+    /// Seconds from a request's arrival to its end; after them the answer ends as if its tokens were used up.
+    pub deadline_seconds: u64,
+    /// How many requests may run and wait at once. Keep it below `engine.sequences` + `engine.queue`: the rest
+    /// is for patients.
+    pub max_requests: usize,
+}
+
+const fn default_enabled() -> bool {
+    true
+}
+
+const fn default_deadline_seconds() -> u64 {
+    600
+}
+
+const fn default_max_requests() -> usize {
+    32
+}
+
+impl Default for ApiConfig {
+    fn default() -> Self {
+        Self {
+            enabled: default_enabled(),
+            key: None,
+            key_file: None,
+            deadline_seconds: default_deadline_seconds(),
+            max_requests: default_max_requests(),
+        }
+    }
+}
+
+impl ApiConfig {
+    /// Checks the keys and reads the secret one.
+    pub(crate) fn read_key(&self) -> Result<Option<ApiKey>, ConnectorError> {
+        if self.deadline_seconds == 0 {
+            return Err(wrong("web.api.deadline_seconds", "must be at least 1"));
+        }
+        if self.max_requests == 0 {
+            let reason = "must be at least 1; enabled = false switches the API off";
+            return Err(wrong("web.api.max_requests", reason));
+        }
+        match (&self.key, &self.key_file) {
+            (Some(_), Some(_)) => Err(wrong("web.api.key_file", "set it or web.api.key, not both")),
+            (Some(key), None) => ApiKey::new("web.api.key", key.0.expose_secret()).map(Some),
+            (None, Some(path)) => {
+                let key = "web.api.key_file";
+                let text = std::fs::read_to_string(path)
+                    .map_err(|error| wrong(key, &format!("cannot read {}: {error}", path.display())))?;
+                ApiKey::new(key, &text).map(Some)
+            }
+            (None, None) => Ok(None),
+        }
+    }
+}
+
+/// The password of the API. `Debug` hides it, and comparing takes the same time whatever differs.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(transparent)]
+pub struct ApiKey(SecretString);
+
+impl ApiKey {
+    fn new(key: &str, text: &str) -> Result<Self, ConnectorError> {
+        let text = text.trim();
+        if text.is_empty() {
+            return Err(wrong(key, "is empty: take it away or write a key there"));
+        }
+        if !text.chars().all(|it| it.is_ascii_graphic()) {
+            let reason = "may hold letters, digits and signs only, no blanks: it travels in an HTTP header";
+            return Err(wrong(key, reason));
+        }
+        if text.len() < LONG_ENOUGH {
+            tracing::warn!(
+                "{key} is short enough to be guessed: use one of {LONG_ENOUGH} characters or more"
+            );
+        }
+        Ok(Self(text.to_owned().into()))
+    }
+
+    pub(crate) fn is(&self, presented: &str) -> bool {
+        // Digests are of one length, so that not even the key's length shows.
+        let digest = |text: &str| Sha256::digest(text.as_bytes());
+        digest(self.0.expose_secret())
+            .as_slice()
+            .ct_eq(digest(presented).as_slice())
+            .into()
+    }
+}
+
+impl PartialEq for ApiKey {
+    fn eq(&self, other: &Self) -> bool {
+        self.is(other.0.expose_secret())
+    }
+}
+
+impl Eq for ApiKey {}
+
+#[cfg(test)]
+mod tests {
+    use super::ApiConfig;
+
+    fn config(json: &str) -> ApiConfig {
+        serde_json::from_str(json).unwrap()
+    }
+
+    #[test]
+    fn keys_are_checked_and_named() {
+        let check = |json: &str, expect: &str| {
+            let problem = config(json).read_key().unwrap_err().to_string();
+            assert!(problem.starts_with(expect), "{json}: {problem}");
+            assert!(!problem.contains("Hush"), "{problem}");
+        };
+        check(r#"{"key": ""}"#, "web.api.key: is empty");
+        check(r#"{"key": "Hush Hush"}"#, "web.api.key: may hold");
+        check(r#"{"key": "Hush密"}"#, "web.api.key: may hold");
+        check(r#"{"key": "Hush", "key_file": "f"}"#, "web.api.key_file: set it");
+        check(
+            r#"{"key_file": "/nowhere/key"}"#,
+            "web.api.key_file: cannot read /nowhere/key",
+        );
+        check(r#"{"deadline_seconds": 0}"#, "web.api.deadline_seconds: ");
+        check(r#"{"max_requests": 0}"#, "web.api.max_requests: ");
+        assert_eq!(ApiConfig::default().read_key().unwrap(), None);
+    }
+
+    #[test]
+    fn a_key_is_hidden_and_compared_whole() {
+        let config = config(r#"{"key": " Hush-0123456789abcdef\n"}"#);
+        assert!(!format!("{config:?}").contains("Hush"));
+        let key = config.read_key().unwrap().unwrap();
+        assert!(!format!("{key:?}").contains("Hush"));
+        assert!(key.is("Hush-0123456789abcdef"));
+        for wrong in [
+            "",
+            "Hush",
+            "Hush-0123456789abcdeg",
+            "Hush-0123456789abcdef ",
+            "hush-0123456789abcdef",
+        ] {
+            assert!(!key.is(wrong), "{wrong:?}");
+        }
+    }
+
+    #[test]
+    fn a_key_file_is_read() {
+        let file = std::env::temp_dir().join(format!("bedside-api-key-{}", std::process::id()));
+        std::fs::write(&file, "sk-from-a-file-0123\n").unwrap();
+        let config = ApiConfig {
+            key_file: Some(file.clone()),
+            ..ApiConfig::default()
+        };
+        let key = config.read_key();
+        std::fs::remove_file(&file).unwrap();
+        assert!(key.unwrap().unwrap().is("sk-from-a-file-0123"));
+    }
+}

@@ -1,0 +1,302 @@
+//! The sequences that run together, and what each pass reads of them.
+//!
+//! Running answers take part in every pass with their last token. What is left of a pass's budget goes to
+//! prompts, one after the other: the first is soon done, and those behind it find what they have in common
+//! with it already read.
+
+use std::time::Instant;
+
+use bedside_contract::{FinishReason, GenerateError, GenerationEvent};
+use bedside_model::{
+    Executor, KvCache,
+    decoder::{BLOCK_TOKENS, DecoderError, Slice},
+};
+
+use crate::{blocks::Blocks, config::EngineConfig, engine::Counters, job::Job, loaded::Loaded, sequence::Sequence};
+
+pub(crate) struct Batch<'m> {
+    loaded: &'m Loaded,
+    executor: Executor,
+    cache: KvCache,
+    blocks: Blocks,
+    /// In the order of their priorities, then of their admission.
+    running: Vec<Sequence<'m>>,
+    /// Those that had to make room, to go on before anyone new.
+    parked: Vec<Sequence<'m>>,
+    limits: Limits,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Limits {
+    sequences: usize,
+    /// Prompt tokens of a pass while answers run.
+    prompt_chunk: usize,
+    prefix_cache: bool,
+    speculation: bool,
+}
+
+/// Prompt tokens of a pass that no answer waits for, in chunks.
+const CHUNKS_ALONE: usize = 4;
+/// Rows of a pass up to which guesses cost little: the weights are fetched anyway.
+const ROWS_WITH_GUESSES: usize = 8;
+/// Tokens of an answer that must fit beside the prompt before a sequence begins.
+const HEADROOM: usize = 2 * BLOCK_TOKENS;
+
+/// What has become of a job that was to begin.
+pub(crate) enum Admitted {
+    Running,
+    /// It has been told why not.
+    Refused,
+    /// There is no memory for it now.
+    Later(Box<Job>),
+}
+
+impl<'m> Batch<'m> {
+    pub(crate) fn new(loaded: &'m Loaded, executor: Executor, cache: KvCache, config: &EngineConfig) -> Self {
+        Self {
+            loaded,
+            executor,
+            blocks: Blocks::new(cache.blocks(), config.prefix_cache),
+            cache,
+            running: Vec::new(),
+            parked: Vec::new(),
+            limits: Limits {
+                sequences: config.sequences.max(1),
+                prompt_chunk: config.prompt_chunk.max(1),
+                prefix_cache: config.prefix_cache,
+                speculation: config.speculation,
+            },
+        }
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.running.is_empty() && self.parked.is_empty()
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.running.len() + self.parked.len()
+    }
+
+    /// How many more may begin.
+    pub(crate) fn vacancies(&self) -> usize {
+        if self.parked.is_empty() {
+            self.limits.sequences.saturating_sub(self.running.len())
+        } else {
+            0
+        }
+    }
+
+    pub(crate) fn blocks_in_use(&self) -> (usize, usize) {
+        (self.blocks.total() - self.blocks.available(), self.blocks.total())
+    }
+
+    /// How many sequences of a conversation run.
+    pub(crate) fn running_for(&self, job: &Job) -> usize {
+        let same = |it: &&Sequence<'_>| it.job.request.conversation == job.request.conversation;
+        self.running.iter().chain(&self.parked).filter(same).count()
+    }
+
+    pub(crate) fn admit(&mut self, mut job: Job, counters: &Counters) -> Admitted {
+        if job.is_cancelled() {
+            counters.cancel();
+            return Admitted::Refused;
+        }
+        let prompt = match job.prompt.take() {
+            Some(prompt) => Ok(prompt),
+            None => self.loaded.encode(&job.request.messages),
+        };
+        let adapter = self.loaded.adapter(job.request.adapter.as_deref());
+        let (prompt, adapter) = match (prompt, adapter) {
+            (Ok(prompt), Ok(adapter)) => (prompt, adapter),
+            (Err(error), _) | (_, Err(error)) => {
+                counters.fail();
+                job.fail(error);
+                return Admitted::Refused;
+            }
+        };
+        let mut sequence = Sequence::new(job, prompt, self.loaded, adapter, self.limits.speculation);
+        sequence.adopt(&mut self.blocks);
+        if !self.fits(&sequence) {
+            let Sequence { mut blocks, mut job, tokens, .. } = sequence;
+            self.blocks.release_all(&mut blocks);
+            job.prompt = Some(tokens);
+            return Admitted::Later(Box::new(job));
+        }
+        sequence.job.send(GenerationEvent::Started);
+        self.enter(sequence);
+        Admitted::Running
+    }
+
+    /// Lets those go on that had to make room.
+    pub(crate) fn resume(&mut self) {
+        while self.running.len() < self.limits.sequences
+            && let Some(mut sequence) = self.parked.pop()
+        {
+            sequence.adopt(&mut self.blocks);
+            if !self.running.is_empty() && !self.fits(&sequence) {
+                sequence.give_up_blocks(&mut self.blocks);
+                self.parked.push(sequence);
+                return;
+            }
+            self.enter(sequence);
+        }
+    }
+
+    fn fits(&self, sequence: &Sequence<'_>) -> bool {
+        let tokens = sequence.tokens.len() + HEADROOM.min(sequence.room());
+        let needed = tokens.div_ceil(BLOCK_TOKENS).saturating_sub(sequence.blocks.len());
+        // A sequence alone may have all.
+        needed <= self.blocks.available() || self.running.is_empty()
+    }
+
+    fn enter(&mut self, sequence: Sequence<'m>) {
+        let priority = sequence.job.request.priority;
+        let place = self.running.partition_point(|it| it.job.request.priority >= priority);
+        self.running.insert(place, sequence);
+    }
+
+    /// Takes out what is cancelled or late.
+    pub(crate) fn sweep(&mut self, counters: &Counters) {
+        let now = Instant::now();
+        let mut end = |sequence: &mut Sequence<'m>| {
+            let over = if sequence.job.is_cancelled() {
+                counters.cancel();
+                true
+            } else if now >= sequence.job.deadline {
+                sequence.say_rest();
+                finish(sequence, FinishReason::Deadline, counters);
+                true
+            } else if sequence.is_full() && sequence.generated == 0 {
+                finish(sequence, FinishReason::Length, counters);
+                true
+            } else {
+                false
+            };
+            if over {
+                sequence.give_up_blocks(&mut self.blocks);
+            }
+            !over
+        };
+        self.running.retain_mut(&mut end);
+        self.parked.retain_mut(&mut end);
+    }
+
+    /// One pass over all that runs.
+    pub(crate) fn step(&mut self, counters: &Counters) -> Result<(), DecoderError> {
+        self.plan();
+        let parts = self.running.iter().filter(|it| it.planned > 0);
+        let slices: Vec<Slice<'_>> = parts
+            .map(|it| Slice {
+                tokens: it.tokens.get(it.computed..it.computed + it.planned).unwrap_or_default(),
+                start: it.computed,
+                blocks: &it.blocks,
+                logits: it.logits_wanted(),
+                adapter: it.adapter.as_deref(),
+            })
+            .collect();
+        if slices.is_empty() {
+            return Ok(());
+        }
+        let logits = self.loaded.model.decoder.forward(&mut self.executor, &mut self.cache, &slices)?;
+        let mut rows = logits.rows();
+        let blocks = &mut self.blocks;
+        self.running.retain_mut(|sequence| {
+            if sequence.planned == 0 {
+                return true;
+            }
+            let (wanted, before) = (sequence.logits_wanted(), sequence.generated);
+            let end = sequence.advance(rows.by_ref().take(wanted).collect::<Vec<_>>().into_iter(), blocks);
+            counters.speculated(wanted.saturating_sub(1), (sequence.generated - before).saturating_sub(1));
+            let Some(reason) = end else { return true };
+            finish(sequence, reason, counters);
+            sequence.give_up_blocks(blocks);
+            false
+        });
+        Ok(())
+    }
+
+    /// Fails all that runs, and forgets what the cache holds: something went wrong that nobody foresaw.
+    pub(crate) fn fail(&mut self, error: &GenerateError, counters: &Counters) {
+        for sequence in self.running.drain(..) {
+            counters.fail();
+            sequence.job.fail(error.clone());
+        }
+        // Those that are parked have none.
+        self.blocks = Blocks::new(self.cache.blocks(), self.limits.prefix_cache);
+    }
+
+    /// Decides what each sequence reads in the next pass and sees to its blocks.
+    fn plan(&mut self) {
+        let decoding = self.running.iter().filter(|it| it.is_decoding()).count();
+        let guesses = (ROWS_WITH_GUESSES / decoding.max(1)).saturating_sub(1);
+        let chunks = if decoding == 0 { CHUNKS_ALONE } else { 1 };
+        let whole = self.limits.prompt_chunk * chunks;
+        let mut budget = whole;
+        let mut number = 0;
+        while number < self.running.len() {
+            let (before, rest) = self.running.split_at_mut(number);
+            let Some(sequence) = rest.first_mut() else { return };
+            sequence.planned = 0;
+            if sequence.is_decoding() {
+                sequence.guess(guesses.min(sequence.room().saturating_sub(1)));
+                sequence.planned = sequence.unread();
+            } else {
+                sequence.adopt(&mut self.blocks);
+                let waits = before.iter().any(|it| is_reading_for(it, sequence));
+                sequence.planned = if waits { 0 } else { piece(sequence, budget, budget == whole) };
+                budget -= sequence.planned;
+            }
+            number = self.see_to_blocks(number);
+        }
+    }
+
+    /// Blocks for what a sequence is to read; others make room if there are none. The place of the next sequence
+    /// to plan.
+    fn see_to_blocks(&mut self, number: usize) -> usize {
+        loop {
+            let Some(sequence) = self.running.get_mut(number) else {
+                return number;
+            };
+            if sequence.reserve(sequence.computed + sequence.planned, &mut self.blocks) {
+                return number + 1;
+            }
+            // The last in order makes room: the least urgent, or the latest.
+            let Some(mut last) = self.running.pop() else {
+                return number;
+            };
+            last.drop_guesses();
+            last.planned = 0;
+            last.give_up_blocks(&mut self.blocks);
+            self.parked.push(last);
+        }
+    }
+}
+
+/// How many tokens of a prompt are read with what is left of the budget. A piece ends with a block where it can,
+/// so that others may use all of it; the first of a pass goes on in any case.
+fn piece(sequence: &Sequence<'_>, budget: usize, is_first: bool) -> usize {
+    let unread = sequence.unread();
+    if unread <= budget {
+        return unread;
+    }
+    let end = (sequence.computed + budget) / BLOCK_TOKENS * BLOCK_TOKENS;
+    match end.saturating_sub(sequence.computed) {
+        0 if is_first => budget,
+        whole_blocks => whole_blocks,
+    }
+}
+
+/// Whether another sequence is reading, in the same pass, what this one would have to read, too.
+fn is_reading_for(other: &Sequence<'_>, sequence: &Sequence<'_>) -> bool {
+    if other.planned == 0 || other.is_decoding() {
+        return false;
+    }
+    let after = other.computed + other.planned;
+    let common = sequence.common_beginning(other).min(sequence.tokens.len() - 1);
+    common.min(after) / BLOCK_TOKENS * BLOCK_TOKENS > sequence.computed
+}
+
+fn finish(sequence: &Sequence<'_>, reason: FinishReason, counters: &Counters) {
+    counters.finish(sequence.prompt_tokens, sequence.reused, sequence.generated);
+    sequence.job.send(sequence.end(reason));
+}

@@ -1,0 +1,50 @@
+//! A request on its way through the engine.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use bedside_contract::{FinishReason, GenerateError, GenerateRequest, GenerationEvent};
+use tokio::sync::mpsc::UnboundedSender;
+
+pub(crate) type Event = Result<GenerationEvent, GenerateError>;
+
+pub(crate) struct Job {
+    pub(crate) request: GenerateRequest,
+    /// Known already if the model was loaded when the request came.
+    pub(crate) prompt: Option<Vec<u32>>,
+    pub(crate) cancelled: Arc<AtomicBool>,
+    pub(crate) deadline: Instant,
+    pub(crate) events: UnboundedSender<Event>,
+}
+
+impl Job {
+    pub(crate) fn send(&self, event: GenerationEvent) {
+        // Nobody listens any more: the generation has been dropped, which cancels it anyway.
+        let _ = self.events.send(Ok(event));
+    }
+
+    pub(crate) fn fail(&self, error: GenerateError) {
+        let _ = self.events.send(Err(error));
+    }
+
+    pub(crate) fn is_cancelled(&self) -> bool {
+        self.cancelled.load(Ordering::Acquire)
+    }
+}
+
+/// The end of one that has used up its time before it began.
+pub(crate) fn expired() -> GenerationEvent {
+    GenerationEvent::Finished {
+        reason: FinishReason::Deadline,
+        prompt_tokens: 0,
+        reused_tokens: 0,
+        generated_tokens: 0,
+        prompt_time: Duration::ZERO,
+        generate_time: Duration::ZERO,
+    }
+}

@@ -1,0 +1,564 @@
+//! One pass: what is computed in which order, and what it is computed with.
+#![expect(unsafe_code, reason = "tasks write to shared buffers apart from each other")]
+
+use std::ops::Range;
+
+use crate::{
+    kernels::{
+        self,
+        activations::Forms,
+        packed::{ROWS, Sums, TILE},
+    },
+    threads::{Spread, Threads},
+};
+
+use super::{
+    Activation, Adapter, Decoder, Description, KvCache, LinearKind, Slice,
+    adapter::MAX_RANK,
+    attending,
+    cache::BLOCK_TOKENS,
+    inputs::Inputs,
+    linear::Linear,
+    rotations::Rotations,
+    weights::Layer,
+};
+
+/// Threads, and buffers that are kept from pass to pass.
+#[derive(Debug)]
+pub struct Executor {
+    threads: Threads,
+    /// The residual stream, rows × width.
+    hidden: Vec<f32>,
+    inputs: Inputs,
+    query: Vec<f32>,
+    key: Vec<f32>,
+    value: Vec<f32>,
+    mixed: Vec<f32>,
+    feed: Vec<f32>,
+    /// A layer's output where a norm comes before it is added.
+    output: Vec<f32>,
+    logits: Vec<f32>,
+    global: Rotations,
+    local: Option<Rotations>,
+    tasks: Vec<attending::Task>,
+    runs: Vec<Run>,
+}
+
+/// Logits after the tokens that wanted them.
+#[derive(Debug)]
+pub struct Logits<'a> {
+    numbers: &'a mut [f32],
+    vocabulary: usize,
+}
+
+impl<'a> Logits<'a> {
+    /// Slice by slice, token by token: as many numbers as the vocabulary has tokens.
+    pub fn rows(self) -> std::slice::ChunksExactMut<'a, f32> {
+        self.numbers.chunks_exact_mut(self.vocabulary.max(1))
+    }
+}
+
+/// Rows of a pass that are kept in one block.
+#[derive(Debug, Clone)]
+struct Run {
+    rows: Range<usize>,
+    block: usize,
+    slot: usize,
+}
+
+/// Multiply-adds below which another thread does not pay.
+const WORK_PER_TASK: usize = 1 << 16;
+/// Parts of a step for each thread: enough that none waits long for another's last.
+const TASKS_PER_THREAD: usize = 8;
+/// Rows that go over a part of the weights together; their numbers stay in the first cache.
+const ROWS_TOGETHER: usize = 32;
+
+/// What is done with a product.
+enum Then {
+    Store,
+    Add,
+}
+
+/// Where a linear's product goes.
+struct Product<'a> {
+    linear: &'a Linear,
+    kind: Option<LinearKind>,
+    output: Spread<'a, f32>,
+    then: Then,
+}
+
+impl Executor {
+    pub(super) fn new(decoder: &Decoder, threads: Threads) -> Self {
+        let description = &decoder.description;
+        Self {
+            threads,
+            hidden: Vec::new(),
+            inputs: Inputs::default(),
+            query: Vec::new(),
+            key: Vec::new(),
+            value: Vec::new(),
+            mixed: Vec::new(),
+            feed: Vec::new(),
+            output: Vec::new(),
+            logits: Vec::new(),
+            global: Rotations::new(description, false, decoder.weights.rope_factors.as_deref()),
+            local: description.local.map(|_| Rotations::new(description, true, None)),
+            tasks: Vec::new(),
+            runs: Vec::new(),
+        }
+    }
+
+    #[must_use]
+    pub fn threads(&self) -> &Threads {
+        &self.threads
+    }
+
+    pub(super) fn logits(&mut self, vocabulary: usize) -> Logits<'_> {
+        Logits {
+            numbers: &mut self.logits,
+            vocabulary,
+        }
+    }
+
+    pub(super) fn pass(&mut self, decoder: &Decoder, cache: &mut KvCache, batch: &[Slice<'_>]) {
+        let description = &decoder.description;
+        let rows: usize = batch.iter().map(|it| it.tokens.len()).sum();
+        let adapters: Vec<Option<&Adapter>> = batch
+            .iter()
+            .flat_map(|it| std::iter::repeat_n(it.adapter, it.tokens.len()))
+            .collect();
+        self.embed(decoder, batch, rows);
+        self.plan(description, batch);
+        for (number, layer) in decoder.weights.layers.iter().enumerate() {
+            let step = Step {
+                description,
+                number,
+                layer,
+                rows,
+                adapters: &adapters,
+            };
+            self.attention(&step, cache, batch);
+            self.feed_forward(&step);
+        }
+        self.head(decoder, batch);
+    }
+
+    fn embed(&mut self, decoder: &Decoder, batch: &[Slice<'_>], rows: usize) {
+        let Description {
+            width,
+            embedding_scale,
+            ..
+        } = decoder.description;
+        self.hidden.resize(rows * width, 0.0);
+        let tokens = batch.iter().flat_map(|it| it.tokens);
+        for (token, row) in tokens.zip(self.hidden.chunks_exact_mut(width)) {
+            decoder.weights.embedding.weights.decode_row(*token as usize, row);
+            if embedding_scale != 1.0 {
+                row.iter_mut().for_each(|it| *it *= embedding_scale);
+            }
+        }
+    }
+
+    /// Positions, blocks and attention's tasks, the same for all layers.
+    fn plan(&mut self, description: &Description, batch: &[Slice<'_>]) {
+        let positions = || {
+            batch.iter().flat_map(|it| {
+                let first = it.adapter.and_then(|it| it.prefix.as_ref()).map_or(0, |it| it.first_position);
+                first + it.start..first + it.start + it.tokens.len()
+            })
+        };
+        self.global.prepare(positions());
+        if let Some(local) = &mut self.local {
+            local.prepare(positions());
+        }
+        self.runs.clear();
+        let mut row = 0;
+        for slice in batch {
+            let end = slice.start + slice.tokens.len();
+            let mut position = slice.start;
+            while position < end {
+                let next = end.min((position / BLOCK_TOKENS + 1) * BLOCK_TOKENS);
+                let block = slice.blocks.get(position / BLOCK_TOKENS).copied().unwrap_or_default();
+                self.runs.push(Run {
+                    rows: row..row + (next - position),
+                    block: block as usize,
+                    slot: position % BLOCK_TOKENS,
+                });
+                row += next - position;
+                position = next;
+            }
+        }
+        attending::plan(description, batch, &mut self.tasks);
+    }
+
+    fn attention(&mut self, step: &Step<'_>, cache: &mut KvCache, batch: &[Slice<'_>]) {
+        let Description {
+            width,
+            heads,
+            kv_heads,
+            head_width,
+            norm_epsilon,
+            ..
+        } = *step.description;
+        let Layer {
+            query, key, value, output, ..
+        } = step.layer;
+        let rows = step.rows;
+        self.query.resize(rows * heads * head_width, 0.0);
+        self.key.resize(rows * kv_heads * head_width, 0.0);
+        self.value.resize(rows * kv_heads * head_width, 0.0);
+        self.mixed.resize(rows * heads * head_width, 0.0);
+
+        const KINDS: [LinearKind; 3] = [LinearKind::Query, LinearKind::Key, LinearKind::Value];
+        let norm = &step.layer.attention_norm;
+        let hidden = &self.hidden;
+        self.inputs.fill(
+            &self.threads,
+            rows,
+            width,
+            forms(&[query, key, value]),
+            |row, normed| kernels::rms_norm(row_of(hidden, width, row), norm, norm_epsilon, normed),
+            step.down(&KINDS),
+        );
+        let product = |linear, kind, output| Product {
+            linear,
+            kind: Some(kind),
+            output: Spread::new(output),
+            then: Then::Store,
+        };
+        let products = [
+            product(query, KINDS[0], self.query.as_mut_slice()),
+            product(key, KINDS[1], self.key.as_mut_slice()),
+            product(value, KINDS[2], self.value.as_mut_slice()),
+        ];
+        step.multiply(&self.threads, &self.inputs, &products);
+
+        self.keep(step, cache);
+        let layer = attending::Layer {
+            description: step.description,
+            number: step.number,
+            window: step.description.window(step.number),
+            cache,
+            batch,
+            query: &self.query,
+        };
+        attending::attend(&self.threads, &layer, &self.tasks, &mut self.mixed);
+
+        let mixed = &self.mixed;
+        self.inputs.fill(
+            &self.threads,
+            rows,
+            heads * head_width,
+            forms(&[output]),
+            |row, numbers| numbers.copy_from_slice(row_of(mixed, heads * head_width, row)),
+            step.down(&[LinearKind::Output]),
+        );
+        self.add_to_stream(step, output, LinearKind::Output, step.layer.after_attention_norm.as_deref());
+    }
+
+    /// Norms and rotates queries and keys, and puts keys and values into the cache.
+    fn keep(&mut self, step: &Step<'_>, cache: &mut KvCache) {
+        let Description {
+            heads,
+            kv_heads,
+            head_width,
+            norm_epsilon,
+            ..
+        } = *step.description;
+        let rotations = self
+            .local
+            .as_ref()
+            .filter(|_| step.description.window(step.number).is_some())
+            .unwrap_or(&self.global);
+        let (query_width, key_width) = (heads * head_width, kv_heads * head_width);
+        let (precision, shape) = (cache.precision(), cache.shape());
+        let query = Spread::new(&mut self.query);
+        let key = Spread::new(&mut self.key);
+        let value = &self.value;
+        let kept = Spread::new(cache.bytes_mut());
+        let runs = &self.runs;
+        self.threads.run(runs.len(), |number| {
+            let Some(run) = runs.get(number) else { return };
+            for (slot, row) in (run.slot..).zip(run.rows.clone()) {
+                // SAFETY: each row belongs to one run.
+                let (query, key) = unsafe {
+                    (
+                        query.part(row * query_width..(row + 1) * query_width),
+                        key.part(row * key_width..(row + 1) * key_width),
+                    )
+                };
+                if let Some(weight) = &step.layer.query_norm {
+                    kernels::rms_norm_in_place(query, weight, norm_epsilon);
+                }
+                if let Some(weight) = &step.layer.key_norm {
+                    kernels::rms_norm_in_place(key, weight, norm_epsilon);
+                }
+                rotations.apply(row, query);
+                rotations.apply(row, key);
+                let values = row_of(value, key_width, row).chunks_exact(head_width);
+                for (head, (key, value)) in key.chunks_exact(head_width).zip(values).enumerate() {
+                    let start = shape.place(run.block, step.number, head);
+                    // SAFETY: each block is written by one sequence, and its rows are one run.
+                    let room = unsafe { kept.part(start..start + 2 * shape.head_bytes()) };
+                    let (keys, values) = room.split_at_mut(shape.head_bytes());
+                    precision.write_key(key, slot, keys);
+                    precision.write_value(value, slot, values);
+                }
+            }
+        });
+    }
+
+    fn feed_forward(&mut self, step: &Step<'_>) {
+        let Description {
+            width,
+            feed_width,
+            norm_epsilon,
+            ..
+        } = *step.description;
+        let Layer { gate, up, down, .. } = step.layer;
+        let rows = step.rows;
+        self.feed.resize(rows * feed_width, 0.0);
+        let norm = &step.layer.feed_norm;
+        let hidden = &self.hidden;
+        self.inputs.fill(
+            &self.threads,
+            rows,
+            width,
+            forms(&[gate, up]),
+            |row, normed| kernels::rms_norm(row_of(hidden, width, row), norm, norm_epsilon, normed),
+            step.down(&[LinearKind::Gate, LinearKind::Up]),
+        );
+        step.gate_and_up(&self.threads, &self.inputs, &mut self.feed);
+        let feed = &self.feed;
+        self.inputs.fill(
+            &self.threads,
+            rows,
+            feed_width,
+            forms(&[down]),
+            |row, numbers| numbers.copy_from_slice(row_of(feed, feed_width, row)),
+            step.down(&[LinearKind::Down]),
+        );
+        self.add_to_stream(step, down, LinearKind::Down, step.layer.after_feed_norm.as_deref());
+    }
+
+    /// `hidden += linear(input)`, with a norm between where the family has one.
+    fn add_to_stream(&mut self, step: &Step<'_>, linear: &Linear, kind: LinearKind, norm: Option<&[f32]>) {
+        let Some(norm) = norm else {
+            let product = Product {
+                linear,
+                kind: Some(kind),
+                output: Spread::new(&mut self.hidden),
+                then: Then::Add,
+            };
+            return step.multiply(&self.threads, &self.inputs, &[product]);
+        };
+        self.output.resize(self.hidden.len(), 0.0);
+        let product = Product {
+            linear,
+            kind: Some(kind),
+            output: Spread::new(&mut self.output),
+            then: Then::Store,
+        };
+        step.multiply(&self.threads, &self.inputs, &[product]);
+        kernels::rms_norm_in_place(&mut self.output, norm, step.description.norm_epsilon);
+        for (hidden, output) in self.hidden.iter_mut().zip(&self.output) {
+            *hidden += output;
+        }
+    }
+
+    fn head(&mut self, decoder: &Decoder, batch: &[Slice<'_>]) {
+        let Description {
+            width,
+            vocabulary,
+            norm_epsilon,
+            ..
+        } = decoder.description;
+        let mut wanted = Vec::new();
+        let mut row = 0;
+        for slice in batch {
+            row += slice.tokens.len();
+            wanted.extend(row - slice.logits.min(slice.tokens.len())..row);
+        }
+        self.logits.resize(wanted.len() * vocabulary, 0.0);
+        if wanted.is_empty() {
+            return;
+        }
+        let head = decoder.weights.head();
+        let (hidden, norm) = (&self.hidden, &decoder.weights.output_norm);
+        self.inputs.fill(
+            &self.threads,
+            wanted.len(),
+            width,
+            head.weights.forms(),
+            |number, normed| {
+                let row = wanted.get(number).copied().unwrap_or_default();
+                kernels::rms_norm(row_of(hidden, width, row), norm, norm_epsilon, normed);
+            },
+            None::<fn(usize, &[f32], &mut [f32])>,
+        );
+        let product = Product {
+            linear: head,
+            kind: None,
+            output: Spread::new(&mut self.logits),
+            then: Then::Store,
+        };
+        multiply(&self.threads, &self.inputs, wanted.len(), &[product], |_, _, _, _| {});
+    }
+}
+
+/// What the steps of one layer share.
+struct Step<'a> {
+    description: &'a Description,
+    number: usize,
+    layer: &'a Layer,
+    rows: usize,
+    /// Of each row.
+    adapters: &'a [Option<&'a Adapter>],
+}
+
+impl Step<'_> {
+    /// The first halves of the low-rank updates of linears that read the same input.
+    fn down(&self, kinds: &'static [LinearKind]) -> Option<impl Fn(usize, &[f32], &mut [f32]) + Sync> {
+        self.adapters.iter().any(Option::is_some).then_some(|row: usize, input: &[f32], low: &mut [f32]| {
+            let Some(adapter) = self.adapters.get(row).copied().flatten() else {
+                return;
+            };
+            for (kind, low) in kinds.iter().zip(low.chunks_exact_mut(MAX_RANK)) {
+                if let Some(update) = adapter.low_rank(self.number, *kind) {
+                    update.down(input, low);
+                }
+            }
+        })
+    }
+
+    /// The second half, for eight outputs of one row.
+    fn up(&self, inputs: &Inputs, kind: LinearKind, row: usize, group: usize, sums: &mut [f32; ROWS]) {
+        if let Some(adapter) = self.adapters.get(row).copied().flatten()
+            && let Some(update) = adapter.low_rank(self.number, kind)
+        {
+            let low = inputs.low(row).get(kind.slot() * MAX_RANK..).unwrap_or_default();
+            update.up(group, low, sums);
+        }
+    }
+
+    fn multiply(&self, threads: &Threads, inputs: &Inputs, products: &[Product<'_>]) {
+        multiply(threads, inputs, self.rows, products, |kind, row, group, sums| {
+            self.up(inputs, kind, row, group, sums);
+        });
+    }
+
+    /// `output = activation(gate(input)) · up(input)`.
+    fn gate_and_up(&self, threads: &Threads, inputs: &Inputs, output: &mut [f32]) {
+        let Layer { gate, up, .. } = self.layer;
+        let activate = match self.description.activation {
+            Activation::Silu => kernels::silu_times,
+            Activation::GeluTanh => kernels::gelu_times,
+        };
+        let width = self.description.feed_width;
+        let output = Spread::new(output);
+        let input = inputs.input();
+        let groups = gate.weights.groups();
+        let size = task_size(threads, groups, 2 * ROWS * gate.weights.columns() * self.rows);
+        threads.run_parts(groups, size, |groups| {
+            for first in (0..self.rows).step_by(ROWS_TOGETHER) {
+                for group in groups.clone() {
+                    for (row, count) in tiles(first, self.rows) {
+                        let both = [(gate, LinearKind::Gate), (up, LinearKind::Up)];
+                        let [mut gate, up] = both.map(|(linear, kind)| {
+                            let mut sums: Sums = [[0.0; ROWS]; TILE];
+                            linear.weights.tile(group, &input, row, count, &mut sums);
+                            add_bias(linear, group, count, &mut sums);
+                            for (row, sums) in (row..row + count).zip(&mut sums) {
+                                self.up(inputs, kind, row, group, sums);
+                            }
+                            sums
+                        });
+                        activate(gate.as_flattened_mut(), up.as_flattened());
+                        for (row, gate) in (row..row + count).zip(&gate) {
+                            store(&output, width, row, group, gate, &Then::Store);
+                        }
+                    }
+                }
+            }
+        });
+    }
+}
+
+/// All products of one input; `update` adds what a row's adapter adds.
+fn multiply(
+    threads: &Threads,
+    inputs: &Inputs,
+    rows: usize,
+    products: &[Product<'_>],
+    update: impl Fn(LinearKind, usize, usize, &mut [f32; ROWS]) + Sync,
+) {
+    let input = inputs.input();
+    let groups: usize = products.iter().map(|it| it.linear.weights.groups()).sum();
+    let size = task_size(threads, groups, ROWS * input.columns * rows);
+    threads.run_parts(groups, size, |part| {
+        let mut before = 0;
+        for product in products {
+            let count = product.linear.weights.groups();
+            let groups = part.start.max(before)..part.end.min(before + count);
+            for first in (0..rows).step_by(ROWS_TOGETHER) {
+                for group in groups.clone().map(|it| it - before) {
+                    for (row, count) in tiles(first, rows) {
+                        let mut sums: Sums = [[0.0; ROWS]; TILE];
+                        product.linear.weights.tile(group, &input, row, count, &mut sums);
+                        add_bias(product.linear, group, count, &mut sums);
+                        for (row, sums) in (row..row + count).zip(&mut sums) {
+                            if let Some(kind) = product.kind {
+                                update(kind, row, group, sums);
+                            }
+                            let width = product.linear.weights.rows();
+                            store(&product.output, width, row, group, sums, &product.then);
+                        }
+                    }
+                }
+            }
+            before += count;
+        }
+    });
+}
+
+/// How many of `groups` a task takes.
+fn task_size(threads: &Threads, groups: usize, work_of_group: usize) -> usize {
+    let fair = groups / (threads.count() * TASKS_PER_THREAD);
+    fair.max(WORK_PER_TASK.div_ceil(work_of_group.max(1)))
+}
+
+/// First rows and numbers of rows of the tiles from `first` on, up to [`ROWS_TOGETHER`] rows.
+fn tiles(first: usize, rows: usize) -> impl Iterator<Item = (usize, usize)> {
+    let end = rows.min(first + ROWS_TOGETHER);
+    (first..end).step_by(TILE).map(move |row| (row, TILE.min(end - row)))
+}
+
+fn add_bias(linear: &Linear, group: usize, count: usize, sums: &mut Sums) {
+    if let Some(bias) = &linear.bias {
+        for sums in sums.iter_mut().take(count) {
+            for (sum, bias) in sums.iter_mut().zip(bias.iter().skip(group * ROWS)) {
+                *sum += bias;
+            }
+        }
+    }
+}
+
+/// Puts eight numbers of a row, or as many as the row has there, where they belong.
+#[inline]
+fn store(output: &Spread<'_, f32>, width: usize, row: usize, group: usize, sums: &[f32; ROWS], then: &Then) {
+    let columns = group * ROWS..width.min((group + 1) * ROWS);
+    // SAFETY: each group of outputs belongs to one task.
+    let room = unsafe { output.part(row * width + columns.start..row * width + columns.end) };
+    match then {
+        Then::Store => room.copy_from_slice(sums.get(..room.len()).unwrap_or_default()),
+        Then::Add => room.iter_mut().zip(sums).for_each(|(room, sum)| *room += sum),
+    }
+}
+
+fn row_of(rows: &[f32], width: usize, row: usize) -> &[f32] {
+    rows.get(row * width..(row + 1) * width).unwrap_or_default()
+}
+
+fn forms(linears: &[&Linear]) -> Forms {
+    linears.iter().map(|it| it.weights.forms()).fold(Forms::default(), Forms::and)
+}

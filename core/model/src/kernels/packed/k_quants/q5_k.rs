@@ -1,0 +1,114 @@
+//! Q5_K: as Q4_K, in 5 bits.
+//! Layout: <https://github.com/ggml-org/ggml/blob/master/src/ggml-common.h>, `block_q5_K`.
+
+use super::{
+    super::{Block, ROWS, half_at, place},
+    Parts,
+};
+use crate::kernels::activations::Rounded256;
+
+/// `low[p]` at `place(c, row)` has four bits of column `c` of the parts `2 p` and `2 p + 1`; `high` there has
+/// in bit `p` the fifth of part `p`.
+#[repr(C, align(32))]
+pub(in super::super) struct Q5K {
+    low: [[u8; 256]; 4],
+    high: [u8; 256],
+    parts: Parts,
+    scale: [u16; ROWS],
+    minimum: [u16; ROWS],
+}
+
+impl Block for Q5K {
+    type Activation = Rounded256;
+    const FILE_BYTES: usize = 176;
+
+    fn interleave(rows: &[&[u8]; ROWS]) -> Self {
+        let (mut low, mut high) = ([[0; 256]; 4], [0; 256]);
+        for (row, data) in rows.iter().enumerate() {
+            for (column, byte) in data.iter().skip(16).take(32).enumerate() {
+                high[place(column, row)] = *byte;
+            }
+            for (at, byte) in data.iter().skip(48).take(128).enumerate() {
+                low[at / 32][place(at % 32, row)] = *byte;
+            }
+        }
+        Self {
+            low,
+            high,
+            parts: Parts::interleave(rows.map(|it| it.get(4..16).unwrap_or_default())),
+            scale: rows.map(|it| half_at(it, 0)),
+            minimum: rows.map(|it| half_at(it, 2)),
+        }
+    }
+
+    fn decode(&self, row: usize, output: &mut [f32]) {
+        for (part, output) in output.chunks_exact_mut(32).enumerate() {
+            let (scale, minimum) = self.parts.of(part, row, self.scale[row], self.minimum[row]);
+            for (column, output) in output.iter_mut().enumerate() {
+                let at = place(column, row);
+                let low = self.low[part / 2][at] >> (part % 2 * 4) & 15;
+                let high = self.high[at] >> part & 1;
+                *output = f32::from(low | high << 4) * scale - minimum;
+            }
+        }
+    }
+
+    #[cfg(target_arch = "x86_64")]
+    #[target_feature(enable = "avx2,fma,f16c")]
+    unsafe fn tile_avx2<const T: usize>(
+        blocks: &[Self],
+        tokens: [&[Rounded256]; T],
+        output: &mut [[f32; ROWS]; T],
+    ) {
+        use std::arch::x86_64::{
+            __m256i, _mm_cvtsi64_si128, _mm256_add_epi32, _mm256_and_si256, _mm256_madd_epi16,
+            _mm256_or_si256, _mm256_set1_epi8, _mm256_setzero_ps, _mm256_setzero_si256, _mm256_slli_epi16,
+            _mm256_srl_epi16, _mm256_srli_epi16,
+        };
+
+        use super::{
+            super::avx2::{
+                activations, each_token, halves, load, prefetch, store, sum_of_products, twice, zipped,
+            },
+            avx2::{add_part, add_scaled, subtract_minimums},
+        };
+
+        let mut sums = [_mm256_setzero_ps(); T];
+        let (four, one) = (_mm256_set1_epi8(15), _mm256_set1_epi8(16));
+        let join = |low: __m256i, high: __m256i| {
+            _mm256_or_si256(_mm256_and_si256(low, four), _mm256_and_si256(high, one))
+        };
+        for (at, block) in blocks.iter().enumerate() {
+            prefetch(block);
+            // SAFETY: each token is as long as `blocks`.
+            let activations = unsafe { activations(&tokens, at) };
+            let Parts { scales, minimums } = &block.parts;
+            let mut totals = [_mm256_setzero_si256(); T];
+            for (pair, low) in block.low.iter().enumerate() {
+                let shift = _mm_cvtsi64_si128(2 * pair as i64);
+                let scales = [twice(&scales[2 * pair]), twice(&scales[2 * pair + 1])];
+                for sixteen in 0..2 {
+                    let low = |it: usize| load(&low.as_chunks::<32>().0[sixteen * 4 + it]);
+                    let high: [_; 4] = std::array::from_fn(|it| {
+                        _mm256_srl_epi16(load(&block.high.as_chunks::<32>().0[sixteen * 4 + it]), shift)
+                    });
+                    let part = pair * 4 + sixteen;
+                    // Each product of pairs is at most 2 · 31 · 127: four of them stay below 2^15.
+                    let weights: [_; 4] =
+                        std::array::from_fn(|it| join(low(it), _mm256_slli_epi16::<4>(high[it])));
+                    add_part!(T, totals, weights, scales[0], activations, part);
+                    let upper = |it: usize| _mm256_srli_epi16::<4>(low(it));
+                    let weights: [_; 4] =
+                        std::array::from_fn(|it| join(upper(it), _mm256_slli_epi16::<3>(high[it])));
+                    add_part!(T, totals, weights, scales[1], activations, part + 2);
+                }
+            }
+            add_scaled(&mut sums, totals, halves(&block.scale), &activations);
+            let minimums: [_; 4] = std::array::from_fn(|it| zipped(&minimums[2 * it], &minimums[2 * it + 1]));
+            subtract_minimums(&mut sums, minimums, halves(&block.minimum), &activations, |it| {
+                it.wide_sums.as_chunks().0
+            });
+        }
+        store(sums, output);
+    }
+}
