@@ -13,7 +13,7 @@ use regex::Regex;
 use serde_json::Value;
 
 /// Folder of each crate → the crates that it may use in its product code (not in its tests).
-const ARROWS: [(&str, &[&str]); 13] = [
+const ARROWS: [(&str, &[&str]); 14] = [
     ("core/contract", &[]),
     ("core/triage", &["core/contract"]),
     ("core/model", &["core/contract", "adapters/formats"]),
@@ -30,6 +30,7 @@ const ARROWS: [(&str, &[&str]); 13] = [
     ("adapters/formats", &["core/contract"]),
     ("adapters/trainer", &["core/model", "adapters/formats"]),
     ("plugins/triage", &["core/plugin-api", "core/triage"]),
+    ("tests/load", &[]),
 ];
 
 /// Crates in which `unsafe` may stand; the macro of plugin-api puts it into the plugins.

@@ -116,7 +116,12 @@ async fn a_question_is_answered_by_the_server() {
 
 #[tokio::test]
 async fn without_its_server_patients_get_the_passages() {
-    let address = format!("http://127.0.0.1:{}/v1", bedside_tests::free_port().unwrap());
+    // Taken and given back: nobody listens there.
+    let free = std::net::TcpListener::bind("127.0.0.1:0")
+        .unwrap()
+        .local_addr()
+        .unwrap();
+    let address = format!("http://{free}/v1");
     let directory = tempfile::tempdir().unwrap();
     let config = configured(directory.path(), &format!("base_url = {address:?}"));
     let output = run(directory.path(), &config, &["ask", "--json", QUESTION]).await;

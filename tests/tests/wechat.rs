@@ -57,13 +57,14 @@ async fn a_follower_is_welcomed_agrees_and_is_answered_in_the_reply() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_answer_that_takes_too_long_comes_with_the_next_message() {
-    let (fake, bot) = start_with(Replies::Passive, TALKATIVE).await;
+    // Others have asked before, and the engine answers one after the other.
+    let config = format!("{TALKATIVE}engine = {{ sequences = 1 }}\n");
+    let (fake, bot) = start_with(Replies::Passive, &config).await;
     let user = fake.user("ann");
     let asked = user.say("/start").await.unwrap();
     assert!(asked.reply().is_some_and(asks_for_consent), "{asked:?}");
     let thanks = user.say("1").await.unwrap();
     assert!(thanks.reply().is_some_and(|it| it.contains("谢谢")), "{thanks:?}");
-    // Others have asked before, and the engine answers one after the other.
     let url = bot.url();
     let crowd = (0..20).map(|_| WebClient::open_with_consent(&url));
     let crowd = try_join_all(crowd).await.unwrap();

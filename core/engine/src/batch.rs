@@ -12,7 +12,9 @@ use bedside_model::{
     decoder::{BLOCK_TOKENS, DecoderError, Slice},
 };
 
-use crate::{blocks::Blocks, config::EngineConfig, engine::Counters, job::Job, loaded::Loaded, sequence::Sequence};
+use crate::{
+    blocks::Blocks, config::EngineConfig, engine::Counters, job::Job, loaded::Loaded, sequence::Sequence,
+};
 
 pub(crate) struct Batch<'m> {
     loaded: &'m Loaded,
@@ -117,7 +119,12 @@ impl<'m> Batch<'m> {
         let mut sequence = Sequence::new(job, prompt, self.loaded, adapter, self.limits.speculation);
         sequence.adopt(&mut self.blocks);
         if !self.fits(&sequence) {
-            let Sequence { mut blocks, mut job, tokens, .. } = sequence;
+            let Sequence {
+                mut blocks,
+                mut job,
+                tokens,
+                ..
+            } = sequence;
             self.blocks.release_all(&mut blocks);
             job.prompt = Some(tokens);
             return Admitted::Later(Box::new(job));
@@ -144,14 +151,18 @@ impl<'m> Batch<'m> {
 
     fn fits(&self, sequence: &Sequence<'_>) -> bool {
         let tokens = sequence.tokens.len() + HEADROOM.min(sequence.room());
-        let needed = tokens.div_ceil(BLOCK_TOKENS).saturating_sub(sequence.blocks.len());
+        let needed = tokens
+            .div_ceil(BLOCK_TOKENS)
+            .saturating_sub(sequence.blocks.len());
         // A sequence alone may have all.
         needed <= self.blocks.available() || self.running.is_empty()
     }
 
     fn enter(&mut self, sequence: Sequence<'m>) {
         let priority = sequence.job.request.priority;
-        let place = self.running.partition_point(|it| it.job.request.priority >= priority);
+        let place = self
+            .running
+            .partition_point(|it| it.job.request.priority >= priority);
         self.running.insert(place, sequence);
     }
 
@@ -187,7 +198,10 @@ impl<'m> Batch<'m> {
         let parts = self.running.iter().filter(|it| it.planned > 0);
         let slices: Vec<Slice<'_>> = parts
             .map(|it| Slice {
-                tokens: it.tokens.get(it.computed..it.computed + it.planned).unwrap_or_default(),
+                tokens: it
+                    .tokens
+                    .get(it.computed..it.computed + it.planned)
+                    .unwrap_or_default(),
                 start: it.computed,
                 blocks: &it.blocks,
                 logits: it.logits_wanted(),
@@ -197,7 +211,11 @@ impl<'m> Batch<'m> {
         if slices.is_empty() {
             return Ok(());
         }
-        let logits = self.loaded.model.decoder.forward(&mut self.executor, &mut self.cache, &slices)?;
+        let logits = self
+            .loaded
+            .model
+            .decoder
+            .forward(&mut self.executor, &mut self.cache, &slices)?;
         let mut rows = logits.rows();
         let blocks = &mut self.blocks;
         self.running.retain_mut(|sequence| {
@@ -206,7 +224,10 @@ impl<'m> Batch<'m> {
             }
             let (wanted, before) = (sequence.logits_wanted(), sequence.generated);
             let end = sequence.advance(rows.by_ref().take(wanted).collect::<Vec<_>>().into_iter(), blocks);
-            counters.speculated(wanted.saturating_sub(1), (sequence.generated - before).saturating_sub(1));
+            counters.speculated(
+                wanted.saturating_sub(1),
+                (sequence.generated - before).saturating_sub(1),
+            );
             let Some(reason) = end else { return true };
             finish(sequence, reason, counters);
             sequence.give_up_blocks(blocks);
@@ -243,7 +264,11 @@ impl<'m> Batch<'m> {
             } else {
                 sequence.adopt(&mut self.blocks);
                 let waits = before.iter().any(|it| is_reading_for(it, sequence));
-                sequence.planned = if waits { 0 } else { piece(sequence, budget, budget == whole) };
+                sequence.planned = if waits {
+                    0
+                } else {
+                    piece(sequence, budget, budget == whole)
+                };
                 budget -= sequence.planned;
             }
             number = self.see_to_blocks(number);

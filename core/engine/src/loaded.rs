@@ -51,7 +51,9 @@ impl Loaded {
     pub(crate) fn adapter(&self, name: Option<&str>) -> Result<Option<(u32, Arc<Adapter>)>, GenerateError> {
         let Some(name) = name else { return Ok(None) };
         let adapter = self.adapters.get(name).cloned();
-        adapter.map(Some).ok_or_else(|| GenerateError::UnknownAdapter { name: name.to_owned() })
+        adapter.map(Some).ok_or_else(|| GenerateError::UnknownAdapter {
+            name: name.to_owned(),
+        })
     }
 
     pub(crate) fn new(model: Model, config: &ModelConfig) -> Self {

@@ -34,8 +34,7 @@ impl Queue {
     /// Puts a job behind those of the same priority and tells all whose position changes.
     pub(crate) fn push(&mut self, job: Job, priority: Priority, limit: usize) -> Result<(), GenerateError> {
         // One that nobody waits for any more takes no place.
-        self.waiting
-            .retain(|it| !it.job.is_cancelled());
+        self.waiting.retain(|it| !it.job.is_cancelled());
         if self.waiting.len() >= limit {
             return Err(GenerateError::Busy {
                 queued: self.waiting.len(),
@@ -59,7 +58,9 @@ impl Queue {
     pub(crate) fn pop(&mut self, running: impl Fn(&Job) -> usize) -> Option<Job> {
         let highest = self.waiting.first()?.priority;
         let equals = self.waiting.iter().take_while(|it| it.priority == highest);
-        let (place, _) = equals.enumerate().min_by_key(|(place, it)| (running(&it.job), *place))?;
+        let (place, _) = equals
+            .enumerate()
+            .min_by_key(|(place, it)| (running(&it.job), *place))?;
         self.vacancies = self.vacancies.saturating_sub(1);
         let next = self.waiting.remove(place);
         self.tell();
@@ -81,8 +82,7 @@ impl Queue {
     }
 
     pub(crate) fn remove_cancelled(&mut self) {
-        self.waiting
-            .retain(|it| !it.job.is_cancelled());
+        self.waiting.retain(|it| !it.job.is_cancelled());
         self.tell();
     }
 

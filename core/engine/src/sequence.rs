@@ -214,7 +214,10 @@ impl<'m> Sequence<'m> {
     fn share(&mut self, blocks: &mut Blocks) {
         while (self.links.len() + 1) * BLOCK_TOKENS <= self.computed {
             let number = self.links.len();
-            let tokens = self.tokens.get(number * BLOCK_TOKENS..).and_then(|it| it.first_chunk());
+            let tokens = self
+                .tokens
+                .get(number * BLOCK_TOKENS..)
+                .and_then(|it| it.first_chunk());
             let (Some(tokens), Some(block)) = (tokens, self.blocks.get_mut(number)) else {
                 return;
             };

@@ -33,7 +33,10 @@ pub(crate) fn work(shared: &Shared, config: &EngineConfig, loader: Loader) {
     let loaded = Arc::new(loaded);
     let count = threads.count();
     let executor = loaded.model.decoder.executor(threads);
-    let cache = loaded.model.decoder.cache(cache_blocks(config, &loaded), config.kv_precision);
+    let cache = loaded
+        .model
+        .decoder
+        .cache(cache_blocks(config, &loaded), config.kv_precision);
     report(&loaded, count, cache.blocks() * cache.block_bytes());
     let mut batch = Batch::new(&loaded, executor, cache, config);
     shared.lock().set_vacancies(batch.vacancies());
@@ -69,7 +72,9 @@ fn serve(shared: &Shared, batch: &mut Batch<'_>) {
                 batch.fail(&GenerateError::Failed(error.to_string()), &shared.counters);
             }
             Err(_) => {
-                tracing::error!("the decoder panicked; the requests that ran have failed, the engine goes on");
+                tracing::error!(
+                    "the decoder panicked; the requests that ran have failed, the engine goes on"
+                );
                 batch.fail(
                     &GenerateError::Failed("the decoder panicked".to_owned()),
                     &shared.counters,
@@ -125,7 +130,9 @@ fn threads(config: &EngineConfig) -> Result<Threads, String> {
 fn cache_blocks(config: &EngineConfig, loaded: &Loaded) -> usize {
     let full = loaded.info.context_length.div_ceil(BLOCK_TOKENS) + 1;
     let bytes = loaded.model.decoder.cache(0, config.kv_precision).block_bytes();
-    let wanted = config.kv_cache_mib.map_or(FULL_CHATS * full, |it| (it << 20) / bytes.max(1));
+    let wanted = config
+        .kv_cache_mib
+        .map_or(FULL_CHATS * full, |it| (it << 20) / bytes.max(1));
     wanted.max(full)
 }
 

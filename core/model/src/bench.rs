@@ -6,8 +6,8 @@ use serde::Serialize;
 
 use crate::{
     decoder::{
-        Adapter, AdapterError, BLOCK_TOKENS, Decoder, DecoderError, Executor, KvCache, KvPrecision, LinearKind,
-        LowRankUpdate, Slice,
+        Adapter, AdapterError, BLOCK_TOKENS, Decoder, DecoderError, Executor, KvCache, KvPrecision,
+        LinearKind, LowRankUpdate, Slice,
     },
     model::Model,
     threads::Threads,
@@ -122,7 +122,9 @@ impl<'a> Bench<'a> {
             adapters: (0..plan.adapters)
                 .map(|it| random_adapter(model, it as u64))
                 .collect::<Result<_, _>>()?,
-            blocks: (0..sequences).map(|_| blocks.by_ref().take(each).collect()).collect(),
+            blocks: (0..sequences)
+                .map(|_| blocks.by_ref().take(each).collect())
+                .collect(),
             prompt: tokens.by_ref().take(plan.prompt).collect(),
             answer: tokens.take(plan.generate).collect(),
         })
@@ -140,7 +142,8 @@ impl<'a> Bench<'a> {
                     logits: usize::from(start + tokens.len() == self.prompt.len()),
                     adapter: self.adapters.get(sequence % self.adapters.len().max(1)),
                 };
-                self.decoder.forward(&mut self.executor, &mut self.cache, &[slice])?;
+                self.decoder
+                    .forward(&mut self.executor, &mut self.cache, &[slice])?;
                 start += tokens.len();
             }
         }
@@ -150,15 +153,21 @@ impl<'a> Bench<'a> {
     /// All sequences together, token by token.
     fn generate(&mut self, batch: usize) -> Result<(), DecoderError> {
         for (number, token) in self.answer.iter().enumerate() {
-            let slices = self.blocks.iter().enumerate().take(batch).map(|(sequence, blocks)| Slice {
-                tokens: std::slice::from_ref(token),
-                start: self.prompt.len() + number,
-                blocks,
-                logits: 1,
-                adapter: self.adapters.get(sequence % self.adapters.len().max(1)),
-            });
+            let slices = self
+                .blocks
+                .iter()
+                .enumerate()
+                .take(batch)
+                .map(|(sequence, blocks)| Slice {
+                    tokens: std::slice::from_ref(token),
+                    start: self.prompt.len() + number,
+                    blocks,
+                    logits: 1,
+                    adapter: self.adapters.get(sequence % self.adapters.len().max(1)),
+                });
             let slices: Vec<Slice<'_>> = slices.collect();
-            self.decoder.forward(&mut self.executor, &mut self.cache, &slices)?;
+            self.decoder
+                .forward(&mut self.executor, &mut self.cache, &slices)?;
         }
         Ok(())
     }
@@ -202,7 +211,7 @@ pub fn read_bandwidth(count: usize) -> Result<f64, BenchError> {
     let mut best = 0.0_f64;
     for _ in 0..ROUNDS {
         let start = Instant::now();
-        threads.run_parts(NUMBERS, 1 << 17, |part| {
+        threads.run_parts(NUMBERS, NUMBERS >> 17, |part| {
             let (eights, _) = numbers.get(part).unwrap_or_default().as_chunks::<16>();
             let mut sums = [0_u64; 16];
             for eight in eights {

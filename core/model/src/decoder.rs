@@ -12,6 +12,7 @@ mod description;
 mod inputs;
 mod linear;
 mod pass;
+mod product;
 mod rotations;
 mod solo;
 mod weights;

@@ -279,9 +279,9 @@ impl GgufFile {
             });
         }
         let range = info.range();
-        let data = range.and_then(|it| self.map.get(it)).ok_or_else(|| {
-            self.bad_tensor(name, "it lies outside the file")
-        })?;
+        let data = range
+            .and_then(|it| self.map.get(it))
+            .ok_or_else(|| self.bad_tensor(name, "it lies outside the file"))?;
         Ok((info.dtype, data))
     }
 
@@ -313,7 +313,12 @@ impl GgufFile {
     fn decoded(&self, name: &str, shape: &[usize]) -> Result<Vec<f32>, GgufError> {
         let (dtype, data) = self.tensor_data(name, shape)?;
         QStorage::from_data(data.into(), &Device::Cpu, dtype)
-            .and_then(|storage| QTensor::new(storage, shape)?.dequantize(&Device::Cpu)?.flatten_all()?.to_vec1())
+            .and_then(|storage| {
+                QTensor::new(storage, shape)?
+                    .dequantize(&Device::Cpu)?
+                    .flatten_all()?
+                    .to_vec1()
+            })
             .map_err(|error| self.bad_tensor(name, &error.to_string()))
     }
 

@@ -32,6 +32,7 @@ macro_rules! widened {
 }
 
 pub(crate) mod activations;
+pub(crate) mod arena;
 pub(crate) mod attention;
 pub(crate) mod packed;
 

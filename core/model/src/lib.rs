@@ -5,7 +5,6 @@
 //! ModelSource → pull → GgufFile → Model { Tokenizer, ChatTemplate, Decoder } → Sampler → StopMatcher
 //! ```
 
-
 pub mod bench;
 pub mod decoder;
 pub mod gguf;

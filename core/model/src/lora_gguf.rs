@@ -86,10 +86,17 @@ pub fn load(path: &Path, model: &Model) -> Result<Adapter, LoraError> {
             });
         };
         if halves != [true; 2] {
-            return Err(wrong(format!("tensor {base}: one of .lora_a and .lora_b is missing")));
+            return Err(wrong(format!(
+                "tensor {base}: one of .lora_a and .lora_b is missing"
+            )));
         }
         let (a, b) = (format!("{base}.lora_a"), format!("{base}.lora_b"));
-        let rank = gguf.tensors().get(&a).and_then(|it| it.shape.first()).copied().unwrap_or(0);
+        let rank = gguf
+            .tensors()
+            .get(&a)
+            .and_then(|it| it.shape.first())
+            .copied()
+            .unwrap_or(0);
         let (rows, columns) = linear.shape(description);
         let scale = alpha / rank.max(1) as f32;
         updates.push(LowRankUpdate {
@@ -97,15 +104,25 @@ pub fn load(path: &Path, model: &Model) -> Result<Adapter, LoraError> {
             linear,
             rank,
             a: gguf.matrix(&a, rank, columns)?,
-            b: gguf.matrix(&b, rows, rank)?.into_iter().map(|it| it * scale).collect(),
+            b: gguf
+                .matrix(&b, rows, rank)?
+                .into_iter()
+                .map(|it| it * scale)
+                .collect(),
         });
     }
-    Adapter::new(description, updates, None).map_err(|source| LoraError::Misfit { path: shown(), source })
+    Adapter::new(description, updates, None).map_err(|source| LoraError::Misfit {
+        path: shown(),
+        source,
+    })
 }
 
 /// `blk.3.attn_q.weight` → layer 3, query.
 fn place(name: &str) -> Option<(usize, LinearKind)> {
-    let (layer, part) = name.strip_prefix("blk.")?.strip_suffix(".weight")?.split_once('.')?;
+    let (layer, part) = name
+        .strip_prefix("blk.")?
+        .strip_suffix(".weight")?
+        .split_once('.')?;
     let (_, kind) = PARTS.iter().find(|it| it.0 == part)?;
     Some((layer.parse().ok()?, *kind))
 }
@@ -128,7 +145,7 @@ mod tests {
         decoder::{KvPrecision, Solo},
         model::Model,
         pull::NoProgress,
-        testing::{KV_HEADS, HEAD_WIDTH, TinyModel, WIDTH},
+        testing::{HEAD_WIDTH, KV_HEADS, TinyModel, WIDTH},
         threads::Threads,
     };
 
@@ -166,7 +183,10 @@ mod tests {
         let (folder, model) = model();
         let tensors = [
             ("blk.1.attn_k.weight.lora_a", tensor(2, WIDTH, 0.01)),
-            ("blk.1.attn_k.weight.lora_b", tensor(KV_HEADS * HEAD_WIDTH, 2, 1.0)),
+            (
+                "blk.1.attn_k.weight.lora_b",
+                tensor(KV_HEADS * HEAD_WIDTH, 2, 1.0),
+            ),
         ];
         let path = write(&folder, &metadata(), &tensors);
         let adapter = load(&path, &model).unwrap();
@@ -183,7 +203,10 @@ mod tests {
         let check = |metadata: &[(&str, Value)], tensors: &[(&str, QTensor)], expect: &str| {
             let path = write(&folder, metadata, tensors);
             let error = load(&path, &model).unwrap_err().to_string();
-            assert!(error.contains("adapter.gguf") && error.contains(expect), "{error}");
+            assert!(
+                error.contains("adapter.gguf") && error.contains(expect),
+                "{error}"
+            );
         };
         let pair = |width: usize| {
             [
@@ -196,7 +219,11 @@ mod tests {
         other[1].1 = Value::String("qwen2".into());
         check(&other, &pair(WIDTH), "architecture `qwen2`, the model is `llama`");
         check(&metadata(), &pair(32), "has shape [2, 32], [2, 64] is needed");
-        check(&metadata(), &pair(WIDTH)[..1], "one of .lora_a and .lora_b is missing");
+        check(
+            &metadata(),
+            &pair(WIDTH)[..1],
+            "one of .lora_a and .lora_b is missing",
+        );
         check(
             &metadata(),
             &[("token_embd.weight.lora_a", tensor(2, 64, 0.1))],

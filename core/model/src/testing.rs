@@ -147,9 +147,15 @@ impl TinyModel {
     }
 
     fn merge(&self, layer: usize, linear: LinearKind, columns: usize, numbers: &mut [f32]) {
-        let updates = self.merged.iter().filter(|it| it.layer == layer && it.linear == linear);
+        let updates = self
+            .merged
+            .iter()
+            .filter(|it| it.layer == layer && it.linear == linear);
         for update in updates {
-            for (row, b) in numbers.chunks_exact_mut(columns).zip(update.b.chunks_exact(update.rank)) {
+            for (row, b) in numbers
+                .chunks_exact_mut(columns)
+                .zip(update.b.chunks_exact(update.rank))
+            {
                 for (b, a) in b.iter().zip(update.a.chunks_exact(columns)) {
                     row.iter_mut().zip(a).for_each(|(number, a)| *number += b * a);
                 }

@@ -107,11 +107,11 @@ impl Threads {
         );
     }
 
-    /// As [`Threads::run`] over the parts of `0..length` that are `size` long; the last may be shorter.
-    pub(crate) fn run_parts(&self, length: usize, size: usize, task: impl Fn(Range<usize>) + Sync) {
-        let size = size.max(1);
-        self.run(length.div_ceil(size), |number| {
-            task(number * size..length.min((number + 1) * size));
+    /// As [`Threads::run`] over `parts` parts of `0..length`, which differ by one at most.
+    pub(crate) fn run_parts(&self, length: usize, parts: usize, task: impl Fn(Range<usize>) + Sync) {
+        let parts = parts.clamp(1, length.max(1));
+        self.run(parts, |number| {
+            task(number * length / parts..(number + 1) * length / parts);
         });
     }
 }
@@ -290,10 +290,13 @@ mod tests {
     fn parts_cover_all() {
         let threads = Threads::new(2).unwrap();
         let sum = AtomicUsize::new(0);
-        threads.run_parts(103, 10, |part| {
-            sum.fetch_add(part.sum::<usize>(), Ordering::Relaxed);
-        });
-        assert_eq!(sum.into_inner(), 103 * 102 / 2);
+        for parts in [0, 1, 10, 103, 200] {
+            threads.run_parts(103, parts, |part| {
+                sum.fetch_add(part.sum::<usize>(), Ordering::Relaxed);
+            });
+        }
+        assert_eq!(sum.into_inner(), 5 * 103 * 102 / 2);
+        threads.run_parts(0, 4, |part| assert!(part.is_empty()));
     }
 
     #[test]

@@ -195,7 +195,7 @@ fn info(config: &RemoteConfig, entry: &Entry, context_length: Option<usize>) -> 
         false => vec![Language::En],
     };
     ModelInfo {
-        name: if entry.id.starts_with('/') {
+        name: if entry.id.ends_with(".gguf") || entry.id.starts_with('/') {
             stem(&entry.id)
         } else {
             entry.id.clone()

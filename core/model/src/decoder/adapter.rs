@@ -1,10 +1,12 @@
 //! What a sequence adds to the weights that all share: low-rank updates (Hu et al., "LoRA", 2021) or a prefix
 //! of keys and values (Li and Liang, "Prefix-Tuning", 2021; Liu et al., "P-Tuning v2", 2022).
 
+use std::sync::Arc;
 
 use crate::kernels::{
     activations::Input,
     add_low_rank,
+    arena::Arena,
     attention::{KvPrecision, SLOTS},
     packed::{Packed, ROWS, Sums, TILE},
 };
@@ -162,6 +164,11 @@ impl Adapter {
     ) -> Result<Self, AdapterError> {
         let mut layers: Vec<[Option<LowRank>; LinearKind::COUNT]> =
             (0..description.layers).map(|_| Default::default()).collect();
+        // Ranks are filled up to whole groups of rows; a cache line is left for each matrix.
+        let numbers = updates
+            .iter()
+            .map(|it| it.a.len() / it.rank.max(1) * it.rank.next_multiple_of(ROWS) + 16);
+        let arena = Arena::new(numbers.sum::<usize>() * size_of::<f32>());
         for update in updates {
             let (layer, linear) = (update.layer, update.linear);
             let room = layers
@@ -174,7 +181,7 @@ impl Adapter {
             if room.is_some() {
                 return Err(AdapterError::Twice { layer, linear });
             }
-            *room = Some(LowRank::new(description, &update)?);
+            *room = Some(LowRank::new(description, &update, &arena)?);
         }
         let prefix = prefix.map(|it| Prefix::new(description, &it)).transpose()?;
         Ok(Self { layers, prefix })
@@ -188,7 +195,9 @@ impl Adapter {
     #[must_use]
     pub fn bytes(&self) -> usize {
         let updates = self.layers.iter().flatten().flatten();
-        let updates: usize = updates.map(|it| it.a.bytes() + size_of_val(it.b.as_slice())).sum();
+        let updates: usize = updates
+            .map(|it| it.a.bytes() + size_of_val(it.b.as_slice()))
+            .sum();
         updates + self.prefix.as_ref().map_or(0, |it| it.bytes.len())
     }
 }
@@ -200,7 +209,11 @@ impl std::fmt::Debug for Adapter {
 }
 
 impl LowRank {
-    fn new(description: &Description, update: &LowRankUpdate) -> Result<Self, AdapterError> {
+    fn new(
+        description: &Description,
+        update: &LowRankUpdate,
+        arena: &Arc<Arena>,
+    ) -> Result<Self, AdapterError> {
         let &LowRankUpdate {
             layer, linear, rank, ..
         } = update;
@@ -233,7 +246,7 @@ impl LowRank {
         Ok(Self {
             rank,
             b: b.collect(),
-            a: Packed::from_floats(&update.a, rank, columns),
+            a: Packed::from_floats(&update.a, rank, columns, arena),
         })
     }
 
@@ -256,7 +269,10 @@ impl LowRank {
     /// `sums += B low` for eight rows.
     #[inline]
     pub(super) fn up(&self, group: usize, low: &[f32], sums: &mut [f32; ROWS]) {
-        let b = self.b.get(group * self.rank..(group + 1) * self.rank).unwrap_or_default();
+        let b = self
+            .b
+            .get(group * self.rank..(group + 1) * self.rank)
+            .unwrap_or_default();
         add_low_rank(sums, b, low);
     }
 }
@@ -283,13 +299,18 @@ impl Prefix {
         let precision = KvPrecision::F16;
         let shape = Shape::new(description, precision);
         let mut bytes = vec![0; tensors.tokens.div_ceil(SLOTS) * shape.block_bytes()];
-        let rows = tensors.keys.chunks_exact(width).zip(tensors.values.chunks_exact(width));
+        let rows = tensors
+            .keys
+            .chunks_exact(width)
+            .zip(tensors.values.chunks_exact(width));
         for (number, (keys, values)) in rows.enumerate() {
             let (layer, token) = (number / tensors.tokens, number % tensors.tokens);
             let heads = keys.chunks_exact(head_width).zip(values.chunks_exact(head_width));
             for (head, (key, value)) in heads.enumerate() {
                 let start = shape.place(token / SLOTS, layer, head);
-                let room = bytes.get_mut(start..start + 2 * shape.head_bytes()).unwrap_or_default();
+                let room = bytes
+                    .get_mut(start..start + 2 * shape.head_bytes())
+                    .unwrap_or_default();
                 let (key_room, value_room) = room.split_at_mut(shape.head_bytes());
                 precision.write_key(key, token % SLOTS, key_room);
                 precision.write_value(value, token % SLOTS, value_room);

@@ -98,7 +98,10 @@ impl Layer<'_> {
         let first_chunk = start(0) / CHUNK;
         for chunk in first_chunk..last.div_ceil(CHUNK) {
             let before = chunk * CHUNK;
-            let blocks = slice.blocks.get(before / SLOTS..last.div_ceil(SLOTS)).unwrap_or_default();
+            let blocks = slice
+                .blocks
+                .get(before / SLOTS..last.div_ceil(SLOTS))
+                .unwrap_or_default();
             let mut heads: [(&[u8], &[u8]); BLOCKS_OF_CHUNK] = Default::default();
             let count = blocks.len().min(BLOCKS_OF_CHUNK);
             for (head, block) in heads.iter_mut().zip(blocks) {

@@ -33,18 +33,44 @@ impl Inputs {
         write: impl Fn(usize, &mut [f32]) + Sync,
         down: Option<impl Fn(usize, &[f32], &mut [f32]) + Sync>,
     ) {
-        self.columns = columns;
         self.floats.resize(rows * columns, 0.0);
+        self.round(threads, columns, forms, write, down);
+    }
+
+    /// As [`Inputs::fill`], with rows that are there already; the buffers are exchanged.
+    pub(super) fn take(
+        &mut self,
+        threads: &Threads,
+        rows: &mut Vec<f32>,
+        columns: usize,
+        forms: Forms,
+        down: Option<impl Fn(usize, &[f32], &mut [f32]) + Sync>,
+    ) {
+        std::mem::swap(&mut self.floats, rows);
+        self.round(threads, columns, forms, |_, _| {}, down);
+    }
+
+    fn round(
+        &mut self,
+        threads: &Threads,
+        columns: usize,
+        forms: Forms,
+        write: impl Fn(usize, &mut [f32]) + Sync,
+        down: Option<impl Fn(usize, &[f32], &mut [f32]) + Sync>,
+    ) {
+        self.columns = columns;
+        let rows = self.floats.len() / columns;
         let short = if forms.rounded32 { columns / 32 } else { 0 };
         let long = if forms.rounded256 { columns / 256 } else { 0 };
         self.rounded32.resize(rows * short, Rounded32::ZERO);
         self.rounded256.resize(rows * long, Rounded256::ZERO);
-        self.low.resize(if down.is_some() { rows * LOW_WIDTH } else { 0 }, 0.0);
+        self.low
+            .resize(if down.is_some() { rows * LOW_WIDTH } else { 0 }, 0.0);
         let floats = Spread::new(&mut self.floats);
         let rounded32 = Spread::new(&mut self.rounded32);
         let rounded256 = Spread::new(&mut self.rounded256);
         let low = Spread::new(&mut self.low);
-        threads.run_parts(rows, ROWS_PER_TASK, |rows| {
+        threads.run_parts(rows, rows / ROWS_PER_TASK, |rows| {
             for row in rows {
                 // SAFETY: each row belongs to one task.
                 let (numbers, short, long) = unsafe {
@@ -76,6 +102,8 @@ impl Inputs {
     }
 
     pub(super) fn low(&self, row: usize) -> &[f32] {
-        self.low.get(row * LOW_WIDTH..(row + 1) * LOW_WIDTH).unwrap_or_default()
+        self.low
+            .get(row * LOW_WIDTH..(row + 1) * LOW_WIDTH)
+            .unwrap_or_default()
     }
 }

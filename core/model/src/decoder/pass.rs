@@ -19,6 +19,7 @@ use super::{
     cache::BLOCK_TOKENS,
     inputs::Inputs,
     linear::Linear,
+    product::{self, Product, ROWS_TOGETHER, Then, add_bias, multiply, store, tiles},
     rotations::Rotations,
     weights::Layer,
 };
@@ -64,27 +65,6 @@ struct Run {
     rows: Range<usize>,
     block: usize,
     slot: usize,
-}
-
-/// Multiply-adds below which another thread does not pay.
-const WORK_PER_TASK: usize = 1 << 16;
-/// Parts of a step for each thread: enough that none waits long for another's last.
-const TASKS_PER_THREAD: usize = 8;
-/// Rows that go over a part of the weights together; their numbers stay in the first cache.
-const ROWS_TOGETHER: usize = 32;
-
-/// What is done with a product.
-enum Then {
-    Store,
-    Add,
-}
-
-/// Where a linear's product goes.
-struct Product<'a> {
-    linear: &'a Linear,
-    kind: Option<LinearKind>,
-    output: Spread<'a, f32>,
-    then: Then,
 }
 
 impl Executor {
@@ -163,7 +143,10 @@ impl Executor {
     fn plan(&mut self, description: &Description, batch: &[Slice<'_>]) {
         let positions = || {
             batch.iter().flat_map(|it| {
-                let first = it.adapter.and_then(|it| it.prefix.as_ref()).map_or(0, |it| it.first_position);
+                let first = it
+                    .adapter
+                    .and_then(|it| it.prefix.as_ref())
+                    .map_or(0, |it| it.first_position);
                 first + it.start..first + it.start + it.tokens.len()
             })
         };
@@ -178,7 +161,11 @@ impl Executor {
             let mut position = slice.start;
             while position < end {
                 let next = end.min((position / BLOCK_TOKENS + 1) * BLOCK_TOKENS);
-                let block = slice.blocks.get(position / BLOCK_TOKENS).copied().unwrap_or_default();
+                let block = slice
+                    .blocks
+                    .get(position / BLOCK_TOKENS)
+                    .copied()
+                    .unwrap_or_default();
                 self.runs.push(Run {
                     rows: row..row + (next - position),
                     block: block as usize,
@@ -201,7 +188,11 @@ impl Executor {
             ..
         } = *step.description;
         let Layer {
-            query, key, value, output, ..
+            query,
+            key,
+            value,
+            output,
+            ..
         } = step.layer;
         let rows = step.rows;
         self.query.resize(rows * heads * head_width, 0.0);
@@ -244,16 +235,19 @@ impl Executor {
         };
         attending::attend(&self.threads, &layer, &self.tasks, &mut self.mixed);
 
-        let mixed = &self.mixed;
-        self.inputs.fill(
+        self.inputs.take(
             &self.threads,
-            rows,
+            &mut self.mixed,
             heads * head_width,
             forms(&[output]),
-            |row, numbers| numbers.copy_from_slice(row_of(mixed, heads * head_width, row)),
             step.down(&[LinearKind::Output]),
         );
-        self.add_to_stream(step, output, LinearKind::Output, step.layer.after_attention_norm.as_deref());
+        self.add_to_stream(
+            step,
+            output,
+            LinearKind::Output,
+            step.layer.after_attention_norm.as_deref(),
+        );
     }
 
     /// Norms and rotates queries and keys, and puts keys and values into the cache.
@@ -329,16 +323,19 @@ impl Executor {
             step.down(&[LinearKind::Gate, LinearKind::Up]),
         );
         step.gate_and_up(&self.threads, &self.inputs, &mut self.feed);
-        let feed = &self.feed;
-        self.inputs.fill(
+        self.inputs.take(
             &self.threads,
-            rows,
+            &mut self.feed,
             feed_width,
             forms(&[down]),
-            |row, numbers| numbers.copy_from_slice(row_of(feed, feed_width, row)),
             step.down(&[LinearKind::Down]),
         );
-        self.add_to_stream(step, down, LinearKind::Down, step.layer.after_feed_norm.as_deref());
+        self.add_to_stream(
+            step,
+            down,
+            LinearKind::Down,
+            step.layer.after_feed_norm.as_deref(),
+        );
     }
 
     /// `hidden += linear(input)`, with a norm between where the family has one.
@@ -402,7 +399,13 @@ impl Executor {
             output: Spread::new(&mut self.logits),
             then: Then::Store,
         };
-        multiply(&self.threads, &self.inputs, wanted.len(), &[product], |_, _, _, _| {});
+        multiply(
+            &self.threads,
+            &self.inputs,
+            wanted.len(),
+            &[product],
+            |_, _, _, _| {},
+        );
     }
 }
 
@@ -417,18 +420,23 @@ struct Step<'a> {
 }
 
 impl Step<'_> {
+    fn has_adapters(&self) -> bool {
+        self.adapters.iter().any(Option::is_some)
+    }
+
     /// The first halves of the low-rank updates of linears that read the same input.
     fn down(&self, kinds: &'static [LinearKind]) -> Option<impl Fn(usize, &[f32], &mut [f32]) + Sync> {
-        self.adapters.iter().any(Option::is_some).then_some(|row: usize, input: &[f32], low: &mut [f32]| {
-            let Some(adapter) = self.adapters.get(row).copied().flatten() else {
-                return;
-            };
-            for (kind, low) in kinds.iter().zip(low.chunks_exact_mut(MAX_RANK)) {
-                if let Some(update) = adapter.low_rank(self.number, *kind) {
-                    update.down(input, low);
+        self.has_adapters()
+            .then_some(|row: usize, input: &[f32], low: &mut [f32]| {
+                let Some(adapter) = self.adapters.get(row).copied().flatten() else {
+                    return;
+                };
+                for (kind, low) in kinds.iter().zip(low.chunks_exact_mut(MAX_RANK)) {
+                    if let Some(update) = adapter.low_rank(self.number, *kind) {
+                        update.down(input, low);
+                    }
                 }
-            }
-        })
+            })
     }
 
     /// The second half, for eight outputs of one row.
@@ -442,8 +450,11 @@ impl Step<'_> {
     }
 
     fn multiply(&self, threads: &Threads, inputs: &Inputs, products: &[Product<'_>]) {
+        let has_adapters = self.has_adapters();
         multiply(threads, inputs, self.rows, products, |kind, row, group, sums| {
-            self.up(inputs, kind, row, group, sums);
+            if has_adapters {
+                self.up(inputs, kind, row, group, sums);
+            }
         });
     }
 
@@ -457,25 +468,34 @@ impl Step<'_> {
         let width = self.description.feed_width;
         let output = Spread::new(output);
         let input = inputs.input();
+        let has_adapters = self.has_adapters();
         let groups = gate.weights.groups();
-        let size = task_size(threads, groups, 2 * ROWS * gate.weights.columns() * self.rows);
-        threads.run_parts(groups, size, |groups| {
+        let parts = product::parts(threads, 2 * groups * ROWS * gate.weights.columns() * self.rows);
+        threads.run_parts(groups, parts, |groups| {
             for first in (0..self.rows).step_by(ROWS_TOGETHER) {
                 for group in groups.clone() {
                     for (row, count) in tiles(first, self.rows) {
-                        let both = [(gate, LinearKind::Gate), (up, LinearKind::Up)];
-                        let [mut gate, up] = both.map(|(linear, kind)| {
-                            let mut sums: Sums = [[0.0; ROWS]; TILE];
-                            linear.weights.tile(group, &input, row, count, &mut sums);
-                            add_bias(linear, group, count, &mut sums);
-                            for (row, sums) in (row..row + count).zip(&mut sums) {
-                                self.up(inputs, kind, row, group, sums);
+                        let (mut gated, mut upped): (Sums, Sums) = ([[0.0; ROWS]; TILE], [[0.0; ROWS]; TILE]);
+                        let both = [
+                            (gate, LinearKind::Gate, &mut gated),
+                            (up, LinearKind::Up, &mut upped),
+                        ];
+                        for (linear, kind, sums) in both {
+                            linear.weights.tile(group, &input, row, count, sums);
+                            add_bias(linear, group, count, sums);
+                            if has_adapters {
+                                for (row, sums) in (row..row + count).zip(sums) {
+                                    self.up(inputs, kind, row, group, sums);
+                                }
                             }
-                            sums
-                        });
-                        activate(gate.as_flattened_mut(), up.as_flattened());
-                        for (row, gate) in (row..row + count).zip(&gate) {
-                            store(&output, width, row, group, gate, &Then::Store);
+                        }
+                        let gates = gated
+                            .as_flattened_mut()
+                            .get_mut(..count * ROWS)
+                            .unwrap_or_default();
+                        activate(gates, upped.as_flattened());
+                        for (row, gated) in (row..row + count).zip(&gated) {
+                            store(&output, width, row, group, gated, &Then::Store);
                         }
                     }
                 }
@@ -484,81 +504,13 @@ impl Step<'_> {
     }
 }
 
-/// All products of one input; `update` adds what a row's adapter adds.
-fn multiply(
-    threads: &Threads,
-    inputs: &Inputs,
-    rows: usize,
-    products: &[Product<'_>],
-    update: impl Fn(LinearKind, usize, usize, &mut [f32; ROWS]) + Sync,
-) {
-    let input = inputs.input();
-    let groups: usize = products.iter().map(|it| it.linear.weights.groups()).sum();
-    let size = task_size(threads, groups, ROWS * input.columns * rows);
-    threads.run_parts(groups, size, |part| {
-        let mut before = 0;
-        for product in products {
-            let count = product.linear.weights.groups();
-            let groups = part.start.max(before)..part.end.min(before + count);
-            for first in (0..rows).step_by(ROWS_TOGETHER) {
-                for group in groups.clone().map(|it| it - before) {
-                    for (row, count) in tiles(first, rows) {
-                        let mut sums: Sums = [[0.0; ROWS]; TILE];
-                        product.linear.weights.tile(group, &input, row, count, &mut sums);
-                        add_bias(product.linear, group, count, &mut sums);
-                        for (row, sums) in (row..row + count).zip(&mut sums) {
-                            if let Some(kind) = product.kind {
-                                update(kind, row, group, sums);
-                            }
-                            let width = product.linear.weights.rows();
-                            store(&product.output, width, row, group, sums, &product.then);
-                        }
-                    }
-                }
-            }
-            before += count;
-        }
-    });
-}
-
-/// How many of `groups` a task takes.
-fn task_size(threads: &Threads, groups: usize, work_of_group: usize) -> usize {
-    let fair = groups / (threads.count() * TASKS_PER_THREAD);
-    fair.max(WORK_PER_TASK.div_ceil(work_of_group.max(1)))
-}
-
-/// First rows and numbers of rows of the tiles from `first` on, up to [`ROWS_TOGETHER`] rows.
-fn tiles(first: usize, rows: usize) -> impl Iterator<Item = (usize, usize)> {
-    let end = rows.min(first + ROWS_TOGETHER);
-    (first..end).step_by(TILE).map(move |row| (row, TILE.min(end - row)))
-}
-
-fn add_bias(linear: &Linear, group: usize, count: usize, sums: &mut Sums) {
-    if let Some(bias) = &linear.bias {
-        for sums in sums.iter_mut().take(count) {
-            for (sum, bias) in sums.iter_mut().zip(bias.iter().skip(group * ROWS)) {
-                *sum += bias;
-            }
-        }
-    }
-}
-
-/// Puts eight numbers of a row, or as many as the row has there, where they belong.
-#[inline]
-fn store(output: &Spread<'_, f32>, width: usize, row: usize, group: usize, sums: &[f32; ROWS], then: &Then) {
-    let columns = group * ROWS..width.min((group + 1) * ROWS);
-    // SAFETY: each group of outputs belongs to one task.
-    let room = unsafe { output.part(row * width + columns.start..row * width + columns.end) };
-    match then {
-        Then::Store => room.copy_from_slice(sums.get(..room.len()).unwrap_or_default()),
-        Then::Add => room.iter_mut().zip(sums).for_each(|(room, sum)| *room += sum),
-    }
-}
-
 fn row_of(rows: &[f32], width: usize, row: usize) -> &[f32] {
     rows.get(row * width..(row + 1) * width).unwrap_or_default()
 }
 
 fn forms(linears: &[&Linear]) -> Forms {
-    linears.iter().map(|it| it.weights.forms()).fold(Forms::default(), Forms::and)
+    linears
+        .iter()
+        .map(|it| it.weights.forms())
+        .fold(Forms::default(), Forms::and)
 }

@@ -52,7 +52,10 @@ impl Rotations {
         if self.half == 0 {
             return;
         }
-        let angles = self.angles.get(row * self.half..(row + 1) * self.half).unwrap_or_default();
+        let angles = self
+            .angles
+            .get(row * self.half..(row + 1) * self.half)
+            .unwrap_or_default();
         for head in heads.chunks_exact_mut(self.head_width) {
             let head = head.get_mut(..2 * self.half).unwrap_or_default();
             match self.rotary {

@@ -60,7 +60,9 @@ impl<'d> Solo<'d> {
             logits,
             adapter,
         };
-        let rows = self.decoder.forward(&mut self.executor, &mut self.cache, &[slice])?;
+        let rows = self
+            .decoder
+            .forward(&mut self.executor, &mut self.cache, &[slice])?;
         self.length += tokens.len();
         Ok(rows.rows().map(|it| it.to_vec()).collect())
     }

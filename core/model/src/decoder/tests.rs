@@ -8,7 +8,8 @@ use candle_transformers::models::{quantized_llama, quantized_qwen2, quantized_qw
 use tempfile::TempDir;
 
 use super::{
-    Adapter, AdapterError, Decoder, DecoderError, KvCache, KvPrecision, LinearKind, LowRankUpdate, PrefixTensors, Slice, Solo,
+    Adapter, AdapterError, Decoder, DecoderError, KvCache, KvPrecision, LinearKind, LowRankUpdate,
+    PrefixTensors, Slice, Solo,
 };
 use crate::{gguf::GgufFile, testing::TinyModel, threads::Threads};
 
@@ -157,7 +158,11 @@ fn logits_do_not_depend_on_how_a_prompt_is_cut() {
         for cut in [1, 5, 16, 20] {
             let mut solo = solo(&decoder);
             assert!(solo.read(&PROMPT[..cut], 0, None).unwrap().is_empty());
-            assert_eq!(read(&mut solo, &PROMPT[cut..]), expect, "{architecture}, cut at {cut}");
+            assert_eq!(
+                read(&mut solo, &PROMPT[cut..]),
+                expect,
+                "{architecture}, cut at {cut}"
+            );
         }
         let mut single = solo(&decoder);
         let last = PROMPT.iter().map(|it| read(&mut single, &[*it])).last();
@@ -190,7 +195,13 @@ fn sequences_share_blocks_and_go_on_alone() {
     let decoder = load(&path);
     let (mut executor, mut cache) = (decoder.executor(threads()), decoder.cache(8, KvPrecision::F16));
     let mut run = |tokens: &[u32], start: usize, blocks: &[u32]| {
-        let slice = Slice { tokens, start, blocks, logits: 1, adapter: None };
+        let slice = Slice {
+            tokens,
+            start,
+            blocks,
+            logits: 1,
+            adapter: None,
+        };
         let logits = decoder.forward(&mut executor, &mut cache, &[slice]).unwrap();
         logits.rows().next().unwrap().to_vec()
     };
@@ -209,7 +220,9 @@ fn numbers(count: usize, seed: u64, size: f32) -> Vec<f32> {
     let mut state = seed.wrapping_mul(2) | 1;
     (0..count)
         .map(|_| {
-            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            state = state
+                .wrapping_mul(6_364_136_223_846_793_005)
+                .wrapping_add(1_442_695_040_888_963_407);
             ((state >> 40) as f32 / (1_u64 << 24) as f32 * 2.0 - 1.0) * size
         })
         .collect()
@@ -218,7 +231,9 @@ fn numbers(count: usize, seed: u64, size: f32) -> Vec<f32> {
 fn random_updates(decoder: &Decoder, rank: usize, seed: u64) -> Vec<LowRankUpdate> {
     let description = decoder.description();
     let places = (0..description.layers).flat_map(|layer| LinearKind::ALL.map(|linear| (layer, linear)));
-    let updates = places.enumerate().filter(|(number, _)| (*number as u64 + seed) % 4 != 0);
+    let updates = places
+        .enumerate()
+        .filter(|(number, _)| (*number as u64 + seed) % 4 != 0);
     updates
         .map(|(number, (layer, linear))| {
             let (rows, columns) = linear.shape(description);
@@ -248,7 +263,10 @@ fn random_prefix(decoder: &Decoder, tokens: usize, seed: u64) -> PrefixTensors {
 #[test]
 fn a_batch_of_eight_with_four_adapters_equals_eight_alone() {
     for weights in [GgmlDType::F32, GgmlDType::Q4_1, GgmlDType::Q8_0] {
-        let (_folder, path) = written(&TinyModel { weights, ..TinyModel::default() });
+        let (_folder, path) = written(&TinyModel {
+            weights,
+            ..TinyModel::default()
+        });
         let decoder = load(&path);
         let description = decoder.description();
         let new = |rank, seed, prefix| {
@@ -256,7 +274,14 @@ fn a_batch_of_eight_with_four_adapters_equals_eight_alone() {
             Adapter::new(description, random_updates(&decoder, rank, seed), prefix).unwrap()
         };
         let adapters = [new(8, 1, 0), new(5, 2, 0), new(64, 3, 20), new(1, 4, 140)];
-        let prompts: Vec<Vec<u32>> = (0..8_u32).map(|it| PROMPT[..10 + it as usize].iter().map(|token| token + it).collect()).collect();
+        let prompts: Vec<Vec<u32>> = (0..8_u32)
+            .map(|it| {
+                PROMPT[..10 + it as usize]
+                    .iter()
+                    .map(|token| token + it)
+                    .collect()
+            })
+            .collect();
         let adapter = |it: usize| if it < 6 { adapters.get(it % 4) } else { None };
         let (mut executor, mut cache) = (decoder.executor(threads()), decoder.cache(16, KvPrecision::F16));
         let blocks: Vec<[u32; 2]> = (0..8).map(|it| [2 * it, 2 * it + 1]).collect();
@@ -265,9 +290,18 @@ fn a_batch_of_eight_with_four_adapters_equals_eight_alone() {
         let steps = [None, Some(30_u32), Some(40), Some(50)];
         let mut lengths = vec![0; 8];
         for step in steps {
-            let tokens: Vec<Vec<u32>> = prompts.iter().map(|it| step.map_or(it.clone(), |token| vec![token])).collect();
+            let tokens: Vec<Vec<u32>> = prompts
+                .iter()
+                .map(|it| step.map_or(it.clone(), |token| vec![token]))
+                .collect();
             let batch: Vec<Slice<'_>> = (0..8)
-                .map(|it| Slice { tokens: &tokens[it], start: lengths[it], blocks: &blocks[it], logits: 1, adapter: adapter(it) })
+                .map(|it| Slice {
+                    tokens: &tokens[it],
+                    start: lengths[it],
+                    blocks: &blocks[it],
+                    logits: 1,
+                    adapter: adapter(it),
+                })
                 .collect();
             let logits = decoder.forward(&mut executor, &mut cache, &batch).unwrap();
             for (found, row) in found.iter_mut().zip(logits.rows()) {
@@ -285,7 +319,12 @@ fn a_batch_of_eight_with_four_adapters_equals_eight_alone() {
                 let expect = alone.read(&tokens, 1, adapter(number)).unwrap().remove(0);
                 assert_eq!(*found, expect, "{weights:?}: sequence {number}");
             }
-            firsts.push(solo(&decoder).read(&PROMPT, 1, adapter(number)).unwrap().remove(0));
+            firsts.push(
+                solo(&decoder)
+                    .read(&PROMPT, 1, adapter(number))
+                    .unwrap()
+                    .remove(0),
+            );
         }
         // The adapters do something, each something else.
         for number in 0..4 {
@@ -301,7 +340,10 @@ fn a_low_rank_update_equals_merged_weights() {
     let (_folder, path) = written(&plain);
     let decoder = load(&path);
     let updates = random_updates(&decoder, 8, 9);
-    let merged = TinyModel { merged: updates.clone(), ..plain };
+    let merged = TinyModel {
+        merged: updates.clone(),
+        ..plain
+    };
     let adapter = Adapter::new(decoder.description(), updates, None).unwrap();
     let (_folder, path) = written(&merged);
     let merged = load(&path);
@@ -312,30 +354,61 @@ fn a_low_rank_update_equals_merged_weights() {
         close(found, expect, 2e-3);
     }
     let without = solo(&decoder).read(&PROMPT, 1, None).unwrap();
-    assert!(without[0].iter().zip(&expect[2]).any(|(a, b)| (a - b).abs() > 0.1));
+    assert!(
+        without[0]
+            .iter()
+            .zip(&expect[2])
+            .any(|(a, b)| (a - b).abs() > 0.1)
+    );
 }
 
 #[test]
 fn a_prefix_of_a_prompts_own_keys_and_values_equals_the_prompt() {
     for (architecture, count) in [("llama", 3), ("qwen3", 17), ("llama", 20)] {
-        let (_folder, path) = written(&TinyModel { architecture, ..TinyModel::default() });
+        let (_folder, path) = written(&TinyModel {
+            architecture,
+            ..TinyModel::default()
+        });
         let decoder = load(&path);
         let description = decoder.description();
         let (mut executor, mut cache) = (decoder.executor(threads()), decoder.cache(4, KvPrecision::F16));
         let mut run = |tokens: &[u32], blocks: &[u32], adapter: Option<&Adapter>, cache: &mut KvCache| {
-            let slice = Slice { tokens, start: 0, blocks, logits: 1, adapter };
-            decoder.forward(&mut executor, cache, &[slice]).unwrap().rows().next().unwrap().to_vec()
+            let slice = Slice {
+                tokens,
+                start: 0,
+                blocks,
+                logits: 1,
+                adapter,
+            };
+            decoder
+                .forward(&mut executor, cache, &[slice])
+                .unwrap()
+                .rows()
+                .next()
+                .unwrap()
+                .to_vec()
         };
         let whole = run(&PROMPT, &[0, 1], None, &mut cache);
-        let mut prefix = PrefixTensors { tokens: count, keys: Vec::new(), values: Vec::new(), first_position: count };
+        let mut prefix = PrefixTensors {
+            tokens: count,
+            keys: Vec::new(),
+            values: Vec::new(),
+            first_position: count,
+        };
         for layer in 0..description.layers {
             for token in 0..count {
                 for head in 0..description.kv_heads {
                     let (keys, values) = cache.shape().head(cache.bytes(), token / 16, layer, head);
-                    let half = |bytes: &[u8], at: usize| half::f16::from_le_bytes([bytes[2 * at], bytes[2 * at + 1]]).to_f32();
+                    let half = |bytes: &[u8], at: usize| {
+                        half::f16::from_le_bytes([bytes[2 * at], bytes[2 * at + 1]]).to_f32()
+                    };
                     let width = description.head_width;
-                    prefix.keys.extend((0..width).map(|it| half(keys, it * 16 + token % 16)));
-                    prefix.values.extend((0..width).map(|it| half(values, token % 16 * width + it)));
+                    prefix
+                        .keys
+                        .extend((0..width).map(|it| half(keys, it * 16 + token % 16)));
+                    prefix
+                        .values
+                        .extend((0..width).map(|it| half(values, token % 16 * width + it)));
                 }
             }
         }
@@ -353,13 +426,31 @@ fn adapters_that_do_not_fit_are_refused_with_the_place() {
     let decoder = load(&path);
     let new = |update: LowRankUpdate| Adapter::new(decoder.description(), vec![update], None).unwrap_err();
     let good = random_updates(&decoder, 8, 1).remove(0);
-    assert!(matches!(new(LowRankUpdate { layer: 9, ..good.clone() }), AdapterError::Layer { layer: 9, layers: 2 }));
-    assert!(matches!(new(LowRankUpdate { rank: 65, ..good.clone() }), AdapterError::Rank { rank: 65, .. }));
-    let error = new(LowRankUpdate { b: vec![0.0; 3], ..good.clone() });
+    assert!(matches!(
+        new(LowRankUpdate {
+            layer: 9,
+            ..good.clone()
+        }),
+        AdapterError::Layer { layer: 9, layers: 2 }
+    ));
+    assert!(matches!(
+        new(LowRankUpdate {
+            rank: 65,
+            ..good.clone()
+        }),
+        AdapterError::Rank { rank: 65, .. }
+    ));
+    let error = new(LowRankUpdate {
+        b: vec![0.0; 3],
+        ..good.clone()
+    });
     assert!(error.to_string().contains("3 numbers in B"), "{error}");
     let twice = Adapter::new(decoder.description(), vec![good.clone(), good], None).unwrap_err();
     assert!(matches!(twice, AdapterError::Twice { .. }));
-    let prefix = PrefixTensors { tokens: 2, ..random_prefix(&decoder, 1, 1) };
+    let prefix = PrefixTensors {
+        tokens: 2,
+        ..random_prefix(&decoder, 1, 1)
+    };
     let error = Adapter::new(decoder.description(), Vec::new(), Some(prefix)).unwrap_err();
     assert!(matches!(error, AdapterError::Prefix { tokens: 2, .. }));
 }
@@ -399,13 +490,29 @@ fn what_does_not_fit_is_refused_and_changes_nothing() {
 
     let (mut executor, mut cache) = (decoder.executor(threads()), decoder.cache(4, KvPrecision::F16));
     let mut error = |batch: &[(&'static [u32], &'static [u32])]| {
-        let slice = |it: &(&'static [u32], &'static [u32])| Slice { tokens: it.0, start: 0, blocks: it.1, logits: 1, adapter: None };
+        let slice = |it: &(&'static [u32], &'static [u32])| Slice {
+            tokens: it.0,
+            start: 0,
+            blocks: it.1,
+            logits: 1,
+            adapter: None,
+        };
         let batch: Vec<_> = batch.iter().map(slice).collect();
         decoder.forward(&mut executor, &mut cache, &batch).unwrap_err()
     };
-    assert!(matches!(error(&[(&[1; 17], &[0])]), DecoderError::Blocks { needed: 2, given: 1, .. }));
+    assert!(matches!(
+        error(&[(&[1; 17], &[0])]),
+        DecoderError::Blocks {
+            needed: 2,
+            given: 1,
+            ..
+        }
+    ));
     assert!(matches!(error(&[(&[1], &[4])]), DecoderError::Block(4)));
-    assert!(matches!(error(&[(&[1], &[3]), (&[2], &[3])]), DecoderError::Block(3)));
+    assert!(matches!(
+        error(&[(&[1], &[3]), (&[2], &[3])]),
+        DecoderError::Block(3)
+    ));
 }
 
 #[test]

@@ -1,9 +1,9 @@
 //! All weights of a model, read by the names that llama.cpp gives them.
 
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 
 use super::{DecoderError, Description, adapter::LinearKind, linear::Linear};
-use crate::{gguf::GgufFile, threads::Threads};
+use crate::{gguf::GgufFile, kernels::arena::Arena, threads::Threads};
 
 pub(super) struct Weights {
     pub(super) embedding: Linear,
@@ -48,12 +48,15 @@ impl Weights {
             gguf,
             description,
             loaded,
+            arena: Arena::new(packed_bytes(gguf)),
         };
         let parts = Mutex::new(Vec::new());
         // The embedding and the head are as large as many layers, so they go first.
         threads.run(description.layers + 2, |number| {
             let part = match number {
-                0 => loader.linear("token_embd", vocabulary, width).map(Part::Embedding),
+                0 => loader
+                    .linear("token_embd", vocabulary, width)
+                    .map(Part::Embedding),
                 1 if !gguf.has_tensor("output.weight") => return,
                 1 => loader.linear("output", vocabulary, width).map(Part::Output),
                 _ => loader.layer(number - 2).map(|it| Part::Layer(Box::new(it))),
@@ -63,7 +66,9 @@ impl Weights {
                 .unwrap_or_else(std::sync::PoisonError::into_inner)
                 .push((number, part));
         });
-        let mut parts = parts.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let mut parts = parts
+            .into_inner()
+            .unwrap_or_else(std::sync::PoisonError::into_inner);
         parts.sort_by_key(|it| it.0);
         let (mut embedding, mut output, mut layers) = (None, None, Vec::new());
         for (_, part) in parts {
@@ -116,11 +121,25 @@ struct Loader<'a> {
     gguf: &'a GgufFile,
     description: &'a Description,
     loaded: &'a (dyn Fn(u64) + Sync),
+    arena: Arc<Arena>,
+}
+
+/// At least what all matrices take packed: somewhat more than in the file, as scales are kept wider and rows
+/// filled up. Address space only; what is not written costs nothing.
+fn packed_bytes(gguf: &GgufFile) -> usize {
+    let bytes: u64 = gguf
+        .tensors()
+        .values()
+        .map(|it| it.bytes + (it.bytes >> 3) + (1 << 16))
+        .sum();
+    usize::try_from(bytes).unwrap_or(usize::MAX)
 }
 
 impl Loader<'_> {
     fn layer(&self, number: usize) -> Result<Layer, DecoderError> {
-        let Description { width, head_width, .. } = *self.description;
+        let Description {
+            width, head_width, ..
+        } = *self.description;
         let name = |part: &str| format!("blk.{number}.{part}");
         let norm = |part: &str, length: usize| self.gguf.floats(&name(part), length);
         let norm_if = |wanted: bool, part: &str, length: usize| {
@@ -153,8 +172,12 @@ impl Loader<'_> {
     }
 
     fn linear(&self, name: &str, rows: usize, columns: usize) -> Result<Linear, DecoderError> {
-        let linear = Linear::load(self.gguf, name, rows, columns)?;
-        let bytes = self.gguf.tensors().get(&format!("{name}.weight")).map_or(0, |it| it.bytes);
+        let linear = Linear::load(self.gguf, name, rows, columns, &self.arena)?;
+        let bytes = self
+            .gguf
+            .tensors()
+            .get(&format!("{name}.weight"))
+            .map_or(0, |it| it.bytes);
         (self.loaded)(bytes);
         Ok(linear)
     }

@@ -20,9 +20,8 @@ pub(super) fn release(map: &Mmap, range: Range<usize>) {
         let end = range.end.min(map.len()) / PAGE * PAGE;
         if start < end {
             // SAFETY: the map is shared and read only: its pages are the file's own.
-            let given_back = unsafe {
-                map.unchecked_advise_range(memmap2::UncheckedAdvice::DontNeed, start, end - start)
-            };
+            let given_back =
+                unsafe { map.unchecked_advise_range(memmap2::UncheckedAdvice::DontNeed, start, end - start) };
             // Not to give them back costs memory, nothing else.
             drop(given_back);
         }

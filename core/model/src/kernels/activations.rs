@@ -2,9 +2,6 @@
 //!
 //! A layer's input is rounded once and shared by all matrices that read it.
 
-#[cfg(target_arch = "x86_64")]
-use super::has_avx2;
-
 /// 32 numbers in 8 bits with a scale of their own: the partner of Q4_0, Q4_1, Q5_0, Q5_1 and Q8_0.
 #[derive(Debug, Clone, Copy, PartialEq)]
 #[repr(C)]

@@ -7,7 +7,7 @@
 
 use std::ops::Range;
 
-use half::f16;
+use half::{f16, slice::HalfFloatSliceExt as _};
 
 /// Positions in a block.
 pub(crate) const SLOTS: usize = 16;
@@ -51,10 +51,18 @@ impl KvPrecision {
         match self {
             Self::F16 => {
                 let (places, _) = block.as_chunks_mut::<2>();
-                for (number, value) in row.iter().enumerate() {
-                    if let Some(room) = places.get_mut(place(number)) {
+                let mut halves = [f16::ZERO; 64];
+                for (part, values) in row.chunks(halves.len()).enumerate() {
+                    let mut limited = [0.0; 64];
+                    for (limited, value) in limited.iter_mut().zip(values) {
                         // What is too large for a half must not become infinite: 0 × ∞ is no number.
-                        *room = f16::from_f32(value.clamp(-65504.0, 65504.0)).to_le_bytes();
+                        *limited = value.clamp(-65504.0, 65504.0);
+                    }
+                    halves.convert_from_f32_slice(&limited);
+                    for (number, half) in (part * limited.len()..).zip(&halves).take(values.len()) {
+                        if let Some(room) = places.get_mut(place(number)) {
+                            *room = half.to_le_bytes();
+                        }
                     }
                 }
             }
@@ -98,7 +106,12 @@ pub(crate) struct Attending {
 
 impl Attending {
     /// Forgets all and begins with these queries.
-    pub(crate) fn start<'q>(&mut self, head_width: usize, scale: f32, queries: impl Iterator<Item = &'q [f32]>) {
+    pub(crate) fn start<'q>(
+        &mut self,
+        head_width: usize,
+        scale: f32,
+        queries: impl Iterator<Item = &'q [f32]>,
+    ) {
         self.head_width = head_width;
         self.queries.clear();
         for query in queries {
@@ -129,17 +142,29 @@ impl Attending {
             if (0..tile).all(|query| seen(query).is_empty()) {
                 continue;
             }
-            let queries = self.queries.get(first * width..(first + tile) * width).unwrap_or_default();
+            let queries = self
+                .queries
+                .get(first * width..(first + tile) * width)
+                .unwrap_or_default();
             scores(chunk, queries, tile, width, &mut self.scores);
             let mut own = [(f32::NEG_INFINITY, 0.0_f32); TILE];
-            for (query, (scores, own)) in self.scores.chunks_exact_mut(CHUNK).zip(&mut own).take(tile).enumerate() {
+            for (query, (scores, own)) in self
+                .scores
+                .chunks_exact_mut(CHUNK)
+                .zip(&mut own)
+                .take(tile)
+                .enumerate()
+            {
                 let scores = scores.get_mut(..length).unwrap_or_default();
                 *own = weights(scores, seen(query));
             }
             mix(chunk, tile, width, &mut self.scores, &mut self.part);
             let rows = self.part.chunks_exact(width).zip(own).take(tile);
             for (query, (part, (largest, total))) in (first..).zip(rows) {
-                let mixed = self.mixed.get_mut(query * width..(query + 1) * width).unwrap_or_default();
+                let mixed = self
+                    .mixed
+                    .get_mut(query * width..(query + 1) * width)
+                    .unwrap_or_default();
                 merge(
                     (mixed, &mut self.largest[query], &mut self.total[query]),
                     (part, largest, total),
@@ -210,8 +235,12 @@ fn mix(chunk: &Chunk<'_>, tile: usize, width: usize, weights: &mut [f32], output
     if chunk.precision == KvPrecision::Q8 {
         for (number, (_, values)) in chunk.blocks.iter().enumerate() {
             for row in weights.chunks_exact_mut(CHUNK).take(tile) {
-                let row = row.get_mut(number * SLOTS..(number + 1) * SLOTS).unwrap_or_default();
-                row.iter_mut().zip(scales(values, width)).for_each(|(weight, scale)| *weight *= scale);
+                let row = row
+                    .get_mut(number * SLOTS..(number + 1) * SLOTS)
+                    .unwrap_or_default();
+                row.iter_mut()
+                    .zip(scales(values, width))
+                    .for_each(|(weight, scale)| *weight *= scale);
             }
         }
     }
@@ -236,28 +265,43 @@ mod portable {
 
     fn number(precision: KvPrecision, block: &[u8], at: usize) -> f32 {
         match precision {
-            KvPrecision::F16 => block.as_chunks::<2>().0.get(at).map_or(0.0, |it| f16::from_le_bytes(*it).to_f32()),
+            KvPrecision::F16 => block
+                .as_chunks::<2>()
+                .0
+                .get(at)
+                .map_or(0.0, |it| f16::from_le_bytes(*it).to_f32()),
             KvPrecision::Q8 => block.get(at).map_or(0.0, |it| f32::from(it.cast_signed())),
         }
     }
 
     pub(super) fn scores(chunk: &Chunk<'_>, queries: &[f32], tile: usize, width: usize, output: &mut [f32]) {
-        let rows = queries.chunks_exact(width).zip(output.chunks_exact_mut(CHUNK)).take(tile);
+        let rows = queries
+            .chunks_exact(width)
+            .zip(output.chunks_exact_mut(CHUNK))
+            .take(tile);
         for (query, output) in rows {
             for ((keys, _), output) in chunk.blocks.iter().zip(output.chunks_exact_mut(SLOTS)) {
                 for (slot, output) in output.iter_mut().enumerate() {
                     let terms = query.iter().enumerate();
-                    *output = terms.map(|(at, it)| it * number(chunk.precision, keys, at * SLOTS + slot)).sum();
+                    *output = terms
+                        .map(|(at, it)| it * number(chunk.precision, keys, at * SLOTS + slot))
+                        .sum();
                 }
                 if chunk.precision == KvPrecision::Q8 {
-                    output.iter_mut().zip(scales(keys, width)).for_each(|(score, scale)| *score *= scale);
+                    output
+                        .iter_mut()
+                        .zip(scales(keys, width))
+                        .for_each(|(score, scale)| *score *= scale);
                 }
             }
         }
     }
 
     pub(super) fn mix(chunk: &Chunk<'_>, tile: usize, width: usize, weights: &[f32], output: &mut [f32]) {
-        let rows = weights.chunks_exact(CHUNK).zip(output.chunks_exact_mut(width)).take(tile);
+        let rows = weights
+            .chunks_exact(CHUNK)
+            .zip(output.chunks_exact_mut(width))
+            .take(tile);
         for (weights, output) in rows {
             output.fill(0.0);
             for ((_, values), weights) in chunk.blocks.iter().zip(weights.chunks_exact(SLOTS)) {
@@ -320,7 +364,9 @@ mod avx2 {
         // SAFETY: as of the caller; the loads need no alignment.
         unsafe {
             if Q8 {
-                _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(_mm_loadl_epi64(start.add(at).cast::<__m128i>())))
+                _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(_mm_loadl_epi64(
+                    start.add(at).cast::<__m128i>(),
+                )))
             } else {
                 _mm256_cvtph_ps(_mm_loadu_si128(start.add(2 * at).cast::<__m128i>()))
             }
@@ -414,7 +460,11 @@ mod avx2 {
                     unsafe {
                         let at = slot * width + column;
                         let first = eight::<Q8>(values.as_ptr(), at);
-                        let second = if both { eight::<Q8>(values.as_ptr(), at + 8) } else { first };
+                        let second = if both {
+                            eight::<Q8>(values.as_ptr(), at + 8)
+                        } else {
+                            first
+                        };
                         for (query, sums) in sums.iter_mut().enumerate() {
                             let weight = _mm256_set1_ps(*weights.add(query * CHUNK + number * SLOTS + slot));
                             sums[0] = _mm256_fmadd_ps(weight, first, sums[0]);

@@ -5,9 +5,14 @@
 //! of tokens. What each output is does not depend on the tile: sums run over the blocks in their order,
 //! so a token's numbers are the same, bit by bit, alone or in a batch.
 
+use std::sync::Arc;
+
 use candle_core::quantized::GgmlDType;
 
-use super::activations::{Activation, Forms, Input};
+use super::{
+    activations::{Activation, Forms, Input},
+    arena::{Arena, Slab},
+};
 
 #[cfg(target_arch = "x86_64")]
 mod avx2;
@@ -15,8 +20,6 @@ mod bytes;
 mod fives;
 mod floats;
 mod k_quants;
-#[cfg(target_os = "linux")]
-mod large_pages;
 mod nibbles;
 #[cfg(target_arch = "x86_64")]
 mod vnni;
@@ -30,7 +33,7 @@ pub(crate) const TILE: usize = 6;
 pub(crate) type Sums = [[f32; ROWS]; TILE];
 
 /// Eight rows by a block of columns.
-pub(crate) trait Block: Sized + Send + Sync + 'static {
+pub(crate) trait Block: Copy + Send + Sync + 'static {
     type Activation: Activation;
     /// Bytes of one row's block in a file. Its columns are those of the activation.
     const FILE_BYTES: usize;
@@ -71,7 +74,7 @@ trait Panels: Send + Sync {
 }
 
 struct PanelsOf<B> {
-    blocks: Vec<B>,
+    blocks: Slab<B>,
     /// Blocks in a row.
     width: usize,
 }
@@ -80,21 +83,27 @@ impl Packed {
     /// `None` if there is no kernel for that type or the columns are no whole number of blocks.
     ///
     /// `data` is rows × columns as in a file; it must be as long as they say.
-    pub(crate) fn pack(dtype: GgmlDType, data: &[u8], rows: usize, columns: usize) -> Option<Self> {
+    pub(crate) fn pack(
+        dtype: GgmlDType,
+        data: &[u8],
+        rows: usize,
+        columns: usize,
+        arena: &Arc<Arena>,
+    ) -> Option<Self> {
         let panels = match dtype {
-            GgmlDType::F32 => PanelsOf::<floats::Full>::pack(data, rows, columns),
-            GgmlDType::F16 => PanelsOf::<floats::Half>::pack(data, rows, columns),
-            GgmlDType::BF16 => PanelsOf::<floats::Brain>::pack(data, rows, columns),
-            GgmlDType::Q4_0 => PanelsOf::<nibbles::Centred>::pack(data, rows, columns),
-            GgmlDType::Q4_1 => PanelsOf::<nibbles::WithMinimum>::pack(data, rows, columns),
-            GgmlDType::Q5_0 => PanelsOf::<fives::Centred>::pack(data, rows, columns),
-            GgmlDType::Q5_1 => PanelsOf::<fives::WithMinimum>::pack(data, rows, columns),
-            GgmlDType::Q8_0 => PanelsOf::<bytes::Bytes>::pack(data, rows, columns),
-            GgmlDType::Q2K => PanelsOf::<k_quants::Q2K>::pack(data, rows, columns),
-            GgmlDType::Q3K => PanelsOf::<k_quants::Q3K>::pack(data, rows, columns),
-            GgmlDType::Q4K => PanelsOf::<k_quants::Q4K>::pack(data, rows, columns),
-            GgmlDType::Q5K => PanelsOf::<k_quants::Q5K>::pack(data, rows, columns),
-            GgmlDType::Q6K => PanelsOf::<k_quants::Q6K>::pack(data, rows, columns),
+            GgmlDType::F32 => PanelsOf::<floats::Full>::pack(data, rows, columns, arena),
+            GgmlDType::F16 => PanelsOf::<floats::Half>::pack(data, rows, columns, arena),
+            GgmlDType::BF16 => PanelsOf::<floats::Brain>::pack(data, rows, columns, arena),
+            GgmlDType::Q4_0 => PanelsOf::<nibbles::Centred>::pack(data, rows, columns, arena),
+            GgmlDType::Q4_1 => PanelsOf::<nibbles::WithMinimum>::pack(data, rows, columns, arena),
+            GgmlDType::Q5_0 => PanelsOf::<fives::Centred>::pack(data, rows, columns, arena),
+            GgmlDType::Q5_1 => PanelsOf::<fives::WithMinimum>::pack(data, rows, columns, arena),
+            GgmlDType::Q8_0 => PanelsOf::<bytes::Bytes>::pack(data, rows, columns, arena),
+            GgmlDType::Q2K => PanelsOf::<k_quants::Q2K>::pack(data, rows, columns, arena),
+            GgmlDType::Q3K => PanelsOf::<k_quants::Q3K>::pack(data, rows, columns, arena),
+            GgmlDType::Q4K => PanelsOf::<k_quants::Q4K>::pack(data, rows, columns, arena),
+            GgmlDType::Q5K => PanelsOf::<k_quants::Q5K>::pack(data, rows, columns, arena),
+            GgmlDType::Q6K => PanelsOf::<k_quants::Q6K>::pack(data, rows, columns, arena),
             _ => None,
         }?;
         Some(Self {
@@ -105,8 +114,8 @@ impl Packed {
     }
 
     /// From f32, row by row.
-    pub(crate) fn from_floats(numbers: &[f32], rows: usize, columns: usize) -> Self {
-        let panels = PanelsOf::<floats::Full>::from_rows(rows, columns, |row, column| {
+    pub(crate) fn from_floats(numbers: &[f32], rows: usize, columns: usize, arena: &Arc<Arena>) -> Self {
+        let panels = PanelsOf::<floats::Full>::from_rows(rows, columns, arena, |row, column| {
             numbers.get(row * columns + column).copied().unwrap_or_default()
         });
         Self {
@@ -156,7 +165,7 @@ impl Packed {
 }
 
 impl<B: Block> PanelsOf<B> {
-    fn pack(data: &[u8], rows: usize, columns: usize) -> Option<Box<dyn Panels>> {
+    fn pack(data: &[u8], rows: usize, columns: usize, arena: &Arc<Arena>) -> Option<Box<dyn Panels>> {
         let width = columns / B::Activation::COLUMNS;
         let fits = columns.is_multiple_of(B::Activation::COLUMNS) && width > 0 && rows > 0;
         if !fits || data.len() != rows * width * B::FILE_BYTES {
@@ -164,18 +173,16 @@ impl<B: Block> PanelsOf<B> {
         }
         let nothing = vec![0; B::FILE_BYTES];
         let row_bytes = width * B::FILE_BYTES;
-        let mut blocks = Vec::with_capacity(rows.div_ceil(ROWS) * width);
-        #[cfg(target_os = "linux")]
-        large_pages::prefer(blocks.spare_capacity_mut());
-        for group in data.chunks(ROWS * row_bytes) {
-            for block in 0..width {
-                let parts = std::array::from_fn(|row| {
+        let blocks = data.chunks(ROWS * row_bytes).flat_map(|group| {
+            let nothing = &nothing;
+            (0..width).map(move |block| {
+                B::interleave(&std::array::from_fn(|row| {
                     let at = row * row_bytes + block * B::FILE_BYTES;
-                    group.get(at..at + B::FILE_BYTES).unwrap_or(&nothing)
-                });
-                blocks.push(B::interleave(&parts));
-            }
-        }
+                    group.get(at..at + B::FILE_BYTES).unwrap_or(nothing)
+                }))
+            })
+        });
+        let blocks = arena.fill(rows.div_ceil(ROWS) * width, blocks);
         Some(Box::new(Self { blocks, width }))
     }
 
@@ -210,7 +217,7 @@ impl<B: Block> Panels for PanelsOf<B> {
     }
 
     fn bytes(&self) -> usize {
-        size_of_val(self.blocks.as_slice())
+        size_of_val(&*self.blocks)
     }
 
     fn decode_row(&self, row: usize, output: &mut [f32]) {

@@ -1,9 +1,12 @@
 use std::{
-    cell::{Cell, RefCell},
     fs,
     io::{BufRead, BufReader, Write},
     net::TcpListener,
     path::Path,
+    sync::{
+        Mutex,
+        atomic::{AtomicU64, Ordering},
+    },
     thread,
 };
 
@@ -104,23 +107,23 @@ fn source(text: &str) -> ModelSource {
 
 #[derive(Default)]
 struct Watch {
-    phases: RefCell<Vec<String>>,
-    total: Cell<u64>,
-    done: Cell<u64>,
+    phases: Mutex<Vec<String>>,
+    total: AtomicU64,
+    done: AtomicU64,
 }
 
 impl Progress for Watch {
     fn phase(&self, name: &str) {
-        self.phases.borrow_mut().push(name.to_owned());
+        self.phases.lock().unwrap().push(name.to_owned());
     }
 
     fn total(&self, bytes: u64) {
-        self.total.set(bytes);
-        self.done.set(0);
+        self.total.store(bytes, Ordering::Relaxed);
+        self.done.store(0, Ordering::Relaxed);
     }
 
     fn advance(&self, bytes: u64) {
-        self.done.set(self.done.get() + bytes);
+        self.done.fetch_add(bytes, Ordering::Relaxed);
     }
 }
 
@@ -134,16 +137,16 @@ fn a_file_is_fetched_once() {
     let path = pull(&url, &models, &watch).unwrap();
     assert_eq!(path, models.join("tiny.gguf"));
     assert_eq!(fs::read(&path).unwrap(), body());
-    assert_eq!(*watch.phases.borrow(), ["downloading", "checking"]);
+    assert_eq!(*watch.phases.lock().unwrap(), ["downloading", "checking"]);
     assert_eq!(
-        (watch.total.get(), watch.done.get()),
+        (watch.total.into_inner(), watch.done.into_inner()),
         (body().len() as u64, body().len() as u64)
     );
     assert_eq!(known_sha256(&path), Some(hash(&body())));
     let watch = Watch::default();
     assert_eq!(pull(&url, &models, &watch).unwrap(), path);
     assert!(
-        watch.phases.borrow().is_empty(),
+        watch.phases.lock().unwrap().is_empty(),
         "neither fetched nor hashed again"
     );
 }

@@ -13,7 +13,7 @@ fn plain(seed: u64) -> Sampling {
         min_p: 0.0,
         repetition_penalty: 1.0,
         seed: Some(seed),
-        stop: Vec::new(),
+        ..Sampling::default()
     }
 }
 

@@ -24,7 +24,11 @@ impl Kept {
     fn new(precision: KvPrecision, keys: &[f32], values: &[f32], width: usize) -> Self {
         let blocks = (keys.len() / width).div_ceil(SLOTS);
         let empty = vec![vec![0; precision.head_bytes(width)]; blocks];
-        let mut kept = Self { precision, keys: empty.clone(), values: empty };
+        let mut kept = Self {
+            precision,
+            keys: empty.clone(),
+            values: empty,
+        };
         for (position, (key, value)) in keys.chunks(width).zip(values.chunks(width)).enumerate() {
             let (block, slot) = (position / SLOTS, position % SLOTS);
             precision.write_key(key, slot, &mut kept.keys[block]);
@@ -37,12 +41,26 @@ impl Kept {
     fn attend(&self, queries: &[f32], width: usize, positions: &[usize], first: usize) -> Vec<f32> {
         let mut attending = Attending::default();
         attending.start(width, 0.3, queries.chunks(width));
-        let blocks: Vec<_> = self.keys.iter().zip(&self.values).map(|(k, v)| (k.as_slice(), v.as_slice())).collect();
+        let blocks: Vec<_> = self
+            .keys
+            .iter()
+            .zip(&self.values)
+            .map(|(k, v)| (k.as_slice(), v.as_slice()))
+            .collect();
         for (number, blocks) in blocks.chunks(CHUNK / SLOTS).enumerate() {
             let start = number * CHUNK;
-            attending.look(&Chunk { precision: self.precision, blocks }, |query| {
-                first.saturating_sub(start)..(positions[query] + 1).saturating_sub(start).max(first.saturating_sub(start))
-            });
+            attending.look(
+                &Chunk {
+                    precision: self.precision,
+                    blocks,
+                },
+                |query| {
+                    first.saturating_sub(start)
+                        ..(positions[query] + 1)
+                            .saturating_sub(start)
+                            .max(first.saturating_sub(start))
+                },
+            );
         }
         let mut output = vec![0.0; queries.len()];
         attending.finish(|query, row| output[query * width..(query + 1) * width].copy_from_slice(row));
@@ -51,19 +69,40 @@ impl Kept {
 }
 
 /// In f64, all at once.
-fn expected(queries: &[f32], keys: &[f32], values: &[f32], width: usize, positions: &[usize], first: usize) -> Vec<f64> {
+fn expected(
+    queries: &[f32],
+    keys: &[f32],
+    values: &[f32],
+    width: usize,
+    positions: &[usize],
+    first: usize,
+) -> Vec<f64> {
     let mut output = Vec::new();
     for (query, position) in queries.chunks(width).zip(positions) {
         let seen = first..=*position;
-        let scores: Vec<f64> = seen.clone().map(|at| {
-            let key = &keys[at * width..(at + 1) * width];
-            query.iter().zip(key).map(|(a, b)| f64::from(*a) * f64::from(*b)).sum::<f64>() * f64::from(0.3_f32)
-        }).collect();
+        let scores: Vec<f64> = seen
+            .clone()
+            .map(|at| {
+                let key = &keys[at * width..(at + 1) * width];
+                query
+                    .iter()
+                    .zip(key)
+                    .map(|(a, b)| f64::from(*a) * f64::from(*b))
+                    .sum::<f64>()
+                    * f64::from(0.3_f32)
+            })
+            .collect();
         let largest = scores.iter().copied().fold(f64::NEG_INFINITY, f64::max);
         let weights: Vec<f64> = scores.iter().map(|it| (it - largest).exp()).collect();
         let total: f64 = weights.iter().sum();
         for column in 0..width {
-            output.push(seen.clone().zip(&weights).map(|(at, weight)| weight * f64::from(values[at * width + column])).sum::<f64>() / total);
+            output.push(
+                seen.clone()
+                    .zip(&weights)
+                    .map(|(at, weight)| weight * f64::from(values[at * width + column]))
+                    .sum::<f64>()
+                    / total,
+            );
         }
     }
     output

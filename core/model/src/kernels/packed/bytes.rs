@@ -10,6 +10,7 @@ use super::{Block, ROWS, half, half_at, place};
 use crate::kernels::activations::Rounded32;
 
 /// Byte `32 g + 4 row + i` holds column `4 g + i`.
+#[derive(Clone, Copy)]
 #[repr(C, align(16))]
 pub(super) struct Bytes {
     quants: [u8; 256],

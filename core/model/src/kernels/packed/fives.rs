@@ -10,6 +10,7 @@ use super::{Block, ROWS, half, half_at, nibbles::interleave, place};
 use crate::kernels::activations::Rounded32;
 
 /// Q5_1. `low` is as in Q4_1; byte `4 row + i` of `high` has in bit `g` the fifth bit of column `4 g + i`.
+#[derive(Clone, Copy)]
 #[repr(C, align(32))]
 pub(super) struct WithMinimum {
     low: [u8; 128],
@@ -19,6 +20,7 @@ pub(super) struct WithMinimum {
 }
 
 /// Q5_0: numbers are 16 steps below what is stored.
+#[derive(Clone, Copy)]
 #[repr(C, align(16))]
 pub(super) struct Centred {
     low: [u8; 128],

@@ -1,16 +1,21 @@
 //! F32, F16 and BF16: a column of eight rows at a time.
 
-use super::{Block, PanelsOf, ROWS, half, half_at};
+use std::sync::Arc;
+
+use super::{Arena, Block, PanelsOf, ROWS, half, half_at};
 
 /// One column of eight rows.
+#[derive(Clone, Copy)]
 #[repr(C, align(32))]
 pub(super) struct Full([f32; ROWS]);
 
 /// The same in IEEE 754 halves.
+#[derive(Clone, Copy)]
 #[repr(C, align(16))]
 pub(super) struct Half([u16; ROWS]);
 
 /// The same in the upper halves of f32.
+#[derive(Clone, Copy)]
 #[repr(C, align(16))]
 pub(super) struct Brain([u16; ROWS]);
 
@@ -150,7 +155,12 @@ unsafe fn tile<C: Column, const T: usize>(blocks: &[C], tokens: [&[f32]; T], out
 }
 
 impl PanelsOf<Full> {
-    pub(super) fn from_rows(rows: usize, columns: usize, number: impl Fn(usize, usize) -> f32) -> Self {
+    pub(super) fn from_rows(
+        rows: usize,
+        columns: usize,
+        arena: &Arc<Arena>,
+        number: impl Fn(usize, usize) -> f32,
+    ) -> Self {
         let groups = 0..rows.div_ceil(ROWS);
         let blocks = groups.flat_map(|group| {
             let number = &number;
@@ -162,7 +172,7 @@ impl PanelsOf<Full> {
             })
         });
         Self {
-            blocks: blocks.collect(),
+            blocks: arena.fill(rows.div_ceil(ROWS) * columns, blocks),
             width: columns,
         }
     }

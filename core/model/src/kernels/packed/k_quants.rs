@@ -13,6 +13,7 @@ pub(super) use self::{q2_k::Q2K, q3_k::Q3K, q4_k::Q4K, q5_k::Q5K, q6_k::Q6K};
 use super::{ROWS, half};
 
 /// Scales and minimums of the eight parts of Q4_K and Q5_K.
+#[derive(Clone, Copy)]
 #[repr(C)]
 struct Parts {
     scales: [[u8; ROWS]; 8],

@@ -10,6 +10,7 @@ use super::{Block, ROWS, half, half_at, place};
 use crate::kernels::activations::Rounded32;
 
 /// Q4_1. Byte `32 g + 4 row + i` holds column `4 g + i` low and `16 + 4 g + i` high.
+#[derive(Clone, Copy)]
 #[repr(C, align(32))]
 pub(super) struct WithMinimum {
     quants: [u8; 128],
@@ -18,6 +19,7 @@ pub(super) struct WithMinimum {
 }
 
 /// Q4_0: numbers are 8 steps below what is stored.
+#[derive(Clone, Copy)]
 #[repr(C, align(16))]
 pub(super) struct Centred {
     quants: [u8; 128],

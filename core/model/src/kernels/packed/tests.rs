@@ -4,7 +4,7 @@ use candle_core::{
 };
 use proptest::prelude::{ProptestConfig, any, prop_assert, proptest};
 
-use super::{Block, Packed, ROWS, Sums, TILE, portable};
+use super::{Arena, Block, Packed, ROWS, Sums, TILE, portable};
 #[cfg(target_arch = "x86_64")]
 use super::{avx2::Registers, vnni};
 use crate::kernels::activations::{Activation, Input, Rounded32, Rounded256, round32, round256};
@@ -115,7 +115,7 @@ fn product(packed: &Packed, input: &Input<'_>, tokens: usize, tile: usize) -> Ve
 fn check(kind: GgmlDType, rows: usize, blocks: usize, tokens: usize, seed: u64) {
     let columns = blocks * 256;
     let (data, decoded) = weights(kind, rows, columns, seed);
-    let packed = Packed::pack(kind, &data, rows, columns).unwrap();
+    let packed = Packed::pack(kind, &data, rows, columns, &Arena::new(0)).unwrap();
     let mut row = vec![0.0; columns];
     for (number, expect) in decoded.chunks(columns).enumerate() {
         packed.decode_row(number, &mut row);
@@ -209,7 +209,7 @@ fn near<const T: usize>(found: &[[f32; ROWS]; T], expect: &[[f32; ROWS]; T]) -> 
 /// Three tokens of 512 columns.
 fn compare<B: Block>(kind: GgmlDType, rows: usize, seed: u64) -> bool {
     let (data, _) = weights(kind, rows, 512, seed);
-    let packed = Packed::pack(kind, &data, rows, 512).unwrap();
+    let packed = Packed::pack(kind, &data, rows, 512, &Arena::new(0)).unwrap();
     let forms = Forms::new(numbers(3 * 512, seed ^ 5), 512);
     let input = forms.input();
     let mut sums: Sums = [[0.0; ROWS]; TILE];
@@ -282,7 +282,7 @@ fn extremes_do_not_overflow() {
                 block[*at..at + 2].copy_from_slice(&half::f16::from_f32(0.01).to_le_bytes());
             }
             let columns = if kind.block_size() == 32 { 32 } else { 256 };
-            let packed = Packed::pack(kind, &block.repeat(8), 8, columns).unwrap();
+            let packed = Packed::pack(kind, &block.repeat(8), 8, columns, &Arena::new(0)).unwrap();
             let mut row = vec![0.0; columns];
             packed.decode_row(0, &mut row);
             for pattern in [[1.0, 1.0], [-1.0, -1.0], [1.0, -1.0], [-1.0, 1.0]] {
@@ -306,15 +306,15 @@ fn extremes_do_not_overflow() {
 
 #[test]
 fn shapes_that_do_not_suit_are_left_alone() {
-    assert!(Packed::pack(GgmlDType::Q8_0, &[0; 8 * 34], 8, 33).is_none());
-    assert!(Packed::pack(GgmlDType::Q4_1, &[0; 8 * 20 - 1], 8, 32).is_none());
-    assert!(Packed::pack(GgmlDType::Q8_1, &[0; 8 * 36], 8, 32).is_none());
+    assert!(Packed::pack(GgmlDType::Q8_0, &[0; 8 * 34], 8, 33, &Arena::new(0)).is_none());
+    assert!(Packed::pack(GgmlDType::Q4_1, &[0; 8 * 20 - 1], 8, 32, &Arena::new(0)).is_none());
+    assert!(Packed::pack(GgmlDType::Q8_1, &[0; 8 * 36], 8, 32, &Arena::new(0)).is_none());
 }
 
 #[test]
 fn floats_are_packed_as_they_are() {
     let numbers: Vec<f32> = numbers(5 * 7, 3);
-    let packed = Packed::from_floats(&numbers, 5, 7);
+    let packed = Packed::from_floats(&numbers, 5, 7, &Arena::new(0));
     assert_eq!((packed.rows(), packed.columns(), packed.groups()), (5, 7, 1));
     let mut row = [0.0; 7];
     for (number, expect) in numbers.chunks(7).enumerate() {

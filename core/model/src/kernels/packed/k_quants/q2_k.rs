@@ -8,6 +8,7 @@ use crate::kernels::activations::Rounded256;
 const PARTS: usize = 16;
 
 /// Of 128 columns, in four quarters of 32, `quants` at `place(c, row)` has column `c` of each quarter.
+#[derive(Clone, Copy)]
 #[repr(C, align(16))]
 pub(in super::super) struct Q2K {
     quants: [[u8; 256]; 2],

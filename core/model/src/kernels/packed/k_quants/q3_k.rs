@@ -10,6 +10,7 @@ const PARTS: usize = 16;
 
 /// `low[s]` at `place(c, row)` has two bits of column `c` of the parts of 32 columns `4 s` to `4 s + 3`;
 /// `high` there has in bit `p` the third of part `p`.
+#[derive(Clone, Copy)]
 #[repr(C, align(16))]
 pub(in super::super) struct Q3K {
     low: [[u8; 256]; 2],

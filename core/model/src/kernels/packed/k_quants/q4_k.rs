@@ -8,6 +8,7 @@ use super::{
 use crate::kernels::activations::Rounded256;
 
 /// `quants[p]` at `place(c, row)` has column `c` of the parts `2 p` (low) and `2 p + 1` (high).
+#[derive(Clone, Copy)]
 #[repr(C, align(32))]
 pub(in super::super) struct Q4K {
     quants: [[u8; 256]; 4],

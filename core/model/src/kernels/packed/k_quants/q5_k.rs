@@ -9,6 +9,7 @@ use crate::kernels::activations::Rounded256;
 
 /// `low[p]` at `place(c, row)` has four bits of column `c` of the parts `2 p` and `2 p + 1`; `high` there has
 /// in bit `p` the fifth of part `p`.
+#[derive(Clone, Copy)]
 #[repr(C, align(32))]
 pub(in super::super) struct Q5K {
     low: [[u8; 256]; 4],

@@ -10,6 +10,7 @@ const PARTS: usize = 16;
 
 /// Of 128 columns, in four quarters of 32, `place(c, row)` in `low[0]` has the lower four bits of columns `c`
 /// and `64 + c`, in `low[1]` those of `32 + c` and `96 + c`, and in `high` the upper two bits of all four.
+#[derive(Clone, Copy)]
 #[repr(C, align(16))]
 pub(in super::super) struct Q6K {
     low: [[[u8; 256]; 2]; 2],
