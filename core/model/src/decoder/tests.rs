@@ -233,7 +233,7 @@ fn random_updates(decoder: &Decoder, rank: usize, seed: u64) -> Vec<LowRankUpdat
     let places = (0..description.layers).flat_map(|layer| LinearKind::ALL.map(|linear| (layer, linear)));
     let updates = places
         .enumerate()
-        .filter(|(number, _)| (*number as u64 + seed) % 4 != 0);
+        .filter(|(number, _)| !(*number as u64 + seed).is_multiple_of(4));
     updates
         .map(|(number, (layer, linear))| {
             let (rows, columns) = linear.shape(description);
@@ -288,7 +288,7 @@ fn a_batch_of_eight_with_four_adapters_equals_eight_alone() {
         // Prompts in one pass, then a few tokens of each in further ones.
         let mut found = vec![Vec::new(); 8];
         let steps = [None, Some(30_u32), Some(40), Some(50)];
-        let mut lengths = vec![0; 8];
+        let mut lengths = [0; 8];
         for step in steps {
             let tokens: Vec<Vec<u32>> = prompts
                 .iter()
