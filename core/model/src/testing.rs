@@ -27,6 +27,8 @@ pub struct TinyModel {
     pub chat_template: Option<&'static str>,
     /// The head has weights of its own instead of the embedding's.
     pub own_head: bool,
+    /// How far the local layers of gemma3 see.
+    pub window: usize,
     /// Added to the weights before they are written.
     pub merged: Vec<LowRankUpdate>,
 }
@@ -41,6 +43,7 @@ impl Default for TinyModel {
             weights: GgmlDType::F32,
             chat_template: Some(TEMPLATE),
             own_head: false,
+            window: 8,
             merged: Vec::new(),
         }
     }
@@ -56,7 +59,7 @@ pub const WIDTH: usize = 64;
 pub const HEADS: usize = 4;
 pub const KV_HEADS: usize = 2;
 pub const HEAD_WIDTH: usize = 16;
-const FEED_WIDTH: usize = 96;
+pub const FEED_WIDTH: usize = 96;
 
 impl TinyModel {
     /// Writes the model as a GGUF file.
@@ -138,7 +141,7 @@ impl TinyModel {
             ("tokenizer.ggml.add_bos_token".to_owned(), Value::Bool(false)),
         ];
         if self.architecture == "gemma3" {
-            metadata.push((own("attention.sliding_window"), size(8)));
+            metadata.push((own("attention.sliding_window"), size(self.window)));
         }
         if let Some(template) = self.chat_template {
             metadata.push(("tokenizer.chat_template".to_owned(), text(template)));

@@ -13,6 +13,8 @@ use super::{
 };
 use crate::{gguf::GgufFile, testing::TinyModel, threads::Threads};
 
+mod gemma3;
+
 const PROMPT: [u32; 21] = [
     1, 20, 30, 40, 50, 60, 70, 80, 90, 100, 110, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12,
 ];
