@@ -45,6 +45,8 @@ type Task<'a> = &'a (dyn Fn(usize) + Sync);
 
 /// Leaves room for threads that look for a task behind the last.
 const MAX_TASKS: usize = 1 << 31;
+/// Parts for each thread from which on they are of two sizes.
+const FEW_PARTS: usize = 4;
 /// Looks, of some ten nanoseconds each, before a thread without work sleeps.
 const LOOKS: usize = 4000;
 /// Looks for the end of others' tasks before the core is offered to whoever else wants it.
@@ -107,11 +109,21 @@ impl Threads {
         );
     }
 
-    /// As [`Threads::run`] over `parts` parts of `0..length`, which differ by one at most.
+    /// As [`Threads::run`] over `parts` parts of `0..length`. If there are many, each thread gets a large one first
+    /// and small ones at the end, so that none waits long for the last.
     pub(crate) fn run_parts(&self, length: usize, parts: usize, task: impl Fn(Range<usize>) + Sync) {
         let parts = parts.clamp(1, length.max(1));
+        let large = if parts >= FEW_PARTS * self.count() { self.count() } else { 0 };
+        let in_large = if large > 0 { length / 2 } else { 0 };
         self.run(parts, |number| {
-            task(number * length / parts..(number + 1) * length / parts);
+            let range = if number < large {
+                number * in_large / large..(number + 1) * in_large / large
+            } else {
+                let (number, rest) = (number - large, length - in_large);
+                let small = parts - large;
+                in_large + number * rest / small..in_large + (number + 1) * rest / small
+            };
+            task(range);
         });
     }
 }
