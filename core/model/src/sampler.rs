@@ -104,11 +104,32 @@ impl Sampler {
     }
 
     fn draw(&mut self, logits: &[f32]) -> u32 {
+        let Sampling {
+            top_k, top_p, min_p, ..
+        } = self.sampling;
+        if top_k == 0 && top_p >= 1.0 && min_p <= 0.0 {
+            return self.draw_from_all(logits);
+        }
         let mut candidates = std::mem::take(&mut self.candidates);
         self.keep_likely(logits, &mut candidates);
         let token = self.pick(&candidates);
         self.candidates = candidates;
         token.unwrap_or_else(|| most_likely(logits))
+    }
+
+    /// Where nothing is cut off, nothing need be sorted.
+    fn draw_from_all(&mut self, logits: &[f32]) -> u32 {
+        let weights: Vec<f64> = self.weights(logits.iter().copied(), maximum(logits)).collect();
+        let mut left = self.random.unit() * weights.iter().sum::<f64>();
+        let mut chosen = None;
+        for (token, weight) in (0..).zip(weights).filter(|it| it.1 > 0.0) {
+            chosen = Some(token);
+            left -= weight;
+            if left < 0.0 {
+                break;
+            }
+        }
+        chosen.unwrap_or_else(|| most_likely(logits))
     }
 
     /// Leaves the candidates that may be drawn, best first.

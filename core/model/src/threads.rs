@@ -113,7 +113,11 @@ impl Threads {
     /// and small ones at the end, so that none waits long for the last.
     pub(crate) fn run_parts(&self, length: usize, parts: usize, task: impl Fn(Range<usize>) + Sync) {
         let parts = parts.clamp(1, length.max(1));
-        let large = if parts >= FEW_PARTS * self.count() { self.count() } else { 0 };
+        let large = if parts >= FEW_PARTS * self.count() {
+            self.count()
+        } else {
+            0
+        };
         let in_large = if large > 0 { length / 2 } else { 0 };
         self.run(parts, |number| {
             let range = if number < large {

@@ -158,3 +158,16 @@ fn bias_and_penalties_of_a_request() {
     let drawn: Vec<u32> = (0..4).map(|_| sampler.sample(&mut [0.0, 1.0, -5.0])).collect();
     assert_eq!(drawn, [1, 1, 0, 1]);
 }
+
+#[test]
+fn without_a_cut_all_may_be_drawn_by_their_weight() {
+    let logits: Vec<f32> = [0.5_f32, 0.25, 0.125, 0.125].iter().map(|it| it.ln()).collect();
+    let mut sampler = Sampler::new(&plain(3), &[]);
+    let mut counts = [0_u32; 4];
+    for _ in 0..4000 {
+        counts[sampler.sample(&mut logits.clone()) as usize] += 1;
+    }
+    for (count, expect) in counts.iter().zip([2000, 1000, 500, 500]) {
+        assert!(count.abs_diff(expect) < 150, "{counts:?}");
+    }
+}
