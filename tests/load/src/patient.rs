@@ -30,6 +30,7 @@ pub(crate) struct Tally {
     pub(crate) first_ms: Vec<f64>,
     pub(crate) gaps_ms: Vec<f64>,
     pub(crate) busy: u64,
+    pub(crate) gave_up: u64,
     pub(crate) errors: BTreeMap<String, u64>,
 }
 
@@ -51,6 +52,7 @@ impl Tally {
         self.first_ms.extend(other.first_ms);
         self.gaps_ms.extend(other.gaps_ms);
         self.busy += other.busy;
+        self.gave_up += other.gave_up;
         for (kind, count) in other.errors {
             *self.errors.entry(kind).or_default() += count;
         }
@@ -68,6 +70,11 @@ impl Tally {
     }
 
     fn error(&mut self, error: &AskError, progress: &Progress) {
+        // The server has said honestly that it cannot.
+        if matches!(error, AskError::Busy) {
+            self.gave_up += 1;
+            return;
+        }
         *self.errors.entry(error.to_string()).or_default() += 1;
         progress.errors.fetch_add(1, Relaxed);
     }

@@ -26,6 +26,8 @@ pub struct Report {
     pub inter_token_ms: Spread,
     /// How often a patient was told to come back later.
     pub busy: u64,
+    /// How often a patient was told so for a minute and gave the chat up.
+    pub gave_up: u64,
     /// By kind.
     pub errors: BTreeMap<String, u64>,
     pub memory: Option<MemoryReport>,
@@ -52,6 +54,7 @@ impl Report {
             first_token_ms: Spread::of(tally.first_ms),
             inter_token_ms: Spread::of(tally.gaps_ms),
             busy: tally.busy,
+            gave_up: tally.gave_up,
             errors: tally.errors,
             memory,
         }
@@ -93,7 +96,7 @@ impl fmt::Display for Report {
         )?;
         writeln!(f, "first token    {}", self.first_token_ms)?;
         writeln!(f, "between tokens {}", self.inter_token_ms)?;
-        write!(f, "busy           {}", self.busy)?;
+        write!(f, "busy           {}, given up {}", self.busy, self.gave_up)?;
         for (kind, count) in &self.errors {
             write!(f, "\nerror          {kind}: {count}")?;
         }
