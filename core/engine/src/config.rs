@@ -63,6 +63,7 @@ pub struct ModelConfig {
     /// learned. Left out: grounded below 3 thousand million parameters, since small models invent medicine.
     pub answer_mode: Option<AnswerMode>,
     /// Adapters by the names that requests choose them by: paths to LoRA files as llama.cpp writes them.
+    /// One that cannot be read is logged and left out.
     pub adapters: BTreeMap<String, PathBuf>,
     /// Tokens of prompt and answer together. Left out: what the model was trained for, at most 4096. Memory
     /// for each running chat grows with it.

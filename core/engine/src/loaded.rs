@@ -35,9 +35,13 @@ impl Loaded {
         let model = Model::load(&path, progress).map_err(|error| error.to_string())?;
         let mut loaded = Self::new(model, config);
         for (name, path) in &config.adapters {
-            let adapter = lora_gguf::load(path, &loaded.model)
-                .map_err(|error| format!("model.adapters.{name}: {error}"))?;
-            loaded.add_adapter(name, adapter);
+            match lora_gguf::load(path, &loaded.model) {
+                Ok(adapter) => loaded.add_adapter(name, adapter),
+                // The model and the other adapters answer all the same.
+                Err(error) => {
+                    tracing::error!(%error, "The adapter model.adapters.{name} is left out: mend its path or file.");
+                }
+            }
         }
         Ok(loaded)
     }
