@@ -25,6 +25,8 @@ pub(crate) struct Batch<'m> {
     running: Vec<Sequence<'m>>,
     /// Those that had to make room, to go on before anyone new.
     parked: Vec<Sequence<'m>>,
+    /// The blocks that were to spare when they were too few for the next request: it waits until there are more.
+    too_few: Option<usize>,
     limits: Limits,
 }
 
@@ -62,6 +64,7 @@ impl<'m> Batch<'m> {
             cache,
             running: Vec::new(),
             parked: Vec::new(),
+            too_few: None,
             limits: Limits {
                 sequences: config.sequences.max(1),
                 prompt_chunk: config.prompt_chunk.max(1),
@@ -81,11 +84,12 @@ impl<'m> Batch<'m> {
 
     /// How many more may begin.
     pub(crate) fn vacancies(&self) -> usize {
-        if self.parked.is_empty() {
-            self.limits.sequences.saturating_sub(self.running.len())
-        } else {
-            0
+        let memory_is_short =
+            !self.running.is_empty() && self.too_few.is_some_and(|it| self.spare_blocks() <= it);
+        if memory_is_short || !self.parked.is_empty() {
+            return 0;
         }
+        self.limits.sequences.saturating_sub(self.running.len())
     }
 
     pub(crate) fn blocks_in_use(&self) -> (usize, usize) {
@@ -126,9 +130,11 @@ impl<'m> Batch<'m> {
                 ..
             } = sequence;
             self.blocks.release_all(&mut blocks);
+            self.too_few = Some(self.spare_blocks());
             job.prompt = Some(tokens);
             return Admitted::Later(Box::new(job));
         }
+        self.too_few = None;
         sequence.job.send(GenerationEvent::Started);
         self.enter(sequence);
         Admitted::Running
@@ -155,7 +161,16 @@ impl<'m> Batch<'m> {
             .div_ceil(BLOCK_TOKENS)
             .saturating_sub(sequence.blocks.len());
         // A sequence alone may have all.
-        needed <= self.blocks.available() || self.running.is_empty()
+        needed <= self.spare_blocks() || self.running.is_empty()
+    }
+
+    /// Blocks that may be taken and that no running sequence needs for what it has still to read.
+    fn spare_blocks(&self) -> usize {
+        let promised = self.running.iter().map(|it| {
+            let whole = it.tokens.len().div_ceil(BLOCK_TOKENS);
+            whole.saturating_sub(it.blocks.len())
+        });
+        self.blocks.available().saturating_sub(promised.sum())
     }
 
     fn enter(&mut self, sequence: Sequence<'m>) {

@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, path::PathBuf};
 
 use bedside_contract::{AnswerMode, Language, Sampling};
-use bedside_model::KvPrecision;
+use bedside_model::{GgufFile, KvPrecision};
 use serde::{Deserialize, Serialize};
 
 /// `[engine]`: how requests wait and how the machine is used.
@@ -87,6 +87,19 @@ impl Default for ModelConfig {
             sampling: Sampling::default(),
             models_dir: PathBuf::new(),
         }
+    }
+}
+
+impl ModelConfig {
+    /// Whether the adapters' files can be read, without the model.
+    ///
+    /// # Errors
+    /// The key of the first that cannot, and why.
+    pub fn check_adapters(&self) -> Result<(), String> {
+        for (name, path) in &self.adapters {
+            GgufFile::open(path).map_err(|error| format!("model.adapters.{name}: {error}"))?;
+        }
+        Ok(())
     }
 }
 

@@ -56,8 +56,8 @@ pub enum BenchError {
     Decoder(#[from] DecoderError),
     #[error(transparent)]
     Adapter(#[from] AdapterError),
-    #[error("{count} threads cannot be started: {source}")]
-    Threads { count: usize, source: std::io::Error },
+    #[error("{count} threads cannot be started: {error}")]
+    Threads { count: usize, error: std::io::Error },
 }
 
 /// Prompt tokens of one pass: as many as the engine reads when nothing else runs.
@@ -109,7 +109,7 @@ impl<'a> Bench<'a> {
     fn new(model: &'a Model, plan: &Plan) -> Result<Self, BenchError> {
         let decoder = &model.decoder;
         let count = plan.threads;
-        let threads = Threads::new(count).map_err(|source| BenchError::Threads { count, source })?;
+        let threads = Threads::new(count).map_err(|error| BenchError::Threads { count, error })?;
         let size = model.tokenizer.size().max(1);
         let mut tokens = (0..).map(|it: usize| ((it * 7919) % size) as u32);
         let each = (plan.prompt + plan.generate).div_ceil(BLOCK_TOKENS);
@@ -206,7 +206,7 @@ fn random_adapter(model: &Model, seed: u64) -> Result<Adapter, AdapterError> {
 pub fn read_bandwidth(count: usize) -> Result<f64, BenchError> {
     const NUMBERS: usize = 64 << 20;
     const ROUNDS: usize = 4;
-    let threads = Threads::new(count).map_err(|source| BenchError::Threads { count, source })?;
+    let threads = Threads::new(count).map_err(|error| BenchError::Threads { count, error })?;
     let numbers: Vec<u64> = (0..NUMBERS as u64).collect();
     let mut best = 0.0_f64;
     for _ in 0..ROUNDS {

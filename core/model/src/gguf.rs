@@ -63,8 +63,8 @@ impl TensorInfo {
 
 #[derive(Debug, thiserror::Error)]
 pub enum GgufError {
-    #[error("{path}: {source}")]
-    Io { path: PathBuf, source: std::io::Error },
+    #[error("{path}: {error}")]
+    Io { path: PathBuf, error: std::io::Error },
     #[error("{path}: no GGUF file: it begins with {found}, not with \"GGUF\"")]
     NotGguf { path: PathBuf, found: String },
     #[error("{path}: GGUF version {version} is not supported, only 2 and 3 (little-endian)")]
@@ -124,9 +124,9 @@ impl GgufFile {
     /// # Errors
     /// [`GgufError`] with the byte offset of the first thing that is wrong.
     pub fn open(path: &Path) -> Result<Self, GgufError> {
-        let io = |source| GgufError::Io {
+        let io = |error| GgufError::Io {
             path: path.to_owned(),
-            source,
+            error,
         };
         let file = File::open(path).map_err(io)?;
         let length = file.metadata().map_err(io)?.len();

@@ -23,8 +23,8 @@ pub enum LoraError {
     },
     #[error("{path}: tensor {tensor}: only the seven linears of a layer can be adapted")]
     Tensor { path: String, tensor: String },
-    #[error("{path}: {source}")]
-    Misfit { path: String, source: AdapterError },
+    #[error("{path}: {error}")]
+    Misfit { path: String, error: AdapterError },
 }
 
 const PARTS: [(&str, LinearKind); 7] = [
@@ -111,10 +111,7 @@ pub fn load(path: &Path, model: &Model) -> Result<Adapter, LoraError> {
                 .collect(),
         });
     }
-    Adapter::new(description, updates, None).map_err(|source| LoraError::Misfit {
-        path: shown(),
-        source,
-    })
+    Adapter::new(description, updates, None).map_err(|error| LoraError::Misfit { path: shown(), error })
 }
 
 /// `blk.3.attn_q.weight` → layer 3, query.

@@ -147,9 +147,9 @@ impl Cursor<'_> {
 
     fn fill(&mut self, buffer: &mut [u8], what: &str) -> Result<(), GgufError> {
         self.need(buffer.len() as u64, what)?;
-        self.reader.read_exact(buffer).map_err(|source| GgufError::Io {
+        self.reader.read_exact(buffer).map_err(|error| GgufError::Io {
             path: self.path.to_owned(),
-            source,
+            error,
         })?;
         self.offset += buffer.len() as u64;
         Ok(())

@@ -260,6 +260,45 @@ async fn when_memory_runs_out_the_latest_makes_room_and_goes_on_later() {
 }
 
 #[tokio::test]
+async fn who_waits_for_memory_is_told_a_place_once_and_not_in_every_pass() {
+    // 33 blocks: two prompts of some twenty do not fit together, though there are places for sixteen.
+    let config = EngineConfig {
+        kv_cache_mib: Some(0),
+        prefix_cache: false,
+        ..EngineConfig::default()
+    };
+    let rig = rig(config, Gate::open());
+    rig.engine.wait_ready().await.unwrap();
+    let ask = |number: usize| GenerateRequest {
+        max_tokens: 60,
+        ..request(&format!("{number}").repeat(200))
+    };
+    let mut running = Vec::new();
+    for number in 1..5 {
+        running.push(rig.engine.generate(ask(number)).await.unwrap());
+    }
+    let mut last = running.pop().unwrap();
+    let mut places = Vec::new();
+    loop {
+        match next(&mut last).await {
+            GenerationEvent::Queued { position } => places.push(position),
+            GenerationEvent::Finished { .. } => break,
+            GenerationEvent::Started | GenerationEvent::Text(_) => {}
+        }
+    }
+    assert!(
+        places.len() <= 4 && places.is_sorted_by(|a, b| a > b),
+        "{places:?}"
+    );
+    all_of(running).await;
+    let prompt = rig.engine.count_tokens(&ask(1).messages).unwrap();
+    assert!(
+        2 * prompt.div_ceil(16) > 33,
+        "{prompt} tokens: the test has lost its point"
+    );
+}
+
+#[tokio::test]
 async fn one_who_asks_much_at_once_does_not_hold_up_the_others() {
     let rig = rig(
         EngineConfig {
