@@ -117,7 +117,9 @@ async fn a_conversation_in_the_terminal() {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_typed_while_an_answer_is_written_is_taken_at_once() {
     let directory = tempfile::tempdir().unwrap();
-    let terminal = chat(directory.path(), TALKATIVE).await;
+    // Long enough that the answer still runs when the typing is done, however busy the machine is.
+    let config = TALKATIVE.replace("answer_tokens = 400", "answer_tokens = 2000");
+    let terminal = chat(directory.path(), &config).await;
     for (typed, answered) in [("/stop", "(stopped)"), ("我胸口剧痛，喘不上气", "紧急")] {
         terminal.type_line("How is gout treated?").await;
         eventually("a sign of work", Duration::from_secs(60), async || {
