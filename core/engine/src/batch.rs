@@ -210,9 +210,17 @@ impl<'m> Batch<'m> {
     /// One pass over all that runs.
     pub(crate) fn step(&mut self, counters: &Counters) -> Result<(), DecoderError> {
         self.plan();
-        let parts = self.running.iter().filter(|it| it.planned > 0);
-        let slices: Vec<Slice<'_>> = parts
-            .map(|it| Slice {
+        // Those with the same adapter side by side: the decoder computes it for neighbours together.
+        let mut order: Vec<(usize, &Sequence<'_>)> = self
+            .running
+            .iter()
+            .enumerate()
+            .filter(|(_, it)| it.planned > 0)
+            .collect();
+        order.sort_by_key(|(_, it)| it.adapter.as_ref().map(|it| std::ptr::from_ref(&**it).addr()));
+        let slices: Vec<Slice<'_>> = order
+            .iter()
+            .map(|(_, it)| Slice {
                 tokens: it
                     .tokens
                     .get(it.computed..it.computed + it.planned)
@@ -232,13 +240,21 @@ impl<'m> Batch<'m> {
             .decoder
             .forward(&mut self.executor, &mut self.cache, &slices)?;
         let mut rows = logits.rows();
+        let mut logits: Vec<Vec<&mut [f32]>> = self.running.iter().map(|_| Vec::new()).collect();
+        for (number, sequence) in order {
+            if let Some(logits) = logits.get_mut(number) {
+                logits.extend(rows.by_ref().take(sequence.logits_wanted()));
+            }
+        }
+        let mut logits = logits.into_iter();
         let blocks = &mut self.blocks;
         self.running.retain_mut(|sequence| {
+            let logits = logits.next().unwrap_or_default();
             if sequence.planned == 0 {
                 return true;
             }
             let (wanted, before) = (sequence.logits_wanted(), sequence.generated);
-            let end = sequence.advance(rows.by_ref().take(wanted).collect::<Vec<_>>().into_iter(), blocks);
+            let end = sequence.advance(logits.into_iter(), blocks);
             counters.speculated(
                 wanted.saturating_sub(1),
                 (sequence.generated - before).saturating_sub(1),

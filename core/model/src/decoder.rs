@@ -15,6 +15,7 @@ mod pass;
 mod product;
 mod rotations;
 mod solo;
+mod step;
 mod weights;
 
 use crate::{

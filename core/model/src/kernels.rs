@@ -34,6 +34,7 @@ macro_rules! widened {
 pub(crate) mod activations;
 pub(crate) mod arena;
 pub(crate) mod attention;
+pub(crate) mod low_rank;
 pub(crate) mod packed;
 
 widened! {
@@ -89,17 +90,6 @@ widened! {
             let inner = SCALE * (*gate + 0.044_715 * *gate * *gate * *gate);
             // 1 + tanh x = 2 / (1 + e^-2x)
             *gate = *gate / (1.0 + exp(-2.0 * inner)) * up;
-        }
-    }
-}
-
-widened! {
-    /// `sums += Σ low i · rows i`.
-    add_low_rank, add_low_rank_avx2, (sums: &mut [f32; packed::ROWS], rows: &[[f32; packed::ROWS]], low: &[f32]), {
-        for (row, low) in rows.iter().zip(low) {
-            for (sum, number) in sums.iter_mut().zip(row) {
-                *sum += number * low;
-            }
         }
     }
 }

@@ -3,11 +3,14 @@
 
 use std::sync::Arc;
 
+use candle_core::quantized::GgmlDType;
+use half::f16;
+
 use crate::kernels::{
     activations::Input,
-    add_low_rank,
     arena::Arena,
     attention::{KvPrecision, SLOTS},
+    low_rank,
     packed::{Packed, ROWS, Sums, TILE},
 };
 
@@ -85,6 +88,8 @@ pub enum AdapterError {
     },
     #[error("layer {layer}, {linear:?} is there twice")]
     Twice { layer: usize, linear: LinearKind },
+    #[error("layer {layer}, {linear:?} has no numbers")]
+    Empty { layer: usize, linear: LinearKind },
     #[error("the prefix has {found} numbers, {wanted} are needed for {tokens} tokens of this model")]
     Prefix {
         tokens: usize,
@@ -93,11 +98,15 @@ pub enum AdapterError {
     },
 }
 
+/// Both matrices in 16 bits, each in steps of a power of two that brings its largest number near the upper end
+/// of what halves can hold: so none is too small for one, and a department's adapter takes half the memory.
 pub(super) struct LowRank {
     rank: usize,
     a: Packed,
     /// Rank by rank, for eight rows at a time.
-    b: Vec<[f32; ROWS]>,
+    b: Vec<[u16; ROWS]>,
+    /// What the product of the two has to be multiplied with.
+    step: f32,
 }
 
 pub(super) struct Prefix {
@@ -167,8 +176,8 @@ impl Adapter {
         // Ranks are filled up to whole groups of rows; a cache line is left for each matrix.
         let numbers = updates
             .iter()
-            .map(|it| it.a.len() / it.rank.max(1) * it.rank.next_multiple_of(ROWS) + 16);
-        let arena = Arena::new(numbers.sum::<usize>() * size_of::<f32>());
+            .map(|it| it.a.len() / it.rank.max(1) * it.rank.next_multiple_of(ROWS) + 32);
+        let arena = Arena::new(numbers.sum::<usize>() * size_of::<f16>());
         for update in updates {
             let (layer, linear) = (update.layer, update.linear);
             let room = layers
@@ -233,48 +242,71 @@ impl LowRank {
                 });
             }
         }
+        let (step_a, step_b) = (step(&update.a), step(&update.b));
         let number = |row: usize, it: usize| update.b.get(row * rank + it).copied().unwrap_or_default();
         let groups = 0..rows.div_ceil(ROWS);
         let b = groups.flat_map(|group| {
             (0..rank).map(move |it| {
                 std::array::from_fn(|row| {
                     let row = group * ROWS + row;
-                    if row < rows { number(row, it) } else { 0.0 }
+                    let number = if row < rows { number(row, it) } else { 0.0 };
+                    f16::from_f32(number / step_b).to_bits()
                 })
             })
         });
+        let halves = update.a.iter().map(|it| f16::from_f32(it / step_a));
+        let a: Vec<u8> = halves.flat_map(f16::to_le_bytes).collect();
+        let a = Packed::pack(GgmlDType::F16, &a, rank, columns, arena)
+            .ok_or(AdapterError::Empty { layer, linear })?;
         Ok(Self {
             rank,
             b: b.collect(),
-            a: Packed::from_floats(&update.a, rank, columns, arena),
+            a,
+            step: step_a * step_b,
         })
     }
 
-    /// `output[..rank] = A input`.
-    pub(super) fn down(&self, input: &[f32], output: &mut [f32]) {
+    /// `output = A input` of some rows; theirs lie [`LOW_WIDTH`] apart.
+    pub(super) fn down(&self, columns: usize, input: &[f32], output: &mut [f32]) {
         let input = Input {
-            columns: input.len(),
+            columns,
             floats: input,
             rounded32: &[],
             rounded256: &[],
         };
-        let (groups, _) = output.as_chunks_mut::<ROWS>();
-        for (group, output) in groups.iter_mut().enumerate().take(self.a.groups()) {
-            let mut sums: Sums = [[0.0; ROWS]; TILE];
-            self.a.tile(group, &input, 0, 1, &mut sums);
-            *output = sums[0];
+        let rows = input.floats.len() / columns.max(1);
+        for group in 0..self.a.groups() {
+            for first in (0..rows).step_by(TILE) {
+                let count = TILE.min(rows - first);
+                let mut sums: Sums = [[0.0; ROWS]; TILE];
+                self.a.tile(group, &input, first, count, &mut sums);
+                for (row, sums) in (first..).zip(sums.iter().take(count)) {
+                    let start = row * LOW_WIDTH + group * ROWS;
+                    let room = output.get_mut(start..start + ROWS).unwrap_or_default();
+                    for (room, sum) in room.iter_mut().zip(sums) {
+                        *room = sum * self.step;
+                    }
+                }
+            }
         }
     }
 
-    /// `sums += B low` for eight rows.
-    #[inline]
-    pub(super) fn up(&self, group: usize, low: &[f32], sums: &mut [f32; ROWS]) {
+    /// `sums += B low` for eight outputs of some rows, whose `low` lie [`LOW_WIDTH`] apart.
+    pub(super) fn up(&self, group: usize, low: &[f32], sums: &mut [[f32; ROWS]]) {
         let b = self
             .b
             .get(group * self.rank..(group + 1) * self.rank)
             .unwrap_or_default();
-        add_low_rank(sums, b, low);
+        low_rank::add(sums, b, low, LOW_WIDTH);
     }
+}
+
+/// The power of two that divides numbers so that the largest lies in 2^14..2^15.
+fn step(numbers: &[f32]) -> f32 {
+    let largest = numbers
+        .iter()
+        .fold(f32::MIN_POSITIVE, |largest, it| largest.max(it.abs()));
+    (largest.log2().floor() - 14.0).clamp(-126.0, 100.0).exp2()
 }
 
 impl Prefix {

@@ -1,6 +1,8 @@
 //! What the linears of one step read: rows, rounded as their weights want them.
 #![expect(unsafe_code, reason = "tasks write to shared buffers apart from each other")]
 
+use std::ops::Range;
+
 use crate::{
     kernels::activations::{Forms, Input, Rounded32, Rounded256, round32, round256},
     threads::{Spread, Threads},
@@ -22,8 +24,13 @@ pub(super) struct Inputs {
     low: Vec<f32>,
 }
 
+/// What the first halves of updates make of some rows: their numbers, and [`LOW_WIDTH`] for each.
+pub(super) trait Down: Fn(Range<usize>, &[f32], &mut [f32]) + Sync {}
+
+impl<F: Fn(Range<usize>, &[f32], &mut [f32]) + Sync> Down for F {}
+
 impl Inputs {
-    /// `write` makes a row's numbers; `down` what the row's updates make of them, if there are any.
+    /// `write` makes a row's numbers; `down` what some rows' updates make of theirs, if there are any.
     pub(super) fn fill(
         &mut self,
         threads: &Threads,
@@ -31,23 +38,25 @@ impl Inputs {
         columns: usize,
         forms: Forms,
         write: impl Fn(usize, &mut [f32]) + Sync,
-        down: Option<impl Fn(usize, &[f32], &mut [f32]) + Sync>,
+        down: Option<impl Down>,
     ) {
         self.floats.resize(rows * columns, 0.0);
         self.round(threads, columns, forms, write, down);
     }
 
-    /// As [`Inputs::fill`], with rows that are there already; the buffers are exchanged.
+    /// As [`Inputs::fill`], with rows that are there already, but for what `finish` does to each; the buffers
+    /// are exchanged.
     pub(super) fn take(
         &mut self,
         threads: &Threads,
         rows: &mut Vec<f32>,
         columns: usize,
         forms: Forms,
-        down: Option<impl Fn(usize, &[f32], &mut [f32]) + Sync>,
+        finish: impl Fn(usize, &mut [f32]) + Sync,
+        down: Option<impl Down>,
     ) {
         std::mem::swap(&mut self.floats, rows);
-        self.round(threads, columns, forms, |_, _| {}, down);
+        self.round(threads, columns, forms, finish, down);
     }
 
     fn round(
@@ -56,7 +65,7 @@ impl Inputs {
         columns: usize,
         forms: Forms,
         write: impl Fn(usize, &mut [f32]) + Sync,
-        down: Option<impl Fn(usize, &[f32], &mut [f32]) + Sync>,
+        down: Option<impl Down>,
     ) {
         self.columns = columns;
         let rows = self.floats.len() / columns;
@@ -71,7 +80,7 @@ impl Inputs {
         let rounded256 = Spread::new(&mut self.rounded256);
         let low = Spread::new(&mut self.low);
         threads.run_parts(rows, rows / ROWS_PER_TASK, |rows| {
-            for row in rows {
+            for row in rows.clone() {
                 // SAFETY: each row belongs to one task.
                 let (numbers, short, long) = unsafe {
                     (
@@ -83,11 +92,16 @@ impl Inputs {
                 write(row, numbers);
                 round32(numbers, short);
                 round256(numbers, long);
-                if let Some(down) = &down {
-                    // SAFETY: as above.
-                    let low = unsafe { low.part(row * LOW_WIDTH..(row + 1) * LOW_WIDTH) };
-                    down(row, numbers, low);
-                }
+            }
+            if let Some(down) = &down {
+                // SAFETY: as above; `numbers` of these rows are no longer in use.
+                let (numbers, low) = unsafe {
+                    (
+                        floats.part(rows.start * columns..rows.end * columns),
+                        low.part(rows.start * LOW_WIDTH..rows.end * LOW_WIDTH),
+                    )
+                };
+                down(rows, numbers, low);
             }
         });
     }
@@ -101,9 +115,8 @@ impl Inputs {
         }
     }
 
+    /// Of the rows from one on, [`LOW_WIDTH`] each.
     pub(super) fn low(&self, row: usize) -> &[f32] {
-        self.low
-            .get(row * LOW_WIDTH..(row + 1) * LOW_WIDTH)
-            .unwrap_or_default()
+        self.low.get(row * LOW_WIDTH..).unwrap_or_default()
     }
 }

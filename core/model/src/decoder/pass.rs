@@ -4,23 +4,18 @@
 use std::ops::Range;
 
 use crate::{
-    kernels::{
-        self,
-        activations::Forms,
-        packed::{ROWS, Sums, TILE},
-    },
+    kernels::{self, activations::Forms},
     threads::{Spread, Threads},
 };
 
 use super::{
-    Activation, Adapter, Decoder, Description, KvCache, LinearKind, Slice,
-    adapter::MAX_RANK,
-    attending,
+    Adapter, Decoder, Description, KvCache, LinearKind, Slice, attending,
     cache::BLOCK_TOKENS,
     inputs::Inputs,
     linear::Linear,
-    product::{self, Product, ROWS_TOGETHER, Then, add_bias, multiply, store, tiles},
+    product::{Product, Then, multiply},
     rotations::Rotations,
+    step::Step,
     weights::Layer,
 };
 
@@ -41,7 +36,8 @@ pub struct Executor {
     logits: Vec<f32>,
     global: Rotations,
     local: Option<Rotations>,
-    tasks: Vec<attending::Task>,
+    attending: attending::plan::Plan,
+    parts: attending::Parts,
     runs: Vec<Run>,
 }
 
@@ -83,7 +79,8 @@ impl Executor {
             logits: Vec::new(),
             global: Rotations::new(description, false, decoder.weights.rope_factors.as_deref()),
             local: description.local.map(|_| Rotations::new(description, true, None)),
-            tasks: Vec::new(),
+            attending: attending::plan::Plan::default(),
+            parts: attending::Parts::default(),
             runs: Vec::new(),
         }
     }
@@ -175,7 +172,7 @@ impl Executor {
                 position = next;
             }
         }
-        attending::plan(description, batch, &mut self.tasks);
+        self.attending.make(description, batch);
     }
 
     fn attention(&mut self, step: &Step<'_>, cache: &mut KvCache, batch: &[Slice<'_>]) {
@@ -233,13 +230,21 @@ impl Executor {
             batch,
             query: &self.query,
         };
-        attending::attend(&self.threads, &layer, &self.tasks, &mut self.mixed);
+        attending::attend(
+            &self.threads,
+            &layer,
+            &self.attending,
+            &mut self.parts,
+            &mut self.mixed,
+        );
 
+        let (parts, plan) = (&self.parts, &self.attending);
         self.inputs.take(
             &self.threads,
             &mut self.mixed,
             heads * head_width,
             forms(&[output]),
+            |row, mixed| parts.put_together(step.description, plan, row, mixed),
             step.down(&[LinearKind::Output]),
         );
         self.add_to_stream(
@@ -328,6 +333,7 @@ impl Executor {
             &mut self.feed,
             feed_width,
             forms(&[down]),
+            |_, _| {},
             step.down(&[LinearKind::Down]),
         );
         self.add_to_stream(
@@ -391,7 +397,7 @@ impl Executor {
                 let row = wanted.get(number).copied().unwrap_or_default();
                 kernels::rms_norm(row_of(hidden, width, row), norm, norm_epsilon, normed);
             },
-            None::<fn(usize, &[f32], &mut [f32])>,
+            None::<fn(Range<usize>, &[f32], &mut [f32])>,
         );
         let product = Product {
             linear: head,
@@ -406,101 +412,6 @@ impl Executor {
             &[product],
             |_, _, _, _| {},
         );
-    }
-}
-
-/// What the steps of one layer share.
-struct Step<'a> {
-    description: &'a Description,
-    number: usize,
-    layer: &'a Layer,
-    rows: usize,
-    /// Of each row.
-    adapters: &'a [Option<&'a Adapter>],
-}
-
-impl Step<'_> {
-    fn has_adapters(&self) -> bool {
-        self.adapters.iter().any(Option::is_some)
-    }
-
-    /// The first halves of the low-rank updates of linears that read the same input.
-    fn down(&self, kinds: &'static [LinearKind]) -> Option<impl Fn(usize, &[f32], &mut [f32]) + Sync> {
-        self.has_adapters()
-            .then_some(|row: usize, input: &[f32], low: &mut [f32]| {
-                let Some(adapter) = self.adapters.get(row).copied().flatten() else {
-                    return;
-                };
-                for (kind, low) in kinds.iter().zip(low.chunks_exact_mut(MAX_RANK)) {
-                    if let Some(update) = adapter.low_rank(self.number, *kind) {
-                        update.down(input, low);
-                    }
-                }
-            })
-    }
-
-    /// The second half, for eight outputs of one row.
-    fn up(&self, inputs: &Inputs, kind: LinearKind, row: usize, group: usize, sums: &mut [f32; ROWS]) {
-        if let Some(adapter) = self.adapters.get(row).copied().flatten()
-            && let Some(update) = adapter.low_rank(self.number, kind)
-        {
-            let low = inputs.low(row).get(kind.slot() * MAX_RANK..).unwrap_or_default();
-            update.up(group, low, sums);
-        }
-    }
-
-    fn multiply(&self, threads: &Threads, inputs: &Inputs, products: &[Product<'_>]) {
-        let has_adapters = self.has_adapters();
-        multiply(threads, inputs, self.rows, products, |kind, row, group, sums| {
-            if has_adapters {
-                self.up(inputs, kind, row, group, sums);
-            }
-        });
-    }
-
-    /// `output = activation(gate(input)) · up(input)`.
-    fn gate_and_up(&self, threads: &Threads, inputs: &Inputs, output: &mut [f32]) {
-        let Layer { gate, up, .. } = self.layer;
-        let activate = match self.description.activation {
-            Activation::Silu => kernels::silu_times,
-            Activation::GeluTanh => kernels::gelu_times,
-        };
-        let width = self.description.feed_width;
-        let output = Spread::new(output);
-        let input = inputs.input();
-        let has_adapters = self.has_adapters();
-        let groups = gate.weights.groups();
-        let parts = product::parts(threads, 2 * groups * ROWS * gate.weights.columns() * self.rows);
-        threads.run_parts(groups, parts, |groups| {
-            for first in (0..self.rows).step_by(ROWS_TOGETHER) {
-                for group in groups.clone() {
-                    for (row, count) in tiles(first, self.rows) {
-                        let (mut gated, mut upped): (Sums, Sums) = ([[0.0; ROWS]; TILE], [[0.0; ROWS]; TILE]);
-                        let both = [
-                            (gate, LinearKind::Gate, &mut gated),
-                            (up, LinearKind::Up, &mut upped),
-                        ];
-                        for (linear, kind, sums) in both {
-                            linear.weights.tile(group, &input, row, count, sums);
-                            add_bias(linear, group, count, sums);
-                            if has_adapters {
-                                for (row, sums) in (row..row + count).zip(sums) {
-                                    self.up(inputs, kind, row, group, sums);
-                                }
-                            }
-                        }
-                        let gates = gated
-                            .as_flattened_mut()
-                            .get_mut(..count * ROWS)
-                            .unwrap_or_default();
-                        activate(gates, upped.as_flattened());
-                        for (row, gated) in (row..row + count).zip(&gated) {
-                            store(&output, width, row, group, gated, &Then::Store);
-                        }
-                    }
-                }
-            }
-        });
     }
 }
 

@@ -29,13 +29,13 @@ pub(super) struct Product<'a> {
     pub(super) then: Then,
 }
 
-/// All products of one input; `update` adds what a row's adapter adds.
+/// All products of one input; `update` adds what the adapters add to eight outputs of the rows from one on.
 pub(super) fn multiply(
     threads: &Threads,
     inputs: &Inputs,
     rows: usize,
     products: &[Product<'_>],
-    update: impl Fn(LinearKind, usize, usize, &mut [f32; ROWS]) + Sync,
+    update: impl Fn(LinearKind, usize, usize, &mut [[f32; ROWS]]) + Sync,
 ) {
     let input = inputs.input();
     let groups: usize = products.iter().map(|it| it.linear.weights.groups()).sum();
@@ -51,10 +51,10 @@ pub(super) fn multiply(
                         let mut sums: Sums = [[0.0; ROWS]; TILE];
                         product.linear.weights.tile(group, &input, row, count, &mut sums);
                         add_bias(product.linear, group, count, &mut sums);
-                        for (row, sums) in (row..row + count).zip(&mut sums) {
-                            if let Some(kind) = product.kind {
-                                update(kind, row, group, sums);
-                            }
+                        if let Some(kind) = product.kind {
+                            update(kind, row, group, sums.get_mut(..count).unwrap_or_default());
+                        }
+                        for (row, sums) in (row..row + count).zip(&sums) {
                             let width = product.linear.weights.rows();
                             store(&product.output, width, row, group, sums, &product.then);
                         }

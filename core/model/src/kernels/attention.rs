@@ -9,6 +9,9 @@ use std::ops::Range;
 
 use half::{f16, slice::HalfFloatSliceExt as _};
 
+#[cfg(target_arch = "x86_64")]
+mod avx2;
+
 /// Positions in a block.
 pub(crate) const SLOTS: usize = 16;
 /// Positions whose scores are looked at together.
@@ -90,18 +93,43 @@ pub(crate) struct Chunk<'a> {
     pub(crate) blocks: &'a [(&'a [u8], &'a [u8])],
 }
 
+/// What a query takes from one chunk.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Part<'a> {
+    /// Sums of values, weighted relative to `largest`; head width. Of no meaning where `total` is 0.
+    pub(crate) mixed: &'a [f32],
+    /// The largest score.
+    pub(crate) largest: f32,
+    /// The sum of the weights; 0 if nothing is visible.
+    pub(crate) total: f32,
+}
+
+/// What a query has taken from all chunks so far.
+#[derive(Debug)]
+pub(crate) struct Taken<'a> {
+    mixed: &'a mut [f32],
+    largest: f32,
+    total: f32,
+}
+
 /// Queries of one head group, and what they have seen so far.
 #[derive(Debug, Default)]
 pub(crate) struct Attending {
     head_width: usize,
     /// queries × head width, scaled.
     queries: Vec<f32>,
-    /// Sums of values, weighted relative to `largest`; queries × head width.
+    tiles: Tiles,
+    /// queries × head width.
     mixed: Vec<f32>,
-    largest: Vec<f32>,
-    total: Vec<f32>,
+    /// (largest, total) of each query.
+    sums: Vec<(f32, f32)>,
+}
+
+/// Room for the work on one tile of queries.
+#[derive(Debug, Default)]
+struct Tiles {
     scores: Vec<f32>,
-    part: Vec<f32>,
+    mixed: Vec<f32>,
 }
 
 impl Attending {
@@ -120,85 +148,134 @@ impl Attending {
         let count = self.queries.len() / head_width.max(1);
         self.mixed.clear();
         self.mixed.resize(self.queries.len(), 0.0);
-        self.largest.clear();
-        self.largest.resize(count, f32::NEG_INFINITY);
-        self.total.clear();
-        self.total.resize(count, 0.0);
-        self.scores.resize(TILE * CHUNK, 0.0);
-        self.part.resize(TILE * head_width, 0.0);
+        self.sums.clear();
+        self.sums.resize(count, (f32::NEG_INFINITY, 0.0));
     }
 
     /// Looks at a chunk; `visible` gives the positions, counted from the chunk's first, that a query sees.
     pub(crate) fn look(&mut self, chunk: &Chunk<'_>, visible: impl Fn(usize) -> Range<usize>) {
-        let width = self.head_width;
-        let length = chunk.blocks.len() * SLOTS;
-        let count = self.largest.len();
-        for first in (0..count).step_by(TILE) {
-            let tile = TILE.min(count - first);
-            let seen = |query: usize| {
-                let visible = visible(first + query);
-                visible.start.min(length)..visible.end.min(length)
-            };
-            if (0..tile).all(|query| seen(query).is_empty()) {
-                continue;
+        let Self {
+            head_width: width,
+            queries,
+            tiles,
+            mixed,
+            sums,
+        } = self;
+        tiles.look(chunk, queries, *width, visible, |query, part| {
+            if let (Some(mixed), Some((largest, total))) = (
+                mixed.get_mut(query * *width..(query + 1) * *width),
+                sums.get_mut(query),
+            ) {
+                let mut taken = Taken {
+                    mixed,
+                    largest: *largest,
+                    total: *total,
+                };
+                taken.add(part);
+                (*largest, *total) = (taken.largest, taken.total);
             }
-            let queries = self
-                .queries
-                .get(first * width..(first + tile) * width)
-                .unwrap_or_default();
-            scores(chunk, queries, tile, width, &mut self.scores);
-            let mut own = [(f32::NEG_INFINITY, 0.0_f32); TILE];
-            for (query, (scores, own)) in self
-                .scores
-                .chunks_exact_mut(CHUNK)
-                .zip(&mut own)
-                .take(tile)
-                .enumerate()
-            {
-                let scores = scores.get_mut(..length).unwrap_or_default();
-                *own = weights(scores, seen(query));
-            }
-            mix(chunk, tile, width, &mut self.scores, &mut self.part);
-            let rows = self.part.chunks_exact(width).zip(own).take(tile);
-            for (query, (part, (largest, total))) in (first..).zip(rows) {
-                let mixed = self
-                    .mixed
-                    .get_mut(query * width..(query + 1) * width)
-                    .unwrap_or_default();
-                merge(
-                    (mixed, &mut self.largest[query], &mut self.total[query]),
-                    (part, largest, total),
-                );
-            }
-        }
+        });
+    }
+
+    /// As [`Attending::look`], but gives each query's part away instead of adding it.
+    pub(crate) fn parts(
+        &mut self,
+        chunk: &Chunk<'_>,
+        visible: impl Fn(usize) -> Range<usize>,
+        part: impl FnMut(usize, Part<'_>),
+    ) {
+        self.tiles
+            .look(chunk, &self.queries, self.head_width, visible, part);
     }
 
     /// The result of each query.
     pub(crate) fn finish(&mut self, mut output: impl FnMut(usize, &[f32])) {
-        let rows = self.mixed.chunks_exact_mut(self.head_width).zip(&self.total);
-        for (query, (mixed, total)) in rows.enumerate() {
-            let scale = if *total > 0.0 { 1.0 / total } else { 0.0 };
-            mixed.iter_mut().for_each(|it| *it *= scale);
-            output(query, mixed);
+        let rows = self.mixed.chunks_exact_mut(self.head_width).zip(&self.sums);
+        for (query, (mixed, (largest, total))) in rows.enumerate() {
+            let taken = Taken {
+                mixed,
+                largest: *largest,
+                total: *total,
+            };
+            output(query, taken.finish());
         }
     }
 }
 
-/// Adds a chunk's sums to those before it.
-fn merge(before: (&mut [f32], &mut f32, &mut f32), chunk: (&[f32], f32, f32)) {
-    let (mixed, largest, total) = before;
-    let (part, chunk_largest, chunk_total) = chunk;
-    if chunk_total == 0.0 {
-        return;
+impl<'a> Taken<'a> {
+    /// Of nothing yet; `mixed` is used as its room.
+    pub(crate) fn nothing(mixed: &'a mut [f32]) -> Self {
+        mixed.fill(0.0);
+        Self {
+            mixed,
+            largest: f32::NEG_INFINITY,
+            total: 0.0,
+        }
     }
-    let both = largest.max(chunk_largest);
-    let (old, new) = (super::exp(*largest - both), super::exp(chunk_largest - both));
-    let old = if *total == 0.0 { 0.0 } else { old };
-    for (mixed, part) in mixed.iter_mut().zip(part) {
-        *mixed = *mixed * old + part * new;
+
+    /// Adds a chunk's part to those before it.
+    pub(crate) fn add(&mut self, part: Part<'_>) {
+        if part.total == 0.0 {
+            return;
+        }
+        let both = self.largest.max(part.largest);
+        let (old, new) = (super::exp(self.largest - both), super::exp(part.largest - both));
+        let old = if self.total == 0.0 { 0.0 } else { old };
+        for (mixed, part) in self.mixed.iter_mut().zip(part.mixed) {
+            *mixed = *mixed * old + part * new;
+        }
+        self.total = self.total * old + part.total * new;
+        self.largest = both;
     }
-    *total = *total * old + chunk_total * new;
-    *largest = both;
+
+    /// Attention's result.
+    pub(crate) fn finish(self) -> &'a [f32] {
+        let scale = if self.total > 0.0 { 1.0 / self.total } else { 0.0 };
+        self.mixed.iter_mut().for_each(|it| *it *= scale);
+        self.mixed
+    }
+}
+
+impl Tiles {
+    fn look(
+        &mut self,
+        chunk: &Chunk<'_>,
+        queries: &[f32],
+        width: usize,
+        visible: impl Fn(usize) -> Range<usize>,
+        mut part: impl FnMut(usize, Part<'_>),
+    ) {
+        self.scores.resize(TILE * CHUNK, 0.0);
+        self.mixed.resize(TILE * width, 0.0);
+        let length = chunk.blocks.len() * SLOTS;
+        for (number, queries) in queries.chunks(TILE * width.max(1)).enumerate() {
+            let (first, tile) = (number * TILE, queries.len() / width);
+            let seen = |query: usize| {
+                let visible = visible(first + query);
+                visible.start.min(length)..visible.end.min(length)
+            };
+            let mut sums = [(f32::NEG_INFINITY, 0.0_f32); TILE];
+            if (0..tile).any(|query| !seen(query).is_empty()) {
+                scores(chunk, queries, tile, width, &mut self.scores);
+                let rows = self.scores.chunks_exact_mut(CHUNK).zip(&mut sums);
+                for (query, (scores, sums)) in rows.take(tile).enumerate() {
+                    *sums = weights(scores.get_mut(..length).unwrap_or_default(), seen(query));
+                }
+                mix(chunk, tile, width, &mut self.scores, &mut self.mixed);
+            }
+            let rows = self.mixed.chunks_exact(width).zip(sums).take(tile);
+            for (query, (mixed, (largest, total))) in (first..).zip(rows) {
+                part(
+                    query,
+                    Part {
+                        mixed,
+                        largest,
+                        total,
+                    },
+                );
+            }
+        }
+    }
 }
 
 widened! {
@@ -311,178 +388,6 @@ mod portable {
                     }
                 }
             }
-        }
-    }
-}
-
-#[cfg(target_arch = "x86_64")]
-mod avx2 {
-    use std::arch::x86_64::{
-        __m128i, __m256, _mm_loadl_epi64, _mm_loadu_si128, _mm256_cvtepi8_epi32, _mm256_cvtepi32_ps,
-        _mm256_cvtph_ps, _mm256_fmadd_ps, _mm256_loadu_ps, _mm256_mul_ps, _mm256_set1_ps, _mm256_setzero_ps,
-        _mm256_storeu_ps,
-    };
-
-    use super::{CHUNK, Chunk, KvPrecision, SLOTS, TILE, portable};
-
-    #[target_feature(enable = "avx2,fma,f16c")]
-    pub(super) fn scores(chunk: &Chunk<'_>, queries: &[f32], tile: usize, width: usize, output: &mut [f32]) {
-        assert!(tile <= TILE && queries.len() >= tile * width && output.len() >= tile * CHUNK);
-        let bytes = chunk.precision.head_bytes(width);
-        assert!(chunk.blocks.len() * SLOTS <= CHUNK && chunk.blocks.iter().all(|it| it.0.len() >= bytes));
-        for (number, (keys, _)) in chunk.blocks.iter().enumerate() {
-            let (queries, keys) = (queries.as_ptr(), keys.as_ptr());
-            // SAFETY: the lengths have been checked: `tile` queries of `width`, a block of keys, and room
-            // for a row of `CHUNK` scores each.
-            unsafe {
-                let output = output.as_mut_ptr().add(number * SLOTS);
-                match (chunk.precision, tile) {
-                    (KvPrecision::F16, 1) => block::<1, false>(queries, keys, width, output),
-                    (KvPrecision::F16, 2) => block::<2, false>(queries, keys, width, output),
-                    (KvPrecision::F16, 3) => block::<3, false>(queries, keys, width, output),
-                    (KvPrecision::F16, 4) => block::<4, false>(queries, keys, width, output),
-                    (KvPrecision::F16, 5) => block::<5, false>(queries, keys, width, output),
-                    (KvPrecision::F16, _) => block::<6, false>(queries, keys, width, output),
-                    (KvPrecision::Q8, 1) => block::<1, true>(queries, keys, width, output),
-                    (KvPrecision::Q8, 2) => block::<2, true>(queries, keys, width, output),
-                    (KvPrecision::Q8, 3) => block::<3, true>(queries, keys, width, output),
-                    (KvPrecision::Q8, 4) => block::<4, true>(queries, keys, width, output),
-                    (KvPrecision::Q8, 5) => block::<5, true>(queries, keys, width, output),
-                    (KvPrecision::Q8, _) => block::<6, true>(queries, keys, width, output),
-                }
-            }
-        }
-    }
-
-    /// Eight numbers, `at` of them behind the start.
-    ///
-    /// # Safety
-    /// They must be there.
-    #[inline]
-    #[target_feature(enable = "avx2,f16c")]
-    unsafe fn eight<const Q8: bool>(start: *const u8, at: usize) -> __m256 {
-        // SAFETY: as of the caller; the loads need no alignment.
-        unsafe {
-            if Q8 {
-                _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(_mm_loadl_epi64(
-                    start.add(at).cast::<__m128i>(),
-                )))
-            } else {
-                _mm256_cvtph_ps(_mm_loadu_si128(start.add(2 * at).cast::<__m128i>()))
-            }
-        }
-    }
-
-    /// # Safety
-    /// `Q` queries of `width`, a block of keys, and sixteen places in each of `Q` rows of `CHUNK` must be there.
-    #[target_feature(enable = "avx2,fma,f16c")]
-    unsafe fn block<const Q: usize, const Q8: bool>(
-        queries: *const f32,
-        keys: *const u8,
-        width: usize,
-        output: *mut f32,
-    ) {
-        let mut sums = [[_mm256_setzero_ps(); 2]; Q];
-        for at in 0..width {
-            // SAFETY: as of the caller.
-            unsafe {
-                let first = eight::<Q8>(keys, at * SLOTS);
-                let second = eight::<Q8>(keys, at * SLOTS + 8);
-                for (query, sums) in sums.iter_mut().enumerate() {
-                    let number = _mm256_set1_ps(*queries.add(query * width + at));
-                    sums[0] = _mm256_fmadd_ps(number, first, sums[0]);
-                    sums[1] = _mm256_fmadd_ps(number, second, sums[1]);
-                }
-            }
-        }
-        for (query, sums) in sums.into_iter().enumerate() {
-            for (half, sum) in sums.into_iter().enumerate() {
-                // SAFETY: as of the caller; in 8 bits the scales follow the quants.
-                unsafe {
-                    let sum = if Q8 {
-                        let scales = keys.add(SLOTS * width).cast::<f32>().add(8 * half);
-                        _mm256_mul_ps(sum, _mm256_loadu_ps(scales))
-                    } else {
-                        sum
-                    };
-                    _mm256_storeu_ps(output.add(query * CHUNK + 8 * half), sum);
-                }
-            }
-        }
-    }
-
-    #[target_feature(enable = "avx2,fma,f16c")]
-    pub(super) fn mix(chunk: &Chunk<'_>, tile: usize, width: usize, weights: &[f32], output: &mut [f32]) {
-        if !width.is_multiple_of(8) {
-            return portable::mix(chunk, tile, width, weights, output);
-        }
-        assert!(tile <= TILE && weights.len() >= tile * CHUNK && output.len() >= tile * width);
-        let bytes = chunk.precision.head_bytes(width);
-        assert!(chunk.blocks.len() * SLOTS <= CHUNK && chunk.blocks.iter().all(|it| it.1.len() >= bytes));
-        let (weights, output) = (weights.as_ptr(), output.as_mut_ptr());
-        // SAFETY: the lengths have been checked: `tile` rows of `CHUNK` weights, blocks of values, and room for
-        // `tile` rows of `width`, which is a multiple of eight.
-        unsafe {
-            match (chunk.precision, tile) {
-                (KvPrecision::F16, 1) => values::<1, false>(chunk, weights, width, output),
-                (KvPrecision::F16, 2) => values::<2, false>(chunk, weights, width, output),
-                (KvPrecision::F16, 3) => values::<3, false>(chunk, weights, width, output),
-                (KvPrecision::F16, 4) => values::<4, false>(chunk, weights, width, output),
-                (KvPrecision::F16, 5) => values::<5, false>(chunk, weights, width, output),
-                (KvPrecision::F16, _) => values::<6, false>(chunk, weights, width, output),
-                (KvPrecision::Q8, 1) => values::<1, true>(chunk, weights, width, output),
-                (KvPrecision::Q8, 2) => values::<2, true>(chunk, weights, width, output),
-                (KvPrecision::Q8, 3) => values::<3, true>(chunk, weights, width, output),
-                (KvPrecision::Q8, 4) => values::<4, true>(chunk, weights, width, output),
-                (KvPrecision::Q8, 5) => values::<5, true>(chunk, weights, width, output),
-                (KvPrecision::Q8, _) => values::<6, true>(chunk, weights, width, output),
-            }
-        }
-    }
-
-    /// # Safety
-    /// `Q` rows of `CHUNK` weights, whole blocks of values, and room for `Q` rows of `width` must be there;
-    /// `width` must be a multiple of eight.
-    #[target_feature(enable = "avx2,fma,f16c")]
-    unsafe fn values<const Q: usize, const Q8: bool>(
-        chunk: &Chunk<'_>,
-        weights: *const f32,
-        width: usize,
-        output: *mut f32,
-    ) {
-        let mut column = 0;
-        while column < width {
-            let both = column + 16 <= width;
-            let mut sums = [[_mm256_setzero_ps(); 2]; Q];
-            for (number, (_, values)) in chunk.blocks.iter().enumerate() {
-                for slot in 0..SLOTS {
-                    // SAFETY: as of the caller.
-                    unsafe {
-                        let at = slot * width + column;
-                        let first = eight::<Q8>(values.as_ptr(), at);
-                        let second = if both {
-                            eight::<Q8>(values.as_ptr(), at + 8)
-                        } else {
-                            first
-                        };
-                        for (query, sums) in sums.iter_mut().enumerate() {
-                            let weight = _mm256_set1_ps(*weights.add(query * CHUNK + number * SLOTS + slot));
-                            sums[0] = _mm256_fmadd_ps(weight, first, sums[0]);
-                            sums[1] = _mm256_fmadd_ps(weight, second, sums[1]);
-                        }
-                    }
-                }
-            }
-            for (query, sums) in sums.into_iter().enumerate() {
-                // SAFETY: as of the caller.
-                unsafe {
-                    _mm256_storeu_ps(output.add(query * width + column), sums[0]);
-                    if both {
-                        _mm256_storeu_ps(output.add(query * width + column + 8), sums[1]);
-                    }
-                }
-            }
-            column += if both { 16 } else { 8 };
         }
     }
 }
