@@ -10,11 +10,9 @@ mod q5_k;
 mod q6_k;
 
 pub(super) use self::{q2_k::Q2K, q3_k::Q3K, q4_k::Q4K, q5_k::Q5K, q6_k::Q6K};
-use super::{ROWS, half};
+use super::ROWS;
 
 /// Scales and minimums of the eight parts of Q4_K and Q5_K.
-#[derive(Clone, Copy)]
-#[repr(C)]
 struct Parts {
     scales: [[u8; ROWS]; 8],
     minimums: [[u8; ROWS]; 8],
@@ -37,14 +35,6 @@ impl Parts {
             }
         }
         parts
-    }
-
-    /// Scale and minimum of a part of a row, given those of the block.
-    fn of(&self, part: usize, row: usize, scale: u16, minimum: u16) -> (f32, f32) {
-        (
-            half(scale) * f32::from(self.scales[part][row]),
-            half(minimum) * f32::from(self.minimums[part][row]),
-        )
     }
 }
 

@@ -4,18 +4,23 @@
 use super::super::{Block, ROWS, half, half_at, place};
 use crate::kernels::activations::Rounded256;
 
-/// Parts of sixteen columns.
-const PARTS: usize = 16;
-
-/// Of 128 columns, in four quarters of 32, `quants` at `place(c, row)` has column `c` of each quarter.
+/// In the order in which it is read, as Q4_K.
 #[derive(Clone, Copy)]
 #[repr(C, align(16))]
 pub(in super::super) struct Q2K {
-    quants: [[u8; 256]; 2],
-    /// The scale low, the minimum high.
-    parts: [[u8; ROWS]; PARTS],
+    halves: [Half; 2],
     scale: [u16; ROWS],
     minimum: [u16; ROWS],
+}
+
+/// 128 columns, in four quarters of 32.
+#[derive(Clone, Copy)]
+#[repr(C)]
+struct Half {
+    /// At `place(c, row)` column `c` of each quarter.
+    quants: [u8; 256],
+    /// Of each sixteen columns: the scale low, the minimum high.
+    parts: [[u8; ROWS]; 8],
 }
 
 impl Block for Q2K {
@@ -23,18 +28,21 @@ impl Block for Q2K {
     const FILE_BYTES: usize = 84;
 
     fn interleave(rows: &[&[u8]; ROWS]) -> Self {
-        let (mut quants, mut parts) = ([[0; 256]; 2], [[0; ROWS]; PARTS]);
+        let half = Half {
+            quants: [0; 256],
+            parts: [[0; ROWS]; 8],
+        };
+        let mut halves = [half; 2];
         for (row, data) in rows.iter().enumerate() {
-            for (part, byte) in parts.iter_mut().zip(data.iter()) {
-                part[row] = *byte;
+            for (at, byte) in data.iter().take(16).enumerate() {
+                halves[at / 8].parts[at % 8][row] = *byte;
             }
-            for (at, byte) in data.iter().skip(PARTS).take(64).enumerate() {
-                quants[at / 32][place(at % 32, row)] = *byte;
+            for (at, byte) in data.iter().skip(16).take(64).enumerate() {
+                halves[at / 32].quants[place(at % 32, row)] = *byte;
             }
         }
         Self {
-            quants,
-            parts,
+            halves,
             scale: rows.map(|it| half_at(it, 80)),
             minimum: rows.map(|it| half_at(it, 82)),
         }
@@ -42,8 +50,9 @@ impl Block for Q2K {
 
     fn decode(&self, row: usize, output: &mut [f32]) {
         for (column, output) in output.iter_mut().enumerate() {
-            let quant = self.quants[column / 128][place(column % 32, row)] >> (column / 32 % 4 * 2) & 3;
-            let part = self.parts[column / 16][row];
+            let of_columns = &self.halves[column / 128];
+            let quant = of_columns.quants[place(column % 32, row)] >> (column / 32 % 4 * 2) & 3;
+            let part = of_columns.parts[column / 16 % 8][row];
             let scale = half(self.scale[row]) * f32::from(part & 15);
             *output = f32::from(quant) * scale - half(self.minimum[row]) * f32::from(part >> 4);
         }
@@ -71,27 +80,29 @@ impl Block for Q2K {
         let mut sums = [_mm256_setzero_ps(); T];
         let (two, four) = (_mm256_set1_epi8(3), _mm256_set1_epi16(15));
         for (at, block) in blocks.iter().enumerate() {
-            prefetch(block);
             // SAFETY: each token is as long as `blocks`.
             let activations = unsafe { activations(&tokens, at) };
             let mut totals = [_mm256_setzero_si256(); T];
-            for (side, quants) in block.quants.iter().enumerate() {
+            for (side, half) in block.halves.iter().enumerate() {
+                prefetch(half);
                 for quarter in 0..4 {
                     let shift = _mm_cvtsi64_si128(2 * quarter as i64);
                     for sixteen in 0..2 {
                         let weights: [_; 4] = std::array::from_fn(|it| {
-                            let bytes = load(&quants.as_chunks::<32>().0[sixteen * 4 + it]);
+                            let bytes = load(&half.quants.as_chunks::<32>().0[sixteen * 4 + it]);
                             _mm256_and_si256(_mm256_srl_epi16(bytes, shift), two)
                         });
-                        let part = side * 8 + quarter * 2 + sixteen;
-                        let scales = _mm256_and_si256(twice(&block.parts[part]), four);
-                        add_part!(T, totals, weights, scales, activations, part);
+                        let part = quarter * 2 + sixteen;
+                        let scales = _mm256_and_si256(twice(&half.parts[part]), four);
+                        add_part!(T, totals, weights, scales, activations, side * 8 + part);
                     }
                 }
             }
             add_scaled(&mut sums, totals, halves(&block.scale), &activations);
             let minimums: [_; 8] = std::array::from_fn(|it| {
-                _mm256_srli_epi16::<4>(zipped(&block.parts[2 * it], &block.parts[2 * it + 1]))
+                let (pairs, _) = block.halves[it / 4].parts.as_chunks::<2>();
+                let [first, second] = &pairs[it % 4];
+                _mm256_srli_epi16::<4>(zipped(first, second))
             });
             subtract_minimums(&mut sums, minimums, halves(&block.minimum), &activations, |it| {
                 it.sums.as_chunks().0

@@ -2,19 +2,27 @@
 //! Layout: <https://github.com/ggml-org/ggml/blob/master/src/ggml-common.h>, `block_q4_K`.
 
 use super::{
-    super::{Block, ROWS, half_at, place},
+    super::{Block, ROWS, half, half_at, place},
     Parts,
 };
 use crate::kernels::activations::Rounded256;
 
-/// `quants[p]` at `place(c, row)` has column `c` of the parts `2 p` (low) and `2 p + 1` (high).
+/// In the order in which it is read, or else the processor does not see what comes next.
 #[derive(Clone, Copy)]
 #[repr(C, align(32))]
 pub(in super::super) struct Q4K {
-    quants: [[u8; 256]; 4],
-    parts: Parts,
+    pairs: [Pair; 4],
     scale: [u16; ROWS],
     minimum: [u16; ROWS],
+}
+
+/// Two parts of 32 columns; `quants` at `place(c, row)` has column `c` of the first (low) and the second (high).
+#[derive(Clone, Copy)]
+#[repr(C)]
+struct Pair {
+    quants: [u8; 256],
+    scales: [[u8; ROWS]; 2],
+    minimums: [[u8; ROWS]; 2],
 }
 
 impl Block for Q4K {
@@ -22,15 +30,19 @@ impl Block for Q4K {
     const FILE_BYTES: usize = 144;
 
     fn interleave(rows: &[&[u8]; ROWS]) -> Self {
-        let mut quants = [[0; 256]; 4];
+        let parts = Parts::interleave(rows.map(|it| it.get(4..16).unwrap_or_default()));
+        let mut pairs: [Pair; 4] = std::array::from_fn(|pair| Pair {
+            quants: [0; 256],
+            scales: [parts.scales[2 * pair], parts.scales[2 * pair + 1]],
+            minimums: [parts.minimums[2 * pair], parts.minimums[2 * pair + 1]],
+        });
         for (row, data) in rows.iter().enumerate() {
             for (at, byte) in data.iter().skip(16).take(128).enumerate() {
-                quants[at / 32][place(at % 32, row)] = *byte;
+                pairs[at / 32].quants[place(at % 32, row)] = *byte;
             }
         }
         Self {
-            quants,
-            parts: Parts::interleave(rows.map(|it| it.get(4..16).unwrap_or_default())),
+            pairs,
             scale: rows.map(|it| half_at(it, 0)),
             minimum: rows.map(|it| half_at(it, 2)),
         }
@@ -38,9 +50,11 @@ impl Block for Q4K {
 
     fn decode(&self, row: usize, output: &mut [f32]) {
         for (part, output) in output.chunks_exact_mut(32).enumerate() {
-            let (scale, minimum) = self.parts.of(part, row, self.scale[row], self.minimum[row]);
+            let pair = &self.pairs[part / 2];
+            let scale = half(self.scale[row]) * f32::from(pair.scales[part % 2][row]);
+            let minimum = half(self.minimum[row]) * f32::from(pair.minimums[part % 2][row]);
             for (column, output) in output.iter_mut().enumerate() {
-                let quant = self.quants[part / 2][place(column, row)] >> (part % 2 * 4) & 15;
+                let quant = pair.quants[place(column, row)] >> (part % 2 * 4) & 15;
                 *output = f32::from(quant) * scale - minimum;
             }
         }
@@ -68,22 +82,21 @@ impl Block for Q4K {
         let mut sums = [_mm256_setzero_ps(); T];
         let low = _mm256_set1_epi8(15);
         for (at, block) in blocks.iter().enumerate() {
-            prefetch(block);
             // SAFETY: each token is as long as `blocks`.
             let activations = unsafe { activations(&tokens, at) };
-            let Parts { scales, minimums } = &block.parts;
             let mut totals = [_mm256_setzero_si256(); T];
-            for (pair, quants) in block.quants.iter().enumerate() {
-                let quants = |it: usize| load(&quants.as_chunks::<32>().0[it]);
+            for (number, pair) in block.pairs.iter().enumerate() {
+                prefetch(pair);
+                let quants = |it: usize| load(&pair.quants.as_chunks::<32>().0[it]);
                 // Each product of pairs is at most 2 · 15 · 127, so eight of them stay below 2^15.
                 let weights: [_; 8] = std::array::from_fn(|it| _mm256_and_si256(quants(it), low));
                 add_part!(
                     T,
                     totals,
                     weights,
-                    twice(&scales[2 * pair]),
+                    twice(&pair.scales[0]),
                     activations,
-                    2 * pair
+                    2 * number
                 );
                 let weights: [_; 8] =
                     std::array::from_fn(|it| _mm256_and_si256(_mm256_srli_epi16::<4>(quants(it)), low));
@@ -91,13 +104,16 @@ impl Block for Q4K {
                     T,
                     totals,
                     weights,
-                    twice(&scales[2 * pair + 1]),
+                    twice(&pair.scales[1]),
                     activations,
-                    2 * pair + 1
+                    2 * number + 1
                 );
             }
             add_scaled(&mut sums, totals, halves(&block.scale), &activations);
-            let minimums: [_; 4] = std::array::from_fn(|it| zipped(&minimums[2 * it], &minimums[2 * it + 1]));
+            let minimums: [_; 4] = std::array::from_fn(|it| {
+                let [first, second] = &block.pairs[it].minimums;
+                zipped(first, second)
+            });
             subtract_minimums(&mut sums, minimums, halves(&block.minimum), &activations, |it| {
                 it.wide_sums.as_chunks().0
             });
