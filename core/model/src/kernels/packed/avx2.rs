@@ -11,6 +11,10 @@ use std::arch::x86_64::{
 use super::{ROWS, TILE, vnni};
 use crate::kernels::activations::Rounded32;
 
+/// Far enough that it is there in time; further, and a thread asks for much of the next part of the weights,
+/// which may be another's.
+const AHEAD: usize = 1024;
+
 /// Does something for each of up to [`TILE`] tokens, without a loop, since the compiler unrolls
 /// only small ones.
 macro_rules! each_token {
@@ -88,10 +92,10 @@ pub(super) unsafe fn activations<'a, A, const T: usize>(tokens: &[&'a [A]; T], a
     tokens.map(|token| unsafe { token.get_unchecked(at) })
 }
 
-/// Asks for the memory that comes a page after a block: one page is as far as the processor looks ahead.
+/// Asks for the memory that comes [`AHEAD`] bytes after a block, or a part of it.
 #[inline(always)]
 pub(super) fn prefetch<B>(block: &B) {
-    let ahead = std::ptr::from_ref(block).cast::<i8>().wrapping_add(4096);
+    let ahead = std::ptr::from_ref(block).cast::<i8>().wrapping_add(AHEAD);
     for line in 0..size_of::<B>().div_ceil(64) {
         // SAFETY: a hint, which no address makes fail.
         unsafe { _mm_prefetch::<_MM_HINT_T0>(ahead.wrapping_add(64 * line)) };
