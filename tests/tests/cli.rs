@@ -288,6 +288,31 @@ async fn a_broken_model_file_is_refused_by_name() {
 }
 
 #[tokio::test]
+async fn a_model_file_tells_what_it_is() {
+    let directory = directory();
+    let model = bedside_tests::places::model().unwrap();
+    let file = model.to_str().unwrap();
+    let output = run(
+        directory.path(),
+        &["model", "inspect", file, "--context", "1024", "--json"],
+    )
+    .await;
+    assert!(output.status.success(), "{}", stderr(&output));
+    let found: serde_json::Value = serde_json::from_str(&stdout(&output)).unwrap();
+    assert_eq!(found["architecture"], "llama");
+    assert_eq!(found["layers"], 30);
+    // 1,024 tokens × 30 layers × 3 heads of 64, keys and values, two bytes each.
+    assert_eq!(found["memory_bytes"]["kv_f16"], 1024 * 30 * 3 * 64 * 2 * 2);
+    let shown = run(directory.path(), &["model", "inspect", file]).await;
+    let sha256 = found["sha256"].as_str().unwrap();
+    assert!(stdout(&shown).contains(sha256), "{}", stdout(&shown));
+
+    let output = run(directory.path(), &["model", "inspect", "/nowhere.gguf"]).await;
+    assert_eq!(output.status.code(), Some(1));
+    assert!(stderr(&output).contains("/nowhere.gguf"), "{}", stderr(&output));
+}
+
+#[tokio::test]
 async fn a_data_directory_belongs_to_one_bot() {
     use bedside_tests::{Bot, BotOptions};
     let options = BotOptions {

@@ -77,6 +77,17 @@ pub(crate) enum ModelCommand {
         #[arg(long)]
         json: bool,
     },
+    /// Tell what a model file is: family, sizes, memory, tokenizer, chat template, checksum.
+    Inspect {
+        /// A GGUF file; the configured model otherwise.
+        file: Option<PathBuf>,
+        /// Memory for this many tokens instead of all that the model was trained for.
+        #[arg(long, value_name = "TOKENS", value_parser = count)]
+        context: Option<usize>,
+        /// Print one JSON object.
+        #[arg(long)]
+        json: bool,
+    },
     /// Measure how fast a model is on this machine: tokens/s of prompts and answers, memory, a prompt read again.
     Bench(BenchArguments),
 }

@@ -31,6 +31,9 @@ pub(crate) fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Triage(arguments) => triage::run(&config, &arguments),
         Command::Model(ModelCommand::Pull { source }) => model::pull(&config, source.as_ref()),
         Command::Model(ModelCommand::List { json }) => model::list(&config, json),
+        Command::Model(ModelCommand::Inspect { file, context, json }) => {
+            model::inspect(&config, file.as_deref(), context, json)
+        }
         Command::Model(ModelCommand::Bench(arguments)) => bench::run(&config, &arguments),
         Command::Knowledge(arguments) => {
             plugin::command(config, "bedside.knowledge", "knowledge", &arguments)

@@ -120,7 +120,8 @@ impl<'m> Batch<'m> {
                 return Admitted::Refused;
             }
         };
-        let mut sequence = Sequence::new(job, prompt, self.loaded, adapter, self.limits.speculation);
+        let speculate = self.limits.speculation;
+        let mut sequence = Sequence::new(job, prompt, self.loaded, adapter, speculate, &mut self.blocks);
         sequence.adopt(&mut self.blocks);
         if !self.fits(&sequence) {
             let Sequence {
@@ -229,6 +230,7 @@ impl<'m> Batch<'m> {
                 blocks: &it.blocks,
                 logits: it.logits_wanted(),
                 adapter: it.adapter.as_deref(),
+                context: it.context,
             })
             .collect();
         if slices.is_empty() {
@@ -300,7 +302,7 @@ impl<'m> Batch<'m> {
                 } else {
                     piece(sequence, budget, budget == whole)
                 };
-                budget -= sequence.planned;
+                budget = budget.saturating_sub(sequence.planned);
             }
             number = self.see_to_blocks(number);
         }
@@ -329,11 +331,15 @@ impl<'m> Batch<'m> {
 }
 
 /// How many tokens of a prompt are read with what is left of the budget. A piece ends with a block where it can,
-/// so that others may use all of it; the first of a pass goes on in any case.
+/// so that others may use all of it; the first of a pass goes on in any case. A context that is seen in both
+/// directions cannot be cut.
 fn piece(sequence: &Sequence<'_>, budget: usize, is_first: bool) -> usize {
     let unread = sequence.unread();
     if unread <= budget {
         return unread;
+    }
+    if sequence.computed <= sequence.context && sequence.context > 0 {
+        return if is_first { unread } else { 0 };
     }
     let end = (sequence.computed + budget) / BLOCK_TOKENS * BLOCK_TOKENS;
     match end.saturating_sub(sequence.computed) {

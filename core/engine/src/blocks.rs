@@ -4,7 +4,7 @@
 //! share their first blocks, and one that comes back finds its own. Keys are compared in full, never by a
 //! hash alone, so that no patient is ever answered from another's words.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, VecDeque};
 
 use bedside_model::decoder::BLOCK_TOKENS;
 
@@ -23,7 +23,13 @@ pub(crate) struct Blocks {
     clock: u64,
     /// Whether whole blocks are kept for others.
     sharing: bool,
+    /// Beginnings of sequences whose context sees itself in both directions, the newest first: what their blocks
+    /// hold depends on all of it.
+    contexts: VecDeque<(Context, Link)>,
 }
+
+/// Adapter and tokens.
+type Context = (u32, Vec<u32>);
 
 #[derive(Debug, Default)]
 struct Entry {
@@ -50,15 +56,10 @@ struct Key {
     tokens: [u32; BLOCK_TOKENS],
 }
 
-impl Link {
-    /// The beginning of all sequences of an adapter; 0 is the base model.
-    pub(crate) fn root(adapter: u32) -> Self {
-        Self(u64::from(adapter))
-    }
-}
-
-/// Links below are roots.
+/// Links below are roots of adapters.
 const FIRST_LINK: u64 = 1 << 32;
+/// Contexts that are remembered; of one that is not, nothing is found again.
+const CONTEXTS: usize = 64;
 
 impl Blocks {
     pub(crate) fn new(count: usize, sharing: bool) -> Self {
@@ -69,7 +70,28 @@ impl Blocks {
             idle: BTreeSet::new(),
             clock: FIRST_LINK,
             sharing,
+            contexts: VecDeque::new(),
         }
+    }
+
+    /// The beginning of all sequences of an adapter, 0 being the base model; of those with the same context where
+    /// the model sees that in both directions.
+    pub(crate) fn root(&mut self, adapter: u32, context: &[u32]) -> Link {
+        if context.is_empty() {
+            return Link(u64::from(adapter));
+        }
+        let known = self
+            .contexts
+            .iter()
+            .find(|((of, tokens), _)| *of == adapter && tokens == context);
+        if let Some((_, link)) = known {
+            return *link;
+        }
+        self.clock += 1;
+        let link = Link(self.clock);
+        self.contexts.truncate(CONTEXTS - 1);
+        self.contexts.push_front(((adapter, context.to_vec()), link));
+        link
     }
 
     pub(crate) fn total(&self) -> usize {
@@ -170,7 +192,7 @@ impl Blocks {
 
 #[cfg(test)]
 mod tests {
-    use super::{BLOCK_TOKENS, Block, Blocks, Link};
+    use super::{BLOCK_TOKENS, Block, Blocks, CONTEXTS};
 
     fn tokens(first: u32) -> [u32; BLOCK_TOKENS] {
         std::array::from_fn(|it| first + it as u32)
@@ -178,7 +200,7 @@ mod tests {
 
     /// Reads so many blocks as a sequence would: what is known is used, the rest filled.
     fn read(blocks: &mut Blocks, adapter: u32, contents: &[u32]) -> (Vec<Block>, usize) {
-        let (mut link, mut mine, mut found) = (Link::root(adapter), Vec::new(), 0);
+        let (mut link, mut mine, mut found) = (blocks.root(adapter, &[]), Vec::new(), 0);
         for first in contents {
             let (block, next) = match blocks.find(link, &tokens(*first)) {
                 Some(known) => {
@@ -194,6 +216,24 @@ mod tests {
             link = next;
         }
         (mine, found)
+    }
+
+    #[test]
+    fn contexts_are_told_apart_and_forgotten_in_the_end() {
+        let mut blocks = Blocks::new(4, true);
+        let first = blocks.root(0, &[1, 2, 3]);
+        assert_eq!(blocks.root(0, &[1, 2, 3]), first);
+        let others = [
+            blocks.root(0, &[1, 2]),
+            blocks.root(1, &[1, 2, 3]),
+            blocks.root(0, &[]),
+        ];
+        assert!(!others.contains(&first));
+        for number in 0..CONTEXTS as u32 {
+            blocks.root(0, &[9, number]);
+        }
+        assert_ne!(blocks.root(0, &[1, 2, 3]), first);
+        assert_eq!(blocks.contexts.len(), CONTEXTS);
     }
 
     #[test]
@@ -244,8 +284,9 @@ mod tests {
     fn what_two_fill_alike_is_kept_once() {
         let mut blocks = Blocks::new(4, true);
         let (a, b) = (blocks.take().unwrap(), blocks.take().unwrap());
-        let first = blocks.fill(a, Link::root(0), &tokens(1));
-        assert_eq!(blocks.fill(b, Link::root(0), &tokens(1)), first);
+        let root = blocks.root(0, &[]);
+        let first = blocks.fill(a, root, &tokens(1));
+        assert_eq!(blocks.fill(b, root, &tokens(1)), first);
         assert_eq!(blocks.available(), 3);
         blocks.release_all(&mut vec![a, a]);
         assert_eq!(blocks.available(), 4);

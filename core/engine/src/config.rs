@@ -22,7 +22,7 @@ pub struct EngineConfig {
     /// Memory for what the model remembers of running and earlier chats, in MiB; it is taken as it is needed.
     /// Left out: enough for four chats of full length, shorter ones in proportion.
     pub kv_cache_mib: Option<usize>,
-    /// `f16`, or `q8`: half the memory for chats, slightly less exact.
+    /// `f16`; `q8`: half the memory for chats, slightly less exact; `f32`: twice the memory, exact.
     pub kv_precision: KvPrecision,
     /// Keep what was read, so that a common beginning (the instructions, a chat's own history) is read only
     /// once; the longest unused goes first.

@@ -23,6 +23,8 @@ pub(crate) struct Sequence<'m> {
     /// Prompt and answer.
     pub(crate) tokens: Vec<u32>,
     pub(crate) prompt_tokens: usize,
+    /// So many of them see each other whatever their order, so they are read in one pass.
+    pub(crate) context: usize,
     /// How many of the tokens the model has read.
     pub(crate) computed: usize,
     pub(crate) blocks: Vec<Block>,
@@ -50,10 +52,14 @@ impl<'m> Sequence<'m> {
         loaded: &'m Loaded,
         adapter: Option<(u32, Arc<Adapter>)>,
         speculate: bool,
+        blocks: &mut Blocks,
     ) -> Self {
         let sampling = &job.request.sampling;
+        let context = loaded.model.decoder.context(prompt.len());
+        let number = adapter.as_ref().map_or(0, |it| it.0);
         Self {
-            root: Link::root(adapter.as_ref().map_or(0, |it| it.0)),
+            root: blocks.root(number, prompt.get(..context).unwrap_or_default()),
+            context,
             adapter: adapter.map(|it| it.1),
             sampler: Sampler::new(sampling, &prompt),
             stream: loaded.model.tokenizer.stream(&prompt),

@@ -134,13 +134,20 @@ impl<'a> Bench<'a> {
     fn read_prompts(&mut self, batch: usize) -> Result<(), DecoderError> {
         for sequence in 0..batch {
             let mut start = 0;
-            for tokens in self.prompt.chunks(CHUNK) {
+            // A context that is seen in both directions is read as one.
+            let chunk = if self.context() > 0 {
+                self.prompt.len()
+            } else {
+                CHUNK
+            };
+            for tokens in self.prompt.chunks(chunk) {
                 let slice = Slice {
                     tokens,
                     start,
                     blocks: self.blocks.get(sequence).map_or(&[], Vec::as_slice),
                     logits: usize::from(start + tokens.len() == self.prompt.len()),
                     adapter: self.adapters.get(sequence % self.adapters.len().max(1)),
+                    context: self.context(),
                 };
                 self.decoder
                     .forward(&mut self.executor, &mut self.cache, &[slice])?;
@@ -150,8 +157,13 @@ impl<'a> Bench<'a> {
         Ok(())
     }
 
+    fn context(&self) -> usize {
+        self.decoder.context(self.prompt.len())
+    }
+
     /// All sequences together, token by token.
     fn generate(&mut self, batch: usize) -> Result<(), DecoderError> {
+        let context = self.context();
         for (number, token) in self.answer.iter().enumerate() {
             let slices = self
                 .blocks
@@ -164,6 +176,7 @@ impl<'a> Bench<'a> {
                     blocks,
                     logits: 1,
                     adapter: self.adapters.get(sequence % self.adapters.len().max(1)),
+                    context,
                 });
             let slices: Vec<Slice<'_>> = slices.collect();
             self.decoder

@@ -26,7 +26,7 @@ use crate::{
 pub use crate::kernels::attention::KvPrecision;
 pub use adapter::{Adapter, AdapterError, LinearKind, LowRankUpdate, MAX_RANK, PrefixTensors};
 pub use cache::{BLOCK_TOKENS, KvCache};
-pub use description::{Activation, Description, LocalAttention, Rotary, SUPPORTED};
+pub use description::{Activation, Description, LocalAttention, Positions, Rotary, SUPPORTED};
 pub use pass::{Executor, Logits};
 pub use solo::Solo;
 use weights::Weights;
@@ -50,6 +50,35 @@ pub struct Slice<'a> {
     /// After how many of the last tokens logits are wanted.
     pub logits: usize,
     pub adapter: Option<&'a Adapter>,
+    /// [`Decoder::context`] of the sequence's prompt: so many of its first tokens see each other whatever their
+    /// order. What of them is not in the blocks yet is read in one pass, with at least one token behind them; the
+    /// blocks must come from a sequence with the very same context.
+    pub context: usize,
+}
+
+impl Slice<'_> {
+    /// The position behind the last that a token sees.
+    fn seen_to(&self, position: usize) -> usize {
+        if position < self.context {
+            self.context
+        } else {
+            position + 1
+        }
+    }
+
+    /// Places of the tokens that are read now: their index, or in the context and behind it.
+    fn places(&self, positions: Positions) -> impl Iterator<Item = [usize; 2]> {
+        let before = self.adapter.and_then(|it| it.prefix.as_ref());
+        let before = before.map_or(0, |it| it.first_position);
+        let context = self.context;
+        (self.start..self.start + self.tokens.len()).map(move |index| match positions {
+            Positions::Index => [before + index, 0],
+            Positions::Blocks { .. } if index < context => [index, 0],
+            Positions::Blocks { legacy: true } if index == context => [context, 1],
+            // The place of the last of the context, which asks for what comes.
+            Positions::Blocks { .. } => [context.saturating_sub(1), index - context + 1],
+        })
+    }
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -73,6 +102,14 @@ pub enum DecoderError {
         tokens: usize,
         needed: usize,
         given: usize,
+    },
+    #[error(
+        "{tokens} tokens from {start} on do not hold the rest of a context of {context} and one token behind it"
+    )]
+    Context {
+        tokens: usize,
+        start: usize,
+        context: usize,
     },
     #[error("block {0} of the cache is not there, or two sequences would write to it")]
     Block(u32),
@@ -108,6 +145,16 @@ impl Decoder {
     #[must_use]
     pub fn bytes_per_token(&self) -> u64 {
         self.weights.bytes_per_token()
+    }
+
+    /// How many tokens of a prompt see each other whatever their order: all but the last, `sop`, where the family
+    /// has [`Positions::Blocks`].
+    #[must_use]
+    pub fn context(&self, prompt_tokens: usize) -> usize {
+        match self.description.positions {
+            Positions::Index => 0,
+            Positions::Blocks { .. } => prompt_tokens.saturating_sub(1),
+        }
     }
 
     /// A cache of so many blocks.
@@ -150,6 +197,14 @@ impl Decoder {
         let mut written = Vec::new();
         for slice in batch {
             let (tokens, used) = (slice.tokens.len(), slice.start);
+            let in_blocks = self.description.positions != Positions::Index;
+            if in_blocks != (slice.context > 0) || (in_blocks && used + tokens <= slice.context) {
+                return Err(DecoderError::Context {
+                    tokens,
+                    start: used,
+                    context: slice.context,
+                });
+            }
             if used + tokens > context_length {
                 return Err(DecoderError::ContextFull {
                     tokens,

@@ -48,6 +48,20 @@ widened! {
 }
 
 widened! {
+    /// Ba et al., "Layer Normalization", 2016; of one row.
+    layer_norm, layer_norm_avx2, (row: &[f32], weight: &[f32], bias: &[f32], epsilon: f32, output: &mut [f32]), {
+        let mean = sum(row) / row.len() as f32;
+        for (output, value) in output.iter_mut().zip(row) {
+            *output = value - mean;
+        }
+        let scale = rms_scale(output, epsilon);
+        for ((output, weight), bias) in output.iter_mut().zip(weight).zip(bias) {
+            *output = *output * scale * weight + bias;
+        }
+    }
+}
+
+widened! {
     /// As [`rms_norm`], for as many rows as there are.
     rms_norm_in_place, rms_norm_in_place_avx2, (rows: &mut [f32], weight: &[f32], epsilon: f32), {
         for row in rows.chunks_exact_mut(weight.len().max(1)) {
@@ -83,15 +97,39 @@ widened! {
 }
 
 widened! {
-    /// `gate = gelu(gate) · up`, by tanh (Hendrycks and Gimpel, 2016).
+    /// `gate = gelu(gate) · up`.
     gelu_times, gelu_times_avx2, (gate: &mut [f32], up: &[f32]), {
-        const SCALE: f32 = 0.797_884_6;
         for (gate, up) in gate.iter_mut().zip(up) {
-            let inner = SCALE * (*gate + 0.044_715 * *gate * *gate * *gate);
-            // 1 + tanh x = 2 / (1 + e^-2x)
-            *gate = *gate / (1.0 + exp(-2.0 * inner)) * up;
+            *gate = gelu_of(*gate) * up;
         }
     }
+}
+
+widened! {
+    /// Each number's [`gelu_of`].
+    gelu, gelu_avx2, (values: &mut [f32]), {
+        for value in values {
+            *value = gelu_of(*value);
+        }
+    }
+}
+
+widened! {
+    /// Each number's x / (1 + e^-x) (Hendrycks and Gimpel, 2016).
+    silu, silu_avx2, (values: &mut [f32]), {
+        for value in values {
+            *value /= 1.0 + exp(-*value);
+        }
+    }
+}
+
+/// By tanh (Hendrycks and Gimpel, "Gaussian Error Linear Units", 2016).
+#[inline(always)]
+fn gelu_of(x: f32) -> f32 {
+    const SCALE: f32 = 0.797_884_6;
+    let inner = SCALE * (x + 0.044_715 * x * x * x);
+    // 1 + tanh x = 2 / (1 + e^-2x)
+    x / (1.0 + exp(-2.0 * inner))
 }
 
 /// e to the power of `x`, to 2 parts in 10⁷, in a form that compilers vectorize: 2^n for the nearest whole n,
@@ -146,7 +184,9 @@ fn sum(values: &[f32]) -> f32 {
 
 #[cfg(test)]
 mod tests {
-    use super::{exp, gelu_times, maximum, rms_norm, rms_norm_in_place, silu_times, sum};
+    use super::{
+        exp, gelu, gelu_times, layer_norm, maximum, rms_norm, rms_norm_in_place, silu, silu_times, sum,
+    };
 
     fn close(found: &[f32], expect: &[f32]) {
         assert_eq!(found.len(), expect.len());
@@ -193,5 +233,20 @@ mod tests {
         let mut gate = [0.0, 1.0, -1.0];
         gelu_times(&mut gate, &[1.0, 1.0, 1.0]);
         close(&gate, &[0.0, 0.841_192, -0.158_808]);
+        let mut values = [0.0, 1.0, -1.0];
+        gelu(&mut values);
+        close(&values, &gate);
+        let mut values = [0.0, 1.0, -1.0];
+        silu(&mut values);
+        close(&values, &[0.0, 0.731_059, -0.268_941]);
+        let mut output = [0.0; 4];
+        layer_norm(
+            &[1.0, 2.0, 3.0, 6.0],
+            &[1.0, 1.0, 1.0, 2.0],
+            &[0.0, 0.5, 0.0, 1.0],
+            0.0,
+            &mut output,
+        );
+        close(&output, &[-1.069_045, -0.034_522, 0.0, 4.207_135]);
     }
 }

@@ -8,6 +8,7 @@
 pub mod bench;
 pub mod decoder;
 pub mod gguf;
+pub mod inspect;
 mod kernels;
 pub mod lora_gguf;
 pub mod model;

@@ -27,16 +27,6 @@ pub enum LoraError {
     Misfit { path: String, error: AdapterError },
 }
 
-const PARTS: [(&str, LinearKind); 7] = [
-    ("attn_q", LinearKind::Query),
-    ("attn_k", LinearKind::Key),
-    ("attn_v", LinearKind::Value),
-    ("attn_output", LinearKind::Output),
-    ("ffn_gate", LinearKind::Gate),
-    ("ffn_up", LinearKind::Up),
-    ("ffn_down", LinearKind::Down),
-];
-
 /// Reads an adapter for a model.
 ///
 /// # Errors
@@ -120,8 +110,8 @@ fn place(name: &str) -> Option<(usize, LinearKind)> {
         .strip_prefix("blk.")?
         .strip_suffix(".weight")?
         .split_once('.')?;
-    let (_, kind) = PARTS.iter().find(|it| it.0 == part)?;
-    Some((layer.parse().ok()?, *kind))
+    let kind = LinearKind::ALL.into_iter().find(|it| it.tensor() == part)?;
+    Some((layer.parse().ok()?, kind))
 }
 
 #[cfg(test)]

@@ -10,7 +10,7 @@ use bedside_contract::ChatMessage;
 use crate::{
     decoder::{Decoder, DecoderError},
     gguf::{GgufError, GgufFile},
-    pull::{Progress, known_sha256},
+    pull::{Progress, PullError, known_sha256},
     template::{ChatTemplate, TemplateError},
     threads::Threads,
     tokenizer::{Tokenizer, TokenizerError},
@@ -54,6 +54,8 @@ pub enum ModelError {
     Template(#[from] TemplateError),
     #[error(transparent)]
     Decoder(#[from] DecoderError),
+    #[error(transparent)]
+    Checksum(#[from] PullError),
     #[error("threads to load the model with cannot be started: {0}")]
     Threads(std::io::Error),
     #[error("{path}: the tokenizer knows {tokens} tokens, the weights only {rows}")]
@@ -126,7 +128,7 @@ impl Model {
 }
 
 /// `SmolLM2-135M-Instruct.Q4_1.gguf` → `SmolLM2-135M-Instruct Q4_1`.
-fn display_name(path: &Path) -> String {
+pub(crate) fn display_name(path: &Path) -> String {
     let stem = path
         .file_stem()
         .map(|it| it.to_string_lossy().into_owned())

@@ -11,7 +11,7 @@ use std::{
 
 use crate::source::{ModelSource, Place, default_model};
 
-pub use verify::known_sha256;
+pub use verify::{known_sha256, sha256};
 
 /// Where `hf:` sources are fetched from unless the config says otherwise.
 pub const DEFAULT_ENDPOINT: &str = "https://huggingface.co";

@@ -118,7 +118,11 @@ impl TinyModel {
             (own("attention.key_length"), size(HEAD_WIDTH)),
             (own("attention.value_length"), size(HEAD_WIDTH)),
             (own("attention.layer_norm_rms_epsilon"), Value::F32(1e-5)),
-            (own("rope.dimension_count"), size(HEAD_WIDTH)),
+            (own("attention.layer_norm_epsilon"), Value::F32(1e-5)),
+            (
+                own("rope.dimension_count"),
+                size(HEAD_WIDTH / if self.is_chatglm1() { 2 } else { 1 }),
+            ),
             (own("rope.freq_base"), Value::F32(10_000.0)),
             ("tokenizer.ggml.model".to_owned(), text("gpt2")),
             ("tokenizer.ggml.pre".to_owned(), text("smollm")),
@@ -147,6 +151,11 @@ impl TinyModel {
             metadata.push(("tokenizer.chat_template".to_owned(), text(template)));
         }
         metadata
+    }
+
+    /// ChatGLM-6B has biases everywhere and no gate.
+    fn is_chatglm1(&self) -> bool {
+        self.architecture == "chatglm1"
     }
 
     fn merge(&self, layer: usize, linear: LinearKind, columns: usize, numbers: &mut [f32]) {
@@ -207,10 +216,14 @@ impl TinyModel {
                 ("ffn_up", LinearKind::Up, FEED_WIDTH, WIDTH),
                 ("ffn_down", LinearKind::Down, WIDTH, FEED_WIDTH),
             ] {
+                if self.is_chatglm1() && linear == LinearKind::Gate {
+                    continue;
+                }
                 let mut numbers = random.numbers(rows * columns, 0.25);
                 self.merge(layer, linear, columns, &mut numbers);
                 tensors.push((name(&format!("{part}.weight")), matrix(numbers, rows, columns)));
-                if self.architecture == "qwen2" && ["attn_q", "attn_k", "attn_v"].contains(&part) {
+                let has_bias = self.architecture == "qwen2" && ["attn_q", "attn_k", "attn_v"].contains(&part);
+                if has_bias || self.is_chatglm1() {
                     tensors.push((name(&format!("{part}.bias")), vector(random.numbers(rows, 0.5))));
                 }
             }
@@ -228,9 +241,15 @@ impl TinyModel {
                     .map(|it| it + 1.0)
                     .collect();
                 tensors.push((name(&format!("{part}.weight")), vector(numbers)));
+                if self.is_chatglm1() {
+                    tensors.push((name(&format!("{part}.bias")), vector(random.numbers(length, 0.2))));
+                }
             }
         }
         tensors.push(("output_norm.weight".to_owned(), vector(vec![1.0; WIDTH])));
+        if self.is_chatglm1() {
+            tensors.push(("output_norm.bias".to_owned(), vector(vec![0.0; WIDTH])));
+        }
         tensors
     }
 }

@@ -1,10 +1,10 @@
-//! `bedside model pull|list`.
+//! `bedside model pull|list|inspect`.
 
-use std::{fs, process::ExitCode, sync::OnceLock};
+use std::{fs, path::Path, process::ExitCode, sync::OnceLock};
 
 use anyhow::Context;
-use bedside_model::{GgufFile, ModelSource, Progress, pull::pull_from};
-use indicatif::{HumanBytes, ProgressBar, ProgressStyle};
+use bedside_model::{GgufFile, ModelSource, Progress, inspect::Inspection, pull::pull_from};
+use indicatif::{HumanBytes, HumanCount, ProgressBar, ProgressStyle};
 
 use crate::{
     commands::make_data_dir,
@@ -74,6 +74,99 @@ pub(crate) fn list(config: &Config, json: bool) -> anyhow::Result<ExitCode> {
         }
     }
     Ok(ExitCode::SUCCESS)
+}
+
+pub(crate) fn inspect(
+    config: &Config,
+    file: Option<&Path>,
+    context: Option<usize>,
+    json: bool,
+) -> anyhow::Result<ExitCode> {
+    let bar = Bar::default();
+    let path = match file {
+        Some(file) => file.to_owned(),
+        None => {
+            let source = config.model.source.parse().context("model.source")?;
+            let models = models_dir(&config.data_dir()?);
+            pull_from(&source, &models, &config.model.endpoint, &bar)?
+        }
+    };
+    let found = bedside_model::inspect::inspect(&path, context, &bar)?;
+    bar.finish();
+    if json {
+        say(&serde_json::to_string(&found)?);
+    } else {
+        show(&path, &found);
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn show(path: &Path, found: &Inspection) {
+    let memory = |key: &str| HumanBytes(found.memory_bytes.get(key).copied().unwrap_or_default());
+    let kinds = found
+        .weights
+        .iter()
+        .map(|(kind, it)| format!("{kind} {} in {} tensors", HumanBytes(it.bytes), it.tensors));
+    let pre = found
+        .tokenizer
+        .pre
+        .as_deref()
+        .map_or(String::new(), |it| format!(" ({it})"));
+    say(&format!("{}: {}", found.name, path.display()));
+    for (what, value) in [
+        ("family", found.architecture.clone()),
+        ("parameters", HumanCount(found.parameters).to_string()),
+        (
+            "layers",
+            format!(
+                "{} × {} wide, feed-forward {}",
+                found.layers, found.width, found.feed_width
+            ),
+        ),
+        (
+            "heads",
+            format!(
+                "{} × {}, {} for keys and values",
+                found.heads, found.head_width, found.kv_heads
+            ),
+        ),
+        ("trained for", format!("{} tokens", found.context_length)),
+        ("weights", kinds.collect::<Vec<_>>().join(", ")),
+        (
+            "memory",
+            format!(
+                "{} of weights; at {} tokens {} of keys and values in f16, {} in q8, {} in f32",
+                memory("weights"),
+                found.memory_at,
+                memory("kv_f16"),
+                memory("kv_q8"),
+                memory("kv_f32"),
+            ),
+        ),
+        (
+            "tokenizer",
+            format!(
+                "{}{pre}, {} tokens, {} rows of weights",
+                found.tokenizer.model, found.tokenizer.tokens, found.vocabulary
+            ),
+        ),
+        (
+            "file",
+            format!("{}, sha256 {}", HumanBytes(found.file_bytes), found.sha256),
+        ),
+    ] {
+        say(&format!("{what:12} {value}"));
+    }
+    found
+        .tokenizer
+        .notes
+        .iter()
+        .for_each(|it| say(&format!("{:12} {it}", "note")));
+    let template = found
+        .chat_template
+        .as_deref()
+        .unwrap_or("none; one is chosen by the tokens");
+    say(&format!("{:12} {template}", "template"));
 }
 
 /// A bar on standard error; nothing where that is no terminal.

@@ -59,9 +59,17 @@ struct Rig {
 }
 
 fn tiny() -> (TempDir, PathBuf) {
+    tiny_of("llama")
+}
+
+fn tiny_of(architecture: &'static str) -> (TempDir, PathBuf) {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("tiny.gguf");
-    TinyModel::default().write(&path);
+    let model = TinyModel {
+        architecture,
+        ..TinyModel::default()
+    };
+    model.write(&path);
     (folder, path)
 }
 

@@ -88,6 +88,8 @@ pub enum AdapterError {
     },
     #[error("layer {layer}, {linear:?} is there twice")]
     Twice { layer: usize, linear: LinearKind },
+    #[error("layer {layer}: this model's feed-forward has no {linear:?}")]
+    Missing { layer: usize, linear: LinearKind },
     #[error("layer {layer}, {linear:?} has no numbers")]
     Empty { layer: usize, linear: LinearKind },
     #[error("the prefix has {found} numbers, {wanted} are needed for {tokens} tokens of this model")]
@@ -149,6 +151,19 @@ impl LinearKind {
         }
     }
 
+    /// The tensor's name in a layer, as llama.cpp gives it.
+    pub(crate) fn tensor(self) -> &'static str {
+        match self {
+            Self::Query => "attn_q",
+            Self::Key => "attn_k",
+            Self::Value => "attn_v",
+            Self::Output => "attn_output",
+            Self::Gate => "ffn_gate",
+            Self::Up => "ffn_up",
+            Self::Down => "ffn_down",
+        }
+    }
+
     /// Which of the linears that read one input it is.
     pub(super) fn slot(self) -> usize {
         match self {
@@ -189,6 +204,9 @@ impl Adapter {
                 })?;
             if room.is_some() {
                 return Err(AdapterError::Twice { layer, linear });
+            }
+            if linear == LinearKind::Gate && !description.gated {
+                return Err(AdapterError::Missing { layer, linear });
             }
             *room = Some(LowRank::new(description, &update, &arena)?);
         }

@@ -114,7 +114,7 @@ impl Layer<'_> {
                 attending.look(chunk, |_| self.visible(slice, Place::Prefix { first }, 0));
             });
         }
-        let end = stretch.position + stretch.tokens;
+        let end = slice.seen_to(stretch.position + stretch.tokens - 1);
         let first_chunk = self.seen_from(stretch.position) / CHUNK;
         for first in (first_chunk * CHUNK..end).step_by(CHUNK) {
             let place = Place::Own { first, end };
@@ -204,7 +204,7 @@ impl Layer<'_> {
             }
             Place::Own { first, .. } => {
                 let start = self.seen_from(position).saturating_sub(first);
-                start..(position + 1).saturating_sub(first).max(start)
+                start..slice.seen_to(position).saturating_sub(first).max(start)
             }
         }
     }

@@ -66,6 +66,12 @@ impl KvCache {
         }
     }
 
+    /// Memory of so many tokens' blocks, in bytes.
+    #[must_use]
+    pub fn bytes_of(description: &Description, precision: KvPrecision, tokens: usize) -> u64 {
+        (tokens.div_ceil(BLOCK_TOKENS) * Shape::new(description, precision).block_bytes()) as u64
+    }
+
     /// How many blocks there are; they are numbered from 0.
     #[must_use]
     pub fn blocks(&self) -> usize {

@@ -33,6 +33,39 @@ pub struct Description {
     pub query_key_norm: bool,
     /// There are norms behind attention and feed-forward, too.
     pub norm_after: bool,
+    /// Norms take the mean away and have a bias (Ba et al., "Layer Normalization", 2016).
+    pub layer_norm: bool,
+    /// Attention and feed-forward are added to their normed input, times this, and not to the stream.
+    pub residual_scale: Option<f32>,
+    /// The feed-forward has a gate.
+    pub gated: bool,
+    pub positions: Positions,
+    /// How the file names the matrices.
+    pub(super) fused: Fused,
+}
+
+/// What a token's place is, for its rotation and for what it sees.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Positions {
+    /// Its index; it sees those before it.
+    Index,
+    /// In the context, whose tokens see each other, and behind it (Du et al., "GLM", 2022). Each turns one half of
+    /// every head.
+    Blocks {
+        /// The code of March 2023: while it is read with the context, the first token behind has its own index
+        /// for a place.
+        legacy: bool,
+    },
+}
+
+/// Matrices that a file keeps as one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Fused {
+    Nothing,
+    /// Gate and up.
+    Feed,
+    /// Query, key and value, and gate and up.
+    FeedAndAttention,
 }
 
 /// Which numbers of a head are rotated together.
@@ -71,6 +104,11 @@ struct Family {
     scaled_embedding: bool,
     /// Every so many layers one sees all, where the file gives a window.
     local_every: Option<usize>,
+    layer_norm: bool,
+    normed_residual: bool,
+    gated: bool,
+    blocks: bool,
+    fused: Fused,
 }
 
 const LLAMA: Family = Family {
@@ -81,9 +119,14 @@ const LLAMA: Family = Family {
     norm_after: false,
     scaled_embedding: false,
     local_every: None,
+    layer_norm: false,
+    normed_residual: false,
+    gated: true,
+    blocks: false,
+    fused: Fused::Nothing,
 };
 
-const FAMILIES: [Family; 4] = [
+const FAMILIES: [Family; 7] = [
     LLAMA,
     Family {
         name: "qwen2",
@@ -104,23 +147,55 @@ const FAMILIES: [Family; 4] = [
         norm_after: true,
         scaled_embedding: true,
         local_every: Some(6),
+        ..LLAMA
+    },
+    // ChatGLM2-6B, ChatGLM3-6B and GLM-4-9B.
+    Family {
+        name: "chatglm",
+        fused: Fused::FeedAndAttention,
+        ..LLAMA
+    },
+    // GLM-4-0414.
+    Family {
+        name: "glm4",
+        norm_after: true,
+        fused: Fused::Feed,
+        ..LLAMA
+    },
+    // ChatGLM-6B, which llama.cpp does not know: `bedside model convert` writes such files.
+    Family {
+        name: "chatglm1",
+        rotary: Rotary::Halves,
+        activation: Activation::GeluTanh,
+        layer_norm: true,
+        normed_residual: true,
+        gated: false,
+        blocks: true,
+        ..LLAMA
     },
 ];
 
 /// The architectures that can be read, as `general.architecture` names them.
-pub const SUPPORTED: [&str; 4] = [
-    FAMILIES[0].name,
-    FAMILIES[1].name,
-    FAMILIES[2].name,
-    FAMILIES[3].name,
-];
+pub const SUPPORTED: [&str; FAMILIES.len()] = {
+    let mut names = [""; FAMILIES.len()];
+    let mut number = 0;
+    while number < names.len() {
+        names[number] = FAMILIES[number].name;
+        number += 1;
+    }
+    names
+};
 
 /// Beyond these a file is broken rather than large.
 const MAX_LAYERS: usize = 1024;
 const MAX_WIDTH: usize = 1 << 20;
 
 impl Description {
-    pub(super) fn read(gguf: &GgufFile) -> Result<Self, DecoderError> {
+    /// From a file's metadata and the shape of its embedding.
+    ///
+    /// # Errors
+    /// If the family is not supported or the metadata cannot be right.
+    pub fn read(gguf: &GgufFile) -> Result<Self, DecoderError> {
         let path = || gguf.path().display().to_string();
         let architecture = gguf.text("general.architecture")?.to_owned();
         let Some(family) = FAMILIES.iter().find(|it| it.name == architecture) else {
@@ -170,11 +245,13 @@ impl Description {
                 format!("keys of {head_width} and values of {value_width} numbers do not go together");
             return Err(gguf.bad_value(&key("attention.key_length"), problem).into());
         }
+        // With two places, each turns its own half.
+        let turned = if family.blocks { head_width / 2 } else { head_width };
         let rotary_width = gguf
             .optional_unsigned(&key("rope.dimension_count"))?
-            .unwrap_or(head_width);
-        if rotary_width % 2 != 0 || rotary_width > head_width {
-            let problem = format!("{rotary_width} of {head_width} numbers cannot be rotated in pairs");
+            .unwrap_or(turned);
+        if rotary_width % 2 != 0 || rotary_width > turned {
+            let problem = format!("{rotary_width} of {turned} numbers cannot be rotated in pairs");
             return Err(gguf.bad_value(&key("rope.dimension_count"), problem).into());
         }
         let rotary_scale = match gguf.optional_text(&key("rope.scaling.type"))? {
@@ -236,7 +313,11 @@ impl Description {
             context_length: size("context_length", 1 << 24)?,
             vocabulary,
             norm_epsilon: gguf
-                .optional_float(&key("attention.layer_norm_rms_epsilon"))?
+                .optional_float(&key(if family.layer_norm {
+                    "attention.layer_norm_epsilon"
+                } else {
+                    "attention.layer_norm_rms_epsilon"
+                }))?
                 .unwrap_or(1e-5),
             rotary: family.rotary,
             rotary_width,
@@ -254,6 +335,24 @@ impl Description {
             score_scale: 1.0 / (score_width as f32).sqrt(),
             query_key_norm: family.query_key_norm,
             norm_after: family.norm_after,
+            layer_norm: family.layer_norm,
+            residual_scale: if family.normed_residual {
+                // The published code never tells its blocks how many layers there are, so it is that of 28.
+                let scale = gguf.optional_float(&key("residual_scale"))?;
+                Some(scale.unwrap_or(56.0_f32.sqrt()))
+            } else {
+                None
+            },
+            gated: family.gated,
+            positions: if family.blocks {
+                let legacy = gguf.optional_bool(&key("legacy_positions"))?;
+                Positions::Blocks {
+                    legacy: legacy.unwrap_or(false),
+                }
+            } else {
+                Positions::Index
+            },
+            fused: family.fused,
             architecture,
         })
     }

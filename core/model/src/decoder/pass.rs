@@ -16,7 +16,7 @@ use super::{
     product::{Product, Then, multiply},
     rotations::Rotations,
     step::Step,
-    weights::Layer,
+    weights::{Layer, Norm},
 };
 
 /// Threads, and buffers that are kept from pass to pass.
@@ -138,18 +138,10 @@ impl Executor {
 
     /// Positions, blocks and attention's tasks, the same for all layers.
     fn plan(&mut self, description: &Description, batch: &[Slice<'_>]) {
-        let positions = || {
-            batch.iter().flat_map(|it| {
-                let first = it
-                    .adapter
-                    .and_then(|it| it.prefix.as_ref())
-                    .map_or(0, |it| it.first_position);
-                first + it.start..first + it.start + it.tokens.len()
-            })
-        };
-        self.global.prepare(positions());
+        let places = || batch.iter().flat_map(|it| it.places(description.positions));
+        self.global.prepare(places());
         if let Some(local) = &mut self.local {
-            local.prepare(positions());
+            local.prepare(places());
         }
         self.runs.clear();
         let mut row = 0;
@@ -177,11 +169,9 @@ impl Executor {
 
     fn attention(&mut self, step: &Step<'_>, cache: &mut KvCache, batch: &[Slice<'_>]) {
         let Description {
-            width,
             heads,
             kv_heads,
             head_width,
-            norm_epsilon,
             ..
         } = *step.description;
         let Layer {
@@ -198,15 +188,11 @@ impl Executor {
         self.mixed.resize(rows * heads * head_width, 0.0);
 
         const KINDS: [LinearKind; 3] = [LinearKind::Query, LinearKind::Key, LinearKind::Value];
-        let norm = &step.layer.attention_norm;
-        let hidden = &self.hidden;
-        self.inputs.fill(
-            &self.threads,
-            rows,
-            width,
+        self.norm(
+            step,
+            &step.layer.attention_norm,
             forms(&[query, key, value]),
-            |row, normed| kernels::rms_norm(row_of(hidden, width, row), norm, norm_epsilon, normed),
-            step.down(&KINDS),
+            &KINDS,
         );
         let product = |linear, kind, output| Product {
             linear,
@@ -308,26 +294,15 @@ impl Executor {
     }
 
     fn feed_forward(&mut self, step: &Step<'_>) {
-        let Description {
-            width,
-            feed_width,
-            norm_epsilon,
-            ..
-        } = *step.description;
         let Layer { gate, up, down, .. } = step.layer;
-        let rows = step.rows;
-        self.feed.resize(rows * feed_width, 0.0);
-        let norm = &step.layer.feed_norm;
-        let hidden = &self.hidden;
-        self.inputs.fill(
-            &self.threads,
-            rows,
-            width,
-            forms(&[gate, up]),
-            |row, normed| kernels::rms_norm(row_of(hidden, width, row), norm, norm_epsilon, normed),
-            step.down(&[LinearKind::Gate, LinearKind::Up]),
-        );
-        step.gate_and_up(&self.threads, &self.inputs, &mut self.feed);
+        let feed_width = step.description.feed_width;
+        self.feed.resize(step.rows * feed_width, 0.0);
+        const KINDS: [LinearKind; 2] = [LinearKind::Gate, LinearKind::Up];
+        let read = gate
+            .iter()
+            .fold(forms(&[up]), |forms, it| forms.and(it.weights.forms()));
+        self.norm(step, &step.layer.feed_norm, read, &KINDS);
+        step.feed(&self.threads, &self.inputs, &mut self.feed);
         self.inputs.take(
             &self.threads,
             &mut self.feed,
@@ -342,6 +317,29 @@ impl Executor {
             LinearKind::Down,
             step.layer.after_feed_norm.as_deref(),
         );
+    }
+
+    /// Makes the normed stream the input of what comes; where the family adds to that, it becomes the stream.
+    fn norm(&mut self, step: &Step<'_>, norm: &Norm, forms: Forms, kinds: &'static [LinearKind]) {
+        let Description {
+            width,
+            norm_epsilon,
+            residual_scale,
+            ..
+        } = *step.description;
+        let hidden = Spread::new(&mut self.hidden);
+        let write = |row: usize, normed: &mut [f32]| {
+            // SAFETY: each row belongs to one task.
+            let row = unsafe { hidden.part(row * width..(row + 1) * width) };
+            norm.apply(row, norm_epsilon, normed);
+            if let Some(scale) = residual_scale {
+                for (stream, normed) in row.iter_mut().zip(normed) {
+                    *stream = *normed * scale;
+                }
+            }
+        };
+        self.inputs
+            .fill(&self.threads, step.rows, width, forms, write, step.down(kinds));
     }
 
     /// `hidden += linear(input)`, with a norm between where the family has one.
@@ -395,7 +393,7 @@ impl Executor {
             head.weights.forms(),
             |number, normed| {
                 let row = wanted.get(number).copied().unwrap_or_default();
-                kernels::rms_norm(row_of(hidden, width, row), norm, norm_epsilon, normed);
+                norm.apply(row_of(hidden, width, row), norm_epsilon, normed);
             },
             None::<fn(Range<usize>, &[f32], &mut [f32])>,
         );
@@ -412,6 +410,15 @@ impl Executor {
             &[product],
             |_, _, _, _| {},
         );
+    }
+}
+
+impl Norm {
+    fn apply(&self, row: &[f32], epsilon: f32, output: &mut [f32]) {
+        match &self.bias {
+            Some(bias) => kernels::layer_norm(row, &self.weight, bias, epsilon, output),
+            None => kernels::rms_norm(row, &self.weight, epsilon, output),
+        }
     }
 }
 

@@ -1,16 +1,18 @@
 //! Rotary positions. Su et al., "RoFormer", 2021.
 
-use super::{Description, Rotary};
+use super::{Description, Positions, Rotary};
 
 /// Sines and cosines for the positions of one pass.
 #[derive(Debug, Default)]
 pub(super) struct Rotations {
     rotary: Rotary,
-    head_width: usize,
-    /// Half the rotated numbers.
+    /// Width of what is turned as one: a head, or half of it where there are two places.
+    section: usize,
+    sections: usize,
+    /// Half the rotated numbers of a section.
     half: usize,
     frequencies: Vec<f32>,
-    /// (cosine, sine) per row and pair.
+    /// (cosine, sine) per row, section and pair.
     angles: Vec<(f32, f32)>,
 }
 
@@ -27,21 +29,26 @@ impl Rotations {
             let factor = factors.and_then(|all| all.get(it)).copied().unwrap_or(1.0);
             1.0 / (base.powf(2.0 * it as f32 / description.rotary_width as f32) * factor * scale)
         });
+        let sections = match description.positions {
+            Positions::Index => 1,
+            Positions::Blocks { .. } => 2,
+        };
         Self {
             rotary: description.rotary,
-            head_width: description.head_width,
+            section: description.head_width / sections,
+            sections,
             half,
             frequencies: frequencies.collect(),
             angles: Vec::new(),
         }
     }
 
-    /// Makes ready for rows at these positions.
-    pub(super) fn prepare(&mut self, positions: impl Iterator<Item = usize>) {
+    /// Makes ready for rows at these places; of the two, as many count as there are sections.
+    pub(super) fn prepare(&mut self, places: impl Iterator<Item = [usize; 2]>) {
         self.angles.clear();
-        for position in positions {
+        for place in places.flat_map(|it| it.into_iter().take(self.sections)) {
             self.angles.extend(self.frequencies.iter().map(|it| {
-                let (sine, cosine) = (position as f32 * it).sin_cos();
+                let (sine, cosine) = (place as f32 * it).sin_cos();
                 (cosine, sine)
             }));
         }
@@ -52,12 +59,14 @@ impl Rotations {
         if self.half == 0 {
             return;
         }
+        let of_row = self.sections * self.half;
         let angles = self
             .angles
-            .get(row * self.half..(row + 1) * self.half)
+            .get(row * of_row..(row + 1) * of_row)
             .unwrap_or_default();
-        for head in heads.chunks_exact_mut(self.head_width) {
-            let head = head.get_mut(..2 * self.half).unwrap_or_default();
+        let angles = angles.chunks_exact(self.half).cycle();
+        for (section, angles) in heads.chunks_exact_mut(self.section).zip(angles) {
+            let head = section.get_mut(..2 * self.half).unwrap_or_default();
             match self.rotary {
                 Rotary::Neighbours => {
                     for ([a, b], (cosine, sine)) in head.as_chunks_mut::<2>().0.iter_mut().zip(angles) {

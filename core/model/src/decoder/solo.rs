@@ -11,6 +11,7 @@ pub struct Solo<'d> {
     cache: KvCache,
     blocks: Vec<u32>,
     length: usize,
+    context: usize,
 }
 
 impl<'d> Solo<'d> {
@@ -24,6 +25,7 @@ impl<'d> Solo<'d> {
             cache: decoder.cache(blocks, precision),
             blocks: (0..).take(blocks).collect(),
             length: 0,
+            context: 0,
         }
     }
 
@@ -43,7 +45,7 @@ impl<'d> Solo<'d> {
         self.length = self.length.min(length);
     }
 
-    /// Reads more tokens; logits after each of the last `logits`.
+    /// Reads more tokens, first of all a prompt; logits after each of the last `logits`.
     ///
     /// # Errors
     /// As [`Decoder::forward`]; nothing has been read then.
@@ -53,12 +55,16 @@ impl<'d> Solo<'d> {
         logits: usize,
         adapter: Option<&Adapter>,
     ) -> Result<Vec<Vec<f32>>, DecoderError> {
+        if self.is_empty() {
+            self.context = self.decoder.context(tokens.len());
+        }
         let slice = Slice {
             tokens,
             start: self.length,
             blocks: &self.blocks,
             logits,
             adapter,
+            context: self.context,
         };
         let rows = self
             .decoder

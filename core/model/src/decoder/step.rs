@@ -14,6 +14,7 @@ use super::{
     Activation, Adapter, Description, LinearKind,
     adapter::{LOW_WIDTH, MAX_RANK},
     inputs::{Down, Inputs},
+    linear::Linear,
     product::{self, Product, ROWS_TOGETHER, Then, add_bias, multiply, store, tiles},
     weights::Layer,
 };
@@ -93,46 +94,47 @@ impl Step<'_> {
         );
     }
 
-    /// `output = activation(gate(input)) · up(input)`.
-    pub(super) fn gate_and_up(&self, threads: &Threads, inputs: &Inputs, output: &mut [f32]) {
+    /// `output = activation(gate(input)) · up(input)`, or without a gate `activation(up(input))`.
+    pub(super) fn feed(&self, threads: &Threads, inputs: &Inputs, output: &mut [f32]) {
         let Layer { gate, up, .. } = self.layer;
-        let activate = match self.description.activation {
-            Activation::Silu => kernels::silu_times,
-            Activation::GeluTanh => kernels::gelu_times,
-        };
         let width = self.description.feed_width;
         let output = Spread::new(output);
         let input = inputs.input();
         let has_adapters = self.has_adapters();
-        let groups = gate.weights.groups();
-        let parts = product::parts(threads, 2 * groups * ROWS * gate.weights.columns() * self.rows);
+        let groups = up.weights.groups();
+        let linears = 1 + usize::from(gate.is_some());
+        let parts = product::parts(
+            threads,
+            linears * groups * ROWS * up.weights.columns() * self.rows,
+        );
+        let sum = |linear: &Linear, kind, row, count, group, sums: &mut Sums| {
+            linear.weights.tile(group, &input, row, count, sums);
+            add_bias(linear, group, count, sums);
+            if has_adapters {
+                self.up(
+                    inputs,
+                    kind,
+                    row,
+                    group,
+                    sums.get_mut(..count).unwrap_or_default(),
+                );
+            }
+        };
         threads.run_parts(groups, parts, |groups| {
             for first in (0..self.rows).step_by(ROWS_TOGETHER) {
                 for group in groups.clone() {
                     for (row, count) in tiles(first, self.rows) {
                         let (mut gated, mut upped): (Sums, Sums) = ([[0.0; ROWS]; TILE], [[0.0; ROWS]; TILE]);
-                        let both = [
-                            (gate, LinearKind::Gate, &mut gated),
-                            (up, LinearKind::Up, &mut upped),
-                        ];
-                        for (linear, kind, sums) in both {
-                            linear.weights.tile(group, &input, row, count, sums);
-                            add_bias(linear, group, count, sums);
-                            if has_adapters {
-                                self.up(
-                                    inputs,
-                                    kind,
-                                    row,
-                                    group,
-                                    sums.get_mut(..count).unwrap_or_default(),
-                                );
-                            }
+                        sum(up, LinearKind::Up, row, count, group, &mut upped);
+                        if let Some(gate) = gate {
+                            sum(gate, LinearKind::Gate, row, count, group, &mut gated);
+                            let gates = gated.as_flattened_mut().get_mut(..count * ROWS);
+                            self.activate_times(gates.unwrap_or_default(), upped.as_flattened());
+                        } else {
+                            gated = upped;
+                            let values = gated.as_flattened_mut().get_mut(..count * ROWS);
+                            self.activate(values.unwrap_or_default());
                         }
-                        let gates = gated
-                            .as_flattened_mut()
-                            .get_mut(..count * ROWS)
-                            .unwrap_or_default();
-                        activate(gates, upped.as_flattened());
                         for (row, gated) in (row..row + count).zip(&gated) {
                             store(&output, width, row, group, gated, &Then::Store);
                         }
@@ -140,5 +142,19 @@ impl Step<'_> {
                 }
             }
         });
+    }
+
+    fn activate_times(&self, gates: &mut [f32], values: &[f32]) {
+        match self.description.activation {
+            Activation::Silu => kernels::silu_times(gates, values),
+            Activation::GeluTanh => kernels::gelu_times(gates, values),
+        }
+    }
+
+    fn activate(&self, values: &mut [f32]) {
+        match self.description.activation {
+            Activation::Silu => kernels::silu(values),
+            Activation::GeluTanh => kernels::gelu(values),
+        }
     }
 }

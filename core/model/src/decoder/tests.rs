@@ -14,6 +14,7 @@ use super::{
 use crate::{gguf::GgufFile, testing::TinyModel, threads::Threads};
 
 mod gemma3;
+mod reference;
 
 const PROMPT: [u32; 21] = [
     1, 20, 30, 40, 50, 60, 70, 80, 90, 100, 110, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12,
@@ -203,6 +204,7 @@ fn sequences_share_blocks_and_go_on_alone() {
             blocks,
             logits: 1,
             adapter: None,
+            context: 0,
         };
         let logits = decoder.forward(&mut executor, &mut cache, &[slice]).unwrap();
         logits.rows().next().unwrap().to_vec()
@@ -303,6 +305,7 @@ fn a_batch_of_eight_with_four_adapters_equals_eight_alone() {
                     blocks: &blocks[it],
                     logits: 1,
                     adapter: adapter(it),
+                    context: 0,
                 })
                 .collect();
             let logits = decoder.forward(&mut executor, &mut cache, &batch).unwrap();
@@ -381,6 +384,7 @@ fn a_prefix_of_a_prompts_own_keys_and_values_equals_the_prompt() {
                 blocks,
                 logits: 1,
                 adapter,
+                context: 0,
             };
             decoder
                 .forward(&mut executor, cache, &[slice])
@@ -498,6 +502,7 @@ fn what_does_not_fit_is_refused_and_changes_nothing() {
             blocks: it.1,
             logits: 1,
             adapter: None,
+            context: 0,
         };
         let batch: Vec<_> = batch.iter().map(slice).collect();
         decoder.forward(&mut executor, &mut cache, &batch).unwrap_err()
@@ -527,7 +532,7 @@ fn an_unknown_family_is_named() {
         .unwrap_err()
         .to_string();
     assert!(
-        error.ends_with("`mamba` is not supported; supported are llama, qwen2, qwen3, gemma3"),
+        error.contains("`mamba` is not supported; supported are llama, qwen2, qwen3, gemma3, chatglm"),
         "{error}"
     );
 }

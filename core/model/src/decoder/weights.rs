@@ -1,21 +1,35 @@
 //! All weights of a model, read by the names that llama.cpp gives them.
 
-use std::sync::{Arc, Mutex};
+use std::{
+    ops::Range,
+    sync::{Arc, Mutex},
+};
 
-use super::{DecoderError, Description, adapter::LinearKind, linear::Linear};
+use super::{
+    DecoderError, Description,
+    adapter::LinearKind,
+    description::Fused,
+    linear::{Linear, Place},
+};
 use crate::{gguf::GgufFile, kernels::arena::Arena, threads::Threads};
 
 pub(super) struct Weights {
     pub(super) embedding: Linear,
     pub(super) layers: Vec<Layer>,
-    pub(super) output_norm: Vec<f32>,
+    pub(super) output_norm: Norm,
     /// The embedding serves where there is none.
     pub(super) output: Option<Linear>,
     pub(super) rope_factors: Option<Vec<f32>>,
 }
 
+pub(super) struct Norm {
+    pub(super) weight: Vec<f32>,
+    /// With it the mean is taken away, too.
+    pub(super) bias: Option<Vec<f32>>,
+}
+
 pub(super) struct Layer {
-    pub(super) attention_norm: Vec<f32>,
+    pub(super) attention_norm: Norm,
     pub(super) query: Linear,
     pub(super) key: Linear,
     pub(super) value: Linear,
@@ -23,8 +37,8 @@ pub(super) struct Layer {
     pub(super) query_norm: Option<Vec<f32>>,
     pub(super) key_norm: Option<Vec<f32>>,
     pub(super) after_attention_norm: Option<Vec<f32>>,
-    pub(super) feed_norm: Vec<f32>,
-    pub(super) gate: Linear,
+    pub(super) feed_norm: Norm,
+    pub(super) gate: Option<Linear>,
     pub(super) up: Linear,
     pub(super) down: Linear,
     pub(super) after_feed_norm: Option<Vec<f32>>,
@@ -55,10 +69,12 @@ impl Weights {
         threads.run(description.layers + 2, |number| {
             let part = match number {
                 0 => loader
-                    .linear("token_embd", vocabulary, width)
+                    .linear(&Place::whole("token_embd", vocabulary), width)
                     .map(Part::Embedding),
                 1 if !gguf.has_tensor("output.weight") => return,
-                1 => loader.linear("output", vocabulary, width).map(Part::Output),
+                1 => loader
+                    .linear(&Place::whole("output", vocabulary), width)
+                    .map(Part::Output),
                 _ => loader.layer(number - 2).map(|it| Part::Layer(Box::new(it))),
             };
             parts
@@ -78,12 +94,11 @@ impl Weights {
                 Part::Layer(it) => layers.push(*it),
             }
         }
-        let output_norm = gguf.floats("output_norm.weight", width)?;
         Ok(Self {
             embedding: embedding.expect("it has been read without an error"),
             output,
             layers,
-            output_norm,
+            output_norm: loader.norm("output_norm")?,
             rope_factors: gguf.optional_vector("rope_freqs.weight", rotary_width / 2)?,
         })
     }
@@ -94,10 +109,8 @@ impl Weights {
 
     pub(super) fn bytes(&self) -> u64 {
         let layers = self.layers.iter().flat_map(|it| {
-            [
-                &it.query, &it.key, &it.value, &it.output, &it.gate, &it.up, &it.down,
-            ]
-            .map(Linear::bytes)
+            let linears = [&it.query, &it.key, &it.value, &it.output, &it.up, &it.down];
+            linears.into_iter().chain(&it.gate).map(Linear::bytes)
         });
         self.embedding.bytes() + self.output.as_ref().map_or(0, Linear::bytes) + layers.sum::<u64>()
     }
@@ -138,47 +151,76 @@ fn packed_bytes(gguf: &GgufFile) -> usize {
 impl Loader<'_> {
     fn layer(&self, number: usize) -> Result<Layer, DecoderError> {
         let Description {
-            width, head_width, ..
+            width,
+            head_width,
+            query_key_norm: own,
+            norm_after: after,
+            gated,
+            ..
         } = *self.description;
         let name = |part: &str| format!("blk.{number}.{part}");
-        let norm = |part: &str, length: usize| self.gguf.floats(&name(part), length);
         let norm_if = |wanted: bool, part: &str, length: usize| {
-            if wanted {
-                norm(part, length).map(Some)
-            } else {
-                Ok(None)
-            }
+            let norm = || self.gguf.floats(&name(part), length);
+            wanted.then(norm).transpose()
         };
-        let linear = |part: &str, kind: LinearKind| {
-            let (rows, columns) = kind.shape(self.description);
-            self.linear(&name(part), rows, columns)
+        let linear = |kind: LinearKind| {
+            let (part, all, rows) = self.place(kind);
+            let name = name(part);
+            let place = Place {
+                name: &name,
+                all,
+                rows,
+            };
+            self.linear(&place, kind.shape(self.description).1)
         };
-        let (own, after) = (self.description.query_key_norm, self.description.norm_after);
         Ok(Layer {
-            attention_norm: norm("attn_norm.weight", width)?,
-            query: linear("attn_q", LinearKind::Query)?,
-            key: linear("attn_k", LinearKind::Key)?,
-            value: linear("attn_v", LinearKind::Value)?,
-            output: linear("attn_output", LinearKind::Output)?,
+            attention_norm: self.norm(&name("attn_norm"))?,
+            query: linear(LinearKind::Query)?,
+            key: linear(LinearKind::Key)?,
+            value: linear(LinearKind::Value)?,
+            output: linear(LinearKind::Output)?,
             query_norm: norm_if(own, "attn_q_norm.weight", head_width)?,
             key_norm: norm_if(own, "attn_k_norm.weight", head_width)?,
             after_attention_norm: norm_if(after, "post_attention_norm.weight", width)?,
-            feed_norm: norm("ffn_norm.weight", width)?,
-            gate: linear("ffn_gate", LinearKind::Gate)?,
-            up: linear("ffn_up", LinearKind::Up)?,
-            down: linear("ffn_down", LinearKind::Down)?,
+            feed_norm: self.norm(&name("ffn_norm"))?,
+            gate: gated.then(|| linear(LinearKind::Gate)).transpose()?,
+            up: linear(LinearKind::Up)?,
+            down: linear(LinearKind::Down)?,
             after_feed_norm: norm_if(after, "post_ffw_norm.weight", width)?,
         })
     }
 
-    fn linear(&self, name: &str, rows: usize, columns: usize) -> Result<Linear, DecoderError> {
-        let linear = Linear::load(self.gguf, name, rows, columns, &self.arena)?;
-        let bytes = self
-            .gguf
-            .tensors()
-            .get(&format!("{name}.weight"))
-            .map_or(0, |it| it.bytes);
-        (self.loaded)(bytes);
+    /// In which tensor of a layer a linear lies: the tensor's name, all its rows, and the linear's.
+    fn place(&self, kind: LinearKind) -> (&'static str, usize, Range<usize>) {
+        let rows = |kind: LinearKind| kind.shape(self.description).0;
+        let (query, key) = (rows(LinearKind::Query), rows(LinearKind::Key));
+        let (fused, feed) = (self.description.fused, rows(LinearKind::Up));
+        let all = query + 2 * key;
+        match kind {
+            LinearKind::Query if fused == Fused::FeedAndAttention => ("attn_qkv", all, 0..query),
+            LinearKind::Key if fused == Fused::FeedAndAttention => ("attn_qkv", all, query..query + key),
+            LinearKind::Value if fused == Fused::FeedAndAttention => ("attn_qkv", all, query + key..all),
+            LinearKind::Gate if fused != Fused::Nothing => ("ffn_up", 2 * feed, 0..feed),
+            LinearKind::Up if fused != Fused::Nothing => ("ffn_up", 2 * feed, feed..2 * feed),
+            _ => (kind.tensor(), rows(kind), 0..rows(kind)),
+        }
+    }
+
+    fn norm(&self, name: &str) -> Result<Norm, DecoderError> {
+        let width = self.description.width;
+        let vector = |part: &str| self.gguf.floats(&format!("{name}.{part}"), width);
+        let bias = self.description.layer_norm.then(|| vector("bias"));
+        Ok(Norm {
+            weight: vector("weight")?,
+            bias: bias.transpose()?,
+        })
+    }
+
+    fn linear(&self, place: &Place<'_>, columns: usize) -> Result<Linear, DecoderError> {
+        let linear = Linear::load(self.gguf, place, columns, &self.arena)?;
+        let tensor = self.gguf.tensors().get(&format!("{}.weight", place.name));
+        let bytes = tensor.map_or(0, |it| it.bytes) / place.all.max(1) as u64;
+        (self.loaded)(bytes * place.rows.len() as u64);
         Ok(linear)
     }
 }

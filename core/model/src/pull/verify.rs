@@ -31,20 +31,26 @@ pub fn known_sha256(path: &Path) -> Option<String> {
     (sidecar.bytes == bytes && sidecar.modified_ns == modified_ns).then_some(sidecar.sha256)
 }
 
-/// Hashes the file unless that is known, and compares.
+/// The checksum of a file; it is read for that unless that was done before.
+///
+/// # Errors
+/// If the file cannot be read.
+pub fn sha256(path: &Path, progress: &dyn Progress) -> Result<String, PullError> {
+    if let Some(known) = known_sha256(path) {
+        return Ok(known);
+    }
+    progress.phase("checking");
+    let found = hash_file(path, progress).map_err(|source| PullError::Io {
+        path: path.to_owned(),
+        source,
+    })?;
+    remember(path, &found);
+    Ok(found)
+}
+
+/// Compares the file's checksum.
 pub(super) fn check(path: &Path, wanted: Option<&str>, progress: &dyn Progress) -> Result<(), PullError> {
-    let found = match known_sha256(path) {
-        Some(known) => known,
-        None => {
-            progress.phase("checking");
-            let found = hash_file(path, progress).map_err(|source| PullError::Io {
-                path: path.to_owned(),
-                source,
-            })?;
-            remember(path, &found);
-            found
-        }
-    };
+    let found = sha256(path, progress)?;
     match wanted {
         Some(wanted) if wanted != found => Err(PullError::WrongHash {
             path: path.to_owned(),

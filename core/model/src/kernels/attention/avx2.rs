@@ -8,18 +8,93 @@ use std::arch::x86_64::{
 
 use super::{CHUNK, Chunk, KvPrecision, SLOTS, TILE, portable};
 
-/// Queries from which on one block of keys keeps the units busy.
-const WIDE_TILE: usize = 2;
+/// Queries up to which there are too few sums under way to keep the units busy with one block of keys.
+const FEW: usize = 2;
+
+/// How keys and values are kept.
+trait Numbers {
+    const BYTES: usize;
+    /// A block ends with a scale for each slot.
+    const SCALED: bool;
+
+    /// Eight numbers, `at` of them behind the start.
+    ///
+    /// # Safety
+    /// They must be there; the processor must have AVX2 and F16C.
+    unsafe fn eight(start: *const u8, at: usize) -> __m256;
+}
+
+struct Floats;
+struct Halves;
+struct Quants;
+
+impl Numbers for Floats {
+    const BYTES: usize = 4;
+    const SCALED: bool = false;
+
+    #[inline]
+    #[target_feature(enable = "avx2,f16c")]
+    unsafe fn eight(start: *const u8, at: usize) -> __m256 {
+        // SAFETY: as of the caller; the load needs no alignment.
+        unsafe { _mm256_loadu_ps(start.add(4 * at).cast()) }
+    }
+}
+
+impl Numbers for Halves {
+    const BYTES: usize = 2;
+    const SCALED: bool = false;
+
+    #[inline]
+    #[target_feature(enable = "avx2,f16c")]
+    unsafe fn eight(start: *const u8, at: usize) -> __m256 {
+        // SAFETY: as of the caller; the load needs no alignment.
+        unsafe { _mm256_cvtph_ps(_mm_loadu_si128(start.add(2 * at).cast::<__m128i>())) }
+    }
+}
+
+impl Numbers for Quants {
+    const BYTES: usize = 1;
+    const SCALED: bool = true;
+
+    #[inline]
+    #[target_feature(enable = "avx2,f16c")]
+    unsafe fn eight(start: *const u8, at: usize) -> __m256 {
+        // SAFETY: as of the caller; the load needs no alignment.
+        let eight = unsafe { _mm_loadl_epi64(start.add(at).cast::<__m128i>()) };
+        _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(eight))
+    }
+}
 
 #[target_feature(enable = "avx2,fma,f16c")]
 pub(super) fn scores(chunk: &Chunk<'_>, queries: &[f32], tile: usize, width: usize, output: &mut [f32]) {
     assert!(tile <= TILE && queries.len() >= tile * width && output.len() >= tile * CHUNK);
     let bytes = chunk.precision.head_bytes(width);
     assert!(chunk.blocks.len() * SLOTS <= CHUNK && chunk.blocks.iter().all(|it| it.0.len() >= bytes));
+    let (queries, output) = (queries.as_ptr(), output.as_mut_ptr());
+    // SAFETY: the lengths have been checked: `tile` queries of `width`, blocks of keys, and room for a row of
+    // `CHUNK` scores each.
+    unsafe {
+        match chunk.precision {
+            KvPrecision::F32 => scores_of::<Floats>(chunk, queries, tile, width, output),
+            KvPrecision::F16 => scores_of::<Halves>(chunk, queries, tile, width, output),
+            KvPrecision::Q8 => scores_of::<Quants>(chunk, queries, tile, width, output),
+        }
+    }
+}
+
+/// # Safety
+/// `tile` queries of `width`, whole blocks of keys, and room for a row of `CHUNK` scores each must be there.
+#[target_feature(enable = "avx2,fma,f16c")]
+unsafe fn scores_of<N: Numbers>(
+    chunk: &Chunk<'_>,
+    queries: *const f32,
+    tile: usize,
+    width: usize,
+    output: *mut f32,
+) {
     let mut number = 0;
     while let Some((keys, values)) = chunk.blocks.get(number) {
-        // Few queries have too few sums under way to keep the units busy, so they take two blocks at once.
-        let second = chunk.blocks.get(number + 1).filter(|_| tile <= WIDE_TILE);
+        let second = chunk.blocks.get(number + 1).filter(|_| tile <= FEW);
         let next = number + 1 + usize::from(second.is_some());
         let ahead = Ahead {
             keys: [next, next + 1].map(|it| chunk.blocks.get(it).map_or(keys.as_ptr(), |it| it.0.as_ptr())),
@@ -28,34 +103,24 @@ pub(super) fn scores(chunk: &Chunk<'_>, queries: &[f32], tile: usize, width: usi
                 second.map_or(values.as_ptr(), |it| it.1.as_ptr()),
             ],
         };
-        let (queries, first) = (queries.as_ptr(), keys.as_ptr());
-        // SAFETY: the lengths have been checked: `tile` queries of `width`, blocks of keys, and room for a row
-        // of `CHUNK` scores each.
+        let one = [keys.as_ptr()];
+        // SAFETY: as of the caller.
         unsafe {
-            let output = output.as_mut_ptr().add(number * SLOTS);
+            let output = output.add(number * SLOTS);
             if let Some((keys, _)) = second {
-                let keys = [first, keys.as_ptr()];
-                match (chunk.precision, tile) {
-                    (KvPrecision::F16, 1) => blocks::<1, 2, false>(queries, keys, &ahead, width, output),
-                    (KvPrecision::F16, _) => blocks::<2, 2, false>(queries, keys, &ahead, width, output),
-                    (KvPrecision::Q8, 1) => blocks::<1, 2, true>(queries, keys, &ahead, width, output),
-                    (KvPrecision::Q8, _) => blocks::<2, 2, true>(queries, keys, &ahead, width, output),
+                let two = [one[0], keys.as_ptr()];
+                match tile {
+                    1 => blocks::<N, 1, 2>(queries, two, &ahead, width, output),
+                    _ => blocks::<N, FEW, 2>(queries, two, &ahead, width, output),
                 }
             } else {
-                let keys = [first];
-                match (chunk.precision, tile) {
-                    (KvPrecision::F16, 1) => blocks::<1, 1, false>(queries, keys, &ahead, width, output),
-                    (KvPrecision::F16, 2) => blocks::<2, 1, false>(queries, keys, &ahead, width, output),
-                    (KvPrecision::F16, 3) => blocks::<3, 1, false>(queries, keys, &ahead, width, output),
-                    (KvPrecision::F16, 4) => blocks::<4, 1, false>(queries, keys, &ahead, width, output),
-                    (KvPrecision::F16, 5) => blocks::<5, 1, false>(queries, keys, &ahead, width, output),
-                    (KvPrecision::F16, _) => blocks::<6, 1, false>(queries, keys, &ahead, width, output),
-                    (KvPrecision::Q8, 1) => blocks::<1, 1, true>(queries, keys, &ahead, width, output),
-                    (KvPrecision::Q8, 2) => blocks::<2, 1, true>(queries, keys, &ahead, width, output),
-                    (KvPrecision::Q8, 3) => blocks::<3, 1, true>(queries, keys, &ahead, width, output),
-                    (KvPrecision::Q8, 4) => blocks::<4, 1, true>(queries, keys, &ahead, width, output),
-                    (KvPrecision::Q8, 5) => blocks::<5, 1, true>(queries, keys, &ahead, width, output),
-                    (KvPrecision::Q8, _) => blocks::<6, 1, true>(queries, keys, &ahead, width, output),
+                match tile {
+                    1 => blocks::<N, 1, 1>(queries, one, &ahead, width, output),
+                    2 => blocks::<N, 2, 1>(queries, one, &ahead, width, output),
+                    3 => blocks::<N, 3, 1>(queries, one, &ahead, width, output),
+                    4 => blocks::<N, 4, 1>(queries, one, &ahead, width, output),
+                    5 => blocks::<N, 5, 1>(queries, one, &ahead, width, output),
+                    _ => blocks::<N, TILE, 1>(queries, one, &ahead, width, output),
                 }
             }
         }
@@ -69,29 +134,10 @@ struct Ahead {
     values: [*const u8; 2],
 }
 
-/// Eight numbers, `at` of them behind the start.
-///
-/// # Safety
-/// They must be there.
-#[inline]
-#[target_feature(enable = "avx2,f16c")]
-unsafe fn eight<const Q8: bool>(start: *const u8, at: usize) -> __m256 {
-    // SAFETY: as of the caller; the loads need no alignment.
-    unsafe {
-        if Q8 {
-            _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(_mm_loadl_epi64(
-                start.add(at).cast::<__m128i>(),
-            )))
-        } else {
-            _mm256_cvtph_ps(_mm_loadu_si128(start.add(2 * at).cast::<__m128i>()))
-        }
-    }
-}
-
 /// # Safety
 /// `Q` queries of `width`, `B` blocks of keys, and 16 · `B` places in each of `Q` rows of `CHUNK` must be there.
 #[target_feature(enable = "avx2,fma,f16c")]
-unsafe fn blocks<const Q: usize, const B: usize, const Q8: bool>(
+unsafe fn blocks<N: Numbers, const Q: usize, const B: usize>(
     queries: *const f32,
     keys: [*const u8; B],
     ahead: &Ahead,
@@ -100,24 +146,25 @@ unsafe fn blocks<const Q: usize, const B: usize, const Q8: bool>(
 ) {
     let mut sums = [[[_mm256_setzero_ps(); 2]; B]; Q];
     for at in 0..width {
-        let bytes = at * if Q8 { SLOTS } else { 2 * SLOTS };
+        let bytes = at * SLOTS * N::BYTES;
         if bytes.is_multiple_of(64) {
             for (keys, values) in ahead.keys.iter().zip(&ahead.values).take(B) {
+                // Hints, which no address makes fail.
                 _mm_prefetch::<_MM_HINT_T0>(keys.wrapping_add(bytes).cast());
                 _mm_prefetch::<_MM_HINT_T1>(values.wrapping_add(bytes).cast());
             }
         }
         // SAFETY: as of the caller.
         unsafe {
-            // What is fewer stays in registers, beside twelve sums; the other comes one at a time.
-            if Q <= WIDE_TILE {
+            // What is fewer stays in registers, beside up to twelve sums; the other comes one at a time.
+            if Q <= FEW {
                 let mut numbers = [_mm256_setzero_ps(); Q];
                 for (query, number) in numbers.iter_mut().enumerate() {
                     *number = _mm256_set1_ps(*queries.add(query * width + at));
                 }
                 for (block, keys) in keys.iter().enumerate() {
                     for half in 0..2 {
-                        let keys = eight::<Q8>(*keys, at * SLOTS + 8 * half);
+                        let keys = N::eight(*keys, at * SLOTS + 8 * half);
                         for (sums, number) in sums.iter_mut().zip(&numbers) {
                             sums[block][half] = _mm256_fmadd_ps(*number, keys, sums[block][half]);
                         }
@@ -126,8 +173,8 @@ unsafe fn blocks<const Q: usize, const B: usize, const Q8: bool>(
             } else {
                 let mut loaded = [[_mm256_setzero_ps(); 2]; B];
                 for (loaded, keys) in loaded.iter_mut().zip(&keys) {
-                    loaded[0] = eight::<Q8>(*keys, at * SLOTS);
-                    loaded[1] = eight::<Q8>(*keys, at * SLOTS + 8);
+                    loaded[0] = N::eight(*keys, at * SLOTS);
+                    loaded[1] = N::eight(*keys, at * SLOTS + 8);
                 }
                 for (query, sums) in sums.iter_mut().enumerate() {
                     let number = _mm256_set1_ps(*queries.add(query * width + at));
@@ -141,10 +188,10 @@ unsafe fn blocks<const Q: usize, const B: usize, const Q8: bool>(
     for (query, sums) in sums.into_iter().enumerate() {
         for (block, (sums, keys)) in sums.into_iter().zip(&keys).enumerate() {
             for (half, sum) in sums.into_iter().enumerate() {
-                // SAFETY: as of the caller; in 8 bits the scales follow the quants.
+                // SAFETY: as of the caller; the scales follow the numbers.
                 unsafe {
-                    let sum = if Q8 {
-                        let scales = keys.add(SLOTS * width).cast::<f32>().add(8 * half);
+                    let sum = if N::SCALED {
+                        let scales = keys.add(SLOTS * width * N::BYTES).cast::<f32>().add(8 * half);
                         _mm256_mul_ps(sum, _mm256_loadu_ps(scales))
                     } else {
                         sum
@@ -168,19 +215,33 @@ pub(super) fn mix(chunk: &Chunk<'_>, tile: usize, width: usize, weights: &[f32],
     // SAFETY: the lengths have been checked: `tile` rows of `CHUNK` weights, blocks of values, and room for
     // `tile` rows of `width`, which is a multiple of eight.
     unsafe {
-        match (chunk.precision, tile) {
-            (KvPrecision::F16, 1) => values::<1, 4, false>(chunk, weights, width, output),
-            (KvPrecision::F16, 2) => values::<2, 4, false>(chunk, weights, width, output),
-            (KvPrecision::F16, 3) => values::<3, 2, false>(chunk, weights, width, output),
-            (KvPrecision::F16, 4) => values::<4, 2, false>(chunk, weights, width, output),
-            (KvPrecision::F16, 5) => values::<5, 2, false>(chunk, weights, width, output),
-            (KvPrecision::F16, _) => values::<6, 2, false>(chunk, weights, width, output),
-            (KvPrecision::Q8, 1) => values::<1, 4, true>(chunk, weights, width, output),
-            (KvPrecision::Q8, 2) => values::<2, 4, true>(chunk, weights, width, output),
-            (KvPrecision::Q8, 3) => values::<3, 2, true>(chunk, weights, width, output),
-            (KvPrecision::Q8, 4) => values::<4, 2, true>(chunk, weights, width, output),
-            (KvPrecision::Q8, 5) => values::<5, 2, true>(chunk, weights, width, output),
-            (KvPrecision::Q8, _) => values::<6, 2, true>(chunk, weights, width, output),
+        match chunk.precision {
+            KvPrecision::F32 => mix_of::<Floats>(chunk, tile, width, weights, output),
+            KvPrecision::F16 => mix_of::<Halves>(chunk, tile, width, weights, output),
+            KvPrecision::Q8 => mix_of::<Quants>(chunk, tile, width, weights, output),
+        }
+    }
+}
+
+/// # Safety
+/// As of [`values`], for `tile` rows.
+#[target_feature(enable = "avx2,fma,f16c")]
+unsafe fn mix_of<N: Numbers>(
+    chunk: &Chunk<'_>,
+    tile: usize,
+    width: usize,
+    weights: *const f32,
+    output: *mut f32,
+) {
+    // SAFETY: as of the caller.
+    unsafe {
+        match tile {
+            1 => values::<N, 1, 4>(chunk, weights, width, output),
+            2 => values::<N, 2, 4>(chunk, weights, width, output),
+            3 => values::<N, 3, 2>(chunk, weights, width, output),
+            4 => values::<N, 4, 2>(chunk, weights, width, output),
+            5 => values::<N, 5, 2>(chunk, weights, width, output),
+            _ => values::<N, TILE, 2>(chunk, weights, width, output),
         }
     }
 }
@@ -189,7 +250,7 @@ pub(super) fn mix(chunk: &Chunk<'_>, tile: usize, width: usize, weights: &[f32],
 /// `Q` rows of `CHUNK` weights, whole blocks of values, and room for `Q` rows of `width` must be there;
 /// `width` must be a multiple of eight.
 #[target_feature(enable = "avx2,fma,f16c")]
-unsafe fn values<const Q: usize, const V: usize, const Q8: bool>(
+unsafe fn values<N: Numbers, const Q: usize, const V: usize>(
     chunk: &Chunk<'_>,
     weights: *const f32,
     width: usize,
@@ -199,11 +260,11 @@ unsafe fn values<const Q: usize, const V: usize, const Q8: bool>(
     // SAFETY: as of the caller, and the columns lie inside.
     unsafe {
         while column + 8 * V <= width {
-            columns::<Q, V, Q8>(chunk, weights, width, column, output);
+            columns::<N, Q, V>(chunk, weights, width, column, output);
             column += 8 * V;
         }
         while column < width {
-            columns::<Q, 1, Q8>(chunk, weights, width, column, output);
+            columns::<N, Q, 1>(chunk, weights, width, column, output);
             column += 8;
         }
     }
@@ -213,7 +274,7 @@ unsafe fn values<const Q: usize, const V: usize, const Q8: bool>(
 /// As of [`values`]; 8 · `V` columns from `column` on must be there.
 #[inline]
 #[target_feature(enable = "avx2,fma,f16c")]
-unsafe fn columns<const Q: usize, const V: usize, const Q8: bool>(
+unsafe fn columns<N: Numbers, const Q: usize, const V: usize>(
     chunk: &Chunk<'_>,
     weights: *const f32,
     width: usize,
@@ -226,13 +287,13 @@ unsafe fn columns<const Q: usize, const V: usize, const Q8: bool>(
             // SAFETY: as of the caller.
             unsafe {
                 let at = slot * width + column;
-                if Q <= WIDE_TILE {
+                if Q <= FEW {
                     let mut rows = [_mm256_setzero_ps(); Q];
                     for (query, weight) in rows.iter_mut().enumerate() {
                         *weight = _mm256_set1_ps(*weights.add(query * CHUNK + number * SLOTS + slot));
                     }
                     for part in 0..V {
-                        let numbers = eight::<Q8>(values.as_ptr(), at + 8 * part);
+                        let numbers = N::eight(values.as_ptr(), at + 8 * part);
                         for (sums, weight) in sums.iter_mut().zip(&rows) {
                             sums[part] = _mm256_fmadd_ps(*weight, numbers, sums[part]);
                         }
@@ -240,7 +301,7 @@ unsafe fn columns<const Q: usize, const V: usize, const Q8: bool>(
                 } else {
                     let mut numbers = [_mm256_setzero_ps(); V];
                     for (part, numbers) in numbers.iter_mut().enumerate() {
-                        *numbers = eight::<Q8>(values.as_ptr(), at + 8 * part);
+                        *numbers = N::eight(values.as_ptr(), at + 8 * part);
                     }
                     for (query, sums) in sums.iter_mut().enumerate() {
                         let weight = _mm256_set1_ps(*weights.add(query * CHUNK + number * SLOTS + slot));

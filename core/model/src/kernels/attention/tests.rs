@@ -120,7 +120,11 @@ proptest! {
         let first = positions.iter().min().unwrap().saturating_sub(window);
         let expect = expected(&queries, &keys, &values, width, &positions, first);
         // A half has eleven bits, an eighth-bit number seven.
-        for (precision, tolerance) in [(KvPrecision::F16, 2e-3), (KvPrecision::Q8, 4e-2)] {
+        for (precision, tolerance) in [
+            (KvPrecision::F32, 1e-5),
+            (KvPrecision::F16, 2e-3),
+            (KvPrecision::Q8, 4e-2),
+        ] {
             let kept = Kept::new(precision, &keys, &values, width);
             let found = kept.attend(&queries, width, &positions, first);
             for (found, expect) in found.iter().zip(&expect) {
@@ -139,7 +143,7 @@ proptest! {
     fn the_portable_path_gives_the_same(width in 1_usize..20, tile in 1..=TILE, blocks in 1..=CHUNK / SLOTS, seed in 0_u64..1000) {
         let width = width * 8;
         let length = blocks * SLOTS;
-        for precision in [KvPrecision::F16, KvPrecision::Q8] {
+        for precision in [KvPrecision::F32, KvPrecision::F16, KvPrecision::Q8] {
             let kept = Kept::new(precision, &numbers(length * width, seed), &numbers(length * width, seed + 1), width);
             let pairs: Vec<_> = kept.keys.iter().zip(&kept.values).map(|(k, v)| (k.as_slice(), v.as_slice())).collect();
             let chunk = Chunk { precision, blocks: &pairs };

@@ -1,0 +1,107 @@
+//! Golden tensors: made by the published code for the tests of chatglm.cpp, with random weights.
+
+use std::{fs, path::Path};
+
+use crate::{Prefix, Tensors, fixture};
+
+/// A file of one layer, 32 wide, with eight heads and five tokens.
+#[derive(Debug, Clone)]
+pub struct Golden {
+    pub tensors: Tensors,
+    pub prefix: Option<Prefix>,
+    /// A prompt of three tokens and two further ones, with the states after them.
+    pub steps: Vec<(Vec<u32>, Vec<f32>)>,
+}
+
+impl Golden {
+    /// ChatGLM-6B; `None` where there is no such file.
+    #[must_use]
+    pub fn chatglm1(with_prefix: bool) -> Option<Self> {
+        const NORM: [usize; 1] = [32];
+        let layer = |name: &str| format!("transformer.layers.0.{name}");
+        let names = [
+            ("input_layernorm.weight", &NORM[..]),
+            ("input_layernorm.bias", &NORM),
+            ("attention.query_key_value.weight", &[96, 32]),
+            ("attention.query_key_value.bias", &[96]),
+            ("attention.dense.weight", &[32, 32]),
+            ("attention.dense.bias", &NORM),
+            ("post_attention_layernorm.weight", &NORM),
+            ("post_attention_layernorm.bias", &NORM),
+            ("mlp.dense_h_to_4h.weight", &[128, 32]),
+            ("mlp.dense_h_to_4h.bias", &[128]),
+            ("mlp.dense_4h_to_h.weight", &[32, 128]),
+            ("mlp.dense_4h_to_h.bias", &NORM),
+        ]
+        .map(|(name, shape)| (layer(name), shape));
+        let mut shapes: Vec<(&str, &[usize])> = vec![("transformer.word_embeddings.weight", &[5, 32])];
+        shapes.extend(names.iter().map(|(name, shape)| (name.as_str(), *shape)));
+        shapes.push(("transformer.final_layernorm.weight", &NORM));
+        shapes.push(("transformer.final_layernorm.bias", &NORM));
+        let name = if with_prefix {
+            "glm_ptuning_v2_model.data"
+        } else {
+            "glm_model.data"
+        };
+        let path = fixture(&format!("glm/{name}"))?;
+        Some(Self::read(&path, &shapes, with_prefix.then_some(8)))
+    }
+
+    /// Of `glm2`, `glm3`, `glm3_ptuning_v2` or `glm4`; two heads of keys and values.
+    #[must_use]
+    pub fn chatglm(name: &str) -> Option<Self> {
+        let names = [
+            ("input_layernorm.weight", &[32][..]),
+            ("self_attention.query_key_value.weight", &[48, 32]),
+            ("self_attention.query_key_value.bias", &[48]),
+            ("self_attention.dense.weight", &[32, 32]),
+            ("post_attention_layernorm.weight", &[32]),
+            ("mlp.dense_h_to_4h.weight", &[96, 32]),
+            ("mlp.dense_4h_to_h.weight", &[32, 48]),
+        ]
+        .map(|(name, shape)| (format!("transformer.encoder.layers.0.{name}"), shape));
+        let mut shapes: Vec<(&str, &[usize])> =
+            vec![("transformer.embedding.word_embeddings.weight", &[5, 32])];
+        shapes.extend(names.iter().map(|(name, shape)| (name.as_str(), *shape)));
+        shapes.push(("transformer.encoder.final_layernorm.weight", &[32]));
+        let path = fixture(&format!("glm/{name}_model.data"))?;
+        let with_prefix = name.contains("ptuning");
+        Some(Self::read(&path, &shapes, with_prefix.then_some(2)))
+    }
+
+    /// `shapes` in the order of the file; `kv_heads` if it begins with a prefix of five tokens.
+    fn read(path: &Path, shapes: &[(&str, &[usize])], kv_heads: Option<usize>) -> Self {
+        let data = fs::read(path).expect("the file can be read");
+        let mut rest = data.as_slice();
+        let prefix = kv_heads.map(|heads| {
+            let (halves, behind) = rest.split_at(2 * heads * 5 * 4 * 2);
+            rest = behind;
+            Prefix::of_halves(halves, 1, heads, 4)
+        });
+        let mut floats = |count: usize| -> Vec<f32> {
+            let (numbers, behind) = rest.split_at(4 * count);
+            rest = behind;
+            numbers
+                .as_chunks()
+                .0
+                .iter()
+                .map(|it| f32::from_le_bytes(*it))
+                .collect()
+        };
+        let mut tensors = Tensors::default();
+        for (name, shape) in shapes {
+            let numbers = floats(shape.iter().product());
+            tensors.put(*name, shape, numbers);
+        }
+        let steps = [3, 1, 1].map(|count| {
+            let tokens = floats(count).iter().map(|it| it.to_bits()).collect();
+            (tokens, floats(32 * count))
+        });
+        assert!(rest.is_empty(), "{} bytes are left", rest.len());
+        Self {
+            tensors,
+            prefix,
+            steps: steps.into(),
+        }
+    }
+}
