@@ -13,7 +13,7 @@ use regex::Regex;
 use serde_json::Value;
 
 /// Folder of each crate → the crates that it may use in its product code (not in its tests).
-const ARROWS: [(&str, &[&str]); 14] = [
+const ARROWS: [(&str, &[&str]); 15] = [
     ("core/contract", &[]),
     ("core/triage", &["core/contract"]),
     ("core/model", &["core/contract", "adapters/formats"]),
@@ -31,6 +31,7 @@ const ARROWS: [(&str, &[&str]); 14] = [
     ("adapters/trainer", &["core/model", "adapters/formats"]),
     ("plugins/triage", &["core/plugin-api", "core/triage"]),
     ("tests/load", &[]),
+    ("tests/reference", &[]),
 ];
 
 /// Crates in which `unsafe` may stand; the macro of plugin-api puts it into the plugins.

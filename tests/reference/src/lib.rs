@@ -3,6 +3,7 @@
 //! golden tensors of the published models.
 //!
 //! Weights go by the names of the published checkpoints.
+#![forbid(unsafe_code)]
 #![expect(
     clippy::missing_panics_doc,
     reason = "a test may stop at what it did not expect"
