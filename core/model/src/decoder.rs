@@ -198,7 +198,7 @@ impl Decoder {
         for slice in batch {
             let (tokens, used) = (slice.tokens.len(), slice.start);
             let in_blocks = self.description.positions != Positions::Index;
-            if in_blocks != (slice.context > 0) || (in_blocks && used + tokens <= slice.context) {
+            if slice.context > 0 && (!in_blocks || used + tokens <= slice.context) {
                 return Err(DecoderError::Context {
                     tokens,
                     start: used,

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 /// it says so, and the test is to be left out.
 #[must_use]
 #[expect(clippy::print_stderr, reason = "a test that is left out has to say so")]
-pub fn fixture(name: &str) -> Option<PathBuf> {
+pub(crate) fn fixture(name: &str) -> Option<PathBuf> {
     let folder = std::env::var_os("BEDSIDE_FIXTURES").map_or_else(
         || Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/fixtures"),
         PathBuf::from,

@@ -1,20 +1,60 @@
-//! Golden tensors: made by the published code for the tests of chatglm.cpp, with random weights.
+//! Golden tensors, made by the published code from random weights; those of one layer for the tests of chatglm.cpp.
 
 use std::{fs, path::Path};
 
 use crate::{Prefix, Tensors, fixture};
 
-/// A file of one layer, 32 wide, with eight heads and five tokens.
+/// Weights, and what the published code made of them.
 #[derive(Debug, Clone)]
 pub struct Golden {
     pub tensors: Tensors,
     pub prefix: Option<Prefix>,
-    /// A prompt of three tokens and two further ones, with the states after them.
+    /// A prompt and further tokens, with the numbers after them.
     pub steps: Vec<(Vec<u32>, Vec<f32>)>,
 }
 
+/// How far two lists are apart; without end where one has something that is no number.
+fn farthest(found: &[f32], expect: &[f32]) -> f32 {
+    assert_eq!(found.len(), expect.len());
+    let distance = |(a, b): (&f32, &f32)| {
+        let distance = (a - b).abs();
+        if distance.is_nan() {
+            f32::INFINITY
+        } else {
+            distance
+        }
+    };
+    found.iter().zip(expect).map(distance).fold(0.0, f32::max)
+}
+
+/// # Panics
+/// If a number is farther off than that.
+pub fn assert_near(found: &[f32], expect: &[f32], tolerance: f32) {
+    let worst = farthest(found, expect);
+    assert!(worst <= tolerance, "off by {worst}");
+}
+
 impl Golden {
-    /// ChatGLM-6B; `None` where there is no such file.
+    /// Logits of ChatGLM-6B with three layers and four heads of 16: `plain`, `ptuning` or `ptuning_proj`; `None` where
+    /// there is no such file.
+    #[must_use]
+    pub fn chatglm_6b(name: &str) -> Option<Self> {
+        let path = fixture(&format!("chatglm1/chatglm1_tiny_{name}.safetensors"))?;
+        let tensors = Tensors::read_safetensors(&path);
+        let numbers = |name: &str| tensors.get(name).numbers.clone();
+        let tokens = |name: &str| numbers(name).iter().map(|it| *it as u32).collect();
+        Some(Self {
+            steps: vec![
+                (tokens("__ids"), numbers("__l1")),
+                (tokens("__n"), numbers("__l2")),
+            ],
+            prefix: (name != "plain").then(|| Prefix::of_checkpoint(&tensors, 3, 4, 16)),
+            tensors,
+        })
+    }
+
+    /// States of ChatGLM-6B with one layer, 32 wide, with eight heads and five tokens; `None` where there is no such
+    /// file.
     #[must_use]
     pub fn chatglm1(with_prefix: bool) -> Option<Self> {
         const NORM: [usize; 1] = [32];
@@ -47,7 +87,7 @@ impl Golden {
         Some(Self::read(&path, &shapes, with_prefix.then_some(8)))
     }
 
-    /// Of `glm2`, `glm3`, `glm3_ptuning_v2` or `glm4`; two heads of keys and values.
+    /// The same of `glm2`, `glm3`, `glm3_ptuning_v2` or `glm4`, with two heads of keys and values.
     #[must_use]
     pub fn chatglm(name: &str) -> Option<Self> {
         let names = [

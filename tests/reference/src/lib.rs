@@ -18,7 +18,7 @@ mod math;
 mod prefix;
 mod tensors;
 
-pub use fixtures::fixture;
-pub use golden::Golden;
+use fixtures::fixture;
+pub use golden::{Golden, assert_near};
 pub use prefix::Prefix;
 pub use tensors::{Tensor, Tensors};

@@ -1,62 +1,35 @@
 //! The slow passes against golden tensors of the published models; `BEDSIDE_FIXTURES` says where these are.
 
-use bedside_reference::{Golden, Prefix, Tensors, chatglm, chatglm1, fixture};
+use bedside_reference::{Golden, assert_near, chatglm, chatglm1};
 
-fn near(found: &[f32], expect: &[f32], tolerance: f32) {
-    assert_eq!(found.len(), expect.len());
-    let worst = found
-        .iter()
-        .zip(expect)
-        .map(|(a, b)| (a - b).abs())
-        .fold(0.0, f32::max);
-    assert!(worst <= tolerance, "off by {worst}");
-}
-
-/// Prompt and one step of ChatGLM-6B with three layers, made by the published code.
+/// Prompt and one step.
 #[test]
 fn chatglm_6b() {
     for name in ["plain", "ptuning", "ptuning_proj"] {
-        let Some(path) = fixture(&format!("chatglm1/chatglm1_tiny_{name}.safetensors")) else {
+        let Some(golden) = Golden::chatglm_6b(name) else {
             return;
         };
-        let tensors = Tensors::read_safetensors(&path);
         let config = chatglm1::Config {
             layers: 3,
             heads: 4,
             legacy_positions: false,
         };
-        let prefix = (name != "plain").then(|| Prefix::of_checkpoint(&tensors, 3, 4, 16));
-        let ids = |name: &str| {
-            tensors
-                .get(name)
-                .numbers
-                .iter()
-                .map(|it| *it as u32)
-                .collect::<Vec<_>>()
-        };
-        let mut tokens = ids("__ids");
-        let context = tokens.len() - 1;
-        assert_eq!(tokens[context], 60, "sop is the last");
-        let logits = |tokens: &[u32]| chatglm1::logits(config, &tensors, tokens, context, prefix.as_ref());
-        let found = logits(&tokens).concat();
-        near(&found, &tensors.get("__l1").numbers, 1e-4);
-        tokens.extend(ids("__n"));
-        near(
-            logits(&tokens).last().unwrap(),
-            &tensors.get("__l2").numbers,
-            1e-4,
-        );
+        let context = golden.steps[0].0.len() - 1;
+        let prefix = golden.prefix.as_ref();
+        check(&golden, |tokens| {
+            chatglm1::logits(config, &golden.tensors, tokens, context, prefix)
+        });
     }
 }
 
-/// Each step's states are the last of all tokens so far.
-fn check(golden: &Golden, hidden: impl Fn(&[u32]) -> Vec<Vec<f32>>) {
+/// What is expected after each step is the last of all tokens so far.
+fn check(golden: &Golden, pass: impl Fn(&[u32]) -> Vec<Vec<f32>>) {
     let tolerance = if golden.prefix.is_some() { 1e-3 } else { 1e-4 };
     let mut tokens = Vec::new();
     for (step, expect) in &golden.steps {
         tokens.extend(step);
-        let found = hidden(&tokens);
-        near(&found[tokens.len() - step.len()..].concat(), expect, tolerance);
+        let found = pass(&tokens);
+        assert_near(&found[tokens.len() - step.len()..].concat(), expect, tolerance);
     }
 }
 

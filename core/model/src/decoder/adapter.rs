@@ -57,7 +57,8 @@ pub struct LowRankUpdate {
 #[derive(Debug, Clone, PartialEq)]
 pub struct PrefixTensors {
     pub tokens: usize,
-    /// layers × tokens × (key-value heads · head width).
+    /// layers × tokens × (key-value heads · head width), the numbers of a head in the order of the model's file: with
+    /// [`Rotary::Neighbours`](super::Rotary) those of a llama checkpoint, which has halves, are put in turn.
     pub keys: Vec<f32>,
     /// As `keys`.
     pub values: Vec<f32>,

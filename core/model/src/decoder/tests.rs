@@ -3,6 +3,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use bedside_reference::assert_near;
 use candle_core::{Device, Tensor, quantized::GgmlDType, quantized::gguf_file};
 use candle_transformers::models::{quantized_llama, quantized_qwen2, quantized_qwen3};
 use tempfile::TempDir;
@@ -46,17 +47,8 @@ fn read(solo: &mut Solo<'_>, tokens: &[u32]) -> Vec<f32> {
 
 /// Within that part of the largest.
 fn close(found: &[f32], expect: &[f32], tolerance: f32) {
-    assert_eq!(found.len(), expect.len());
-    let worst = found
-        .iter()
-        .zip(expect)
-        .map(|(a, b)| (a - b).abs())
-        .fold(0.0, f32::max);
     let largest = expect.iter().fold(0.0_f32, |largest, it| largest.max(it.abs()));
-    assert!(
-        worst <= tolerance * largest,
-        "off by {worst}, {largest} is the largest"
-    );
+    assert_near(found, expect, tolerance * largest);
 }
 
 /// All tokens at once, then three single ones: logits after each.
