@@ -13,10 +13,14 @@ use regex::Regex;
 use serde_json::Value;
 
 /// Folder of each crate → the crates that it may use in its product code (not in its tests).
-const ARROWS: [(&str, &[&str]); 15] = [
+const ARROWS: [(&str, &[&str]); 16] = [
     ("core/contract", &[]),
     ("core/triage", &["core/contract"]),
-    ("core/model", &["core/contract", "adapters/formats"]),
+    ("core/tensors", &[]),
+    (
+        "core/model",
+        &["core/contract", "core/tensors", "adapters/formats"],
+    ),
     ("core/engine", &["core/contract", "core/model"]),
     ("core/remote", &["core/contract"]),
     ("core/store", &["core/contract"]),
@@ -27,7 +31,7 @@ const ARROWS: [(&str, &[&str]); 15] = [
         &["core/contract", "core/plugin-runner", "core/plugin-api"],
     ),
     ("core/runtime", &["core/contract", "core/triage"]),
-    ("adapters/formats", &["core/contract"]),
+    ("adapters/formats", &["core/contract", "core/tensors"]),
     ("adapters/trainer", &["core/model", "adapters/formats"]),
     ("plugins/triage", &["core/plugin-api", "core/triage"]),
     ("tests/load", &[]),
@@ -35,10 +39,11 @@ const ARROWS: [(&str, &[&str]); 15] = [
 ];
 
 /// Crates in which `unsafe` may stand; the macro of plugin-api puts it into the plugins.
-const UNSAFE_IN: [&str; 5] = [
+const UNSAFE_IN: [&str; 6] = [
     // It does what a plugin must not do, and is never installed.
     "tests/plugins/evil",
     "core/model",
+    "core/tensors",
     "core/plugin-api",
     "core/plugin-host",
     "core/plugin-runner",
@@ -54,7 +59,12 @@ const KNOWN_BY: [(&str, &[&str]); 7] = [
     ("redis", &["core/store"]),
     (
         "candle-core",
-        &["core/model", "adapters/formats", "adapters/trainer"],
+        &[
+            "core/tensors",
+            "core/model",
+            "adapters/formats",
+            "adapters/trainer",
+        ],
     ),
 ];
 
@@ -218,7 +228,14 @@ fn platforms_loader_and_database_are_known_in_one_place() {
 #[test]
 fn synchronous_crates_are_free_of_tokio() {
     for it in crates() {
-        if ["core/contract", "core/model", "core/triage", "core/plugin-api"].contains(&it.folder.as_str())
+        if [
+            "core/contract",
+            "core/tensors",
+            "core/model",
+            "core/triage",
+            "core/plugin-api",
+        ]
+        .contains(&it.folder.as_str())
             || it.folder.starts_with("adapters/")
         {
             assert!(

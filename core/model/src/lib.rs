@@ -7,7 +7,6 @@
 
 pub mod bench;
 pub mod decoder;
-pub mod gguf;
 pub mod inspect;
 mod kernels;
 pub mod lora_gguf;
@@ -22,8 +21,11 @@ pub mod testing;
 mod threads;
 pub mod tokenizer;
 
+pub use bedside_tensors::{
+    gguf,
+    gguf::{GgufError, GgufFile},
+};
 pub use decoder::{Adapter, Decoder, DecoderError, Executor, KvCache, KvPrecision};
-pub use gguf::{GgufError, GgufFile};
 pub use model::{Model, ModelError, ModelFacts};
 pub use pull::{NoProgress, Progress, PullError, pull};
 pub use sampler::Sampler;

@@ -1,9 +1,9 @@
 use std::{fs, path::PathBuf};
 
+use bedside_model::testing::TinyModel;
 use tempfile::TempDir;
 
 use super::{GgufError, GgufFile, Value};
-use crate::testing::TinyModel;
 
 struct Sample {
     _folder: TempDir,

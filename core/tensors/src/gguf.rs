@@ -344,7 +344,8 @@ impl GgufFile {
     }
 
     /// Refuses a metadata value that cannot be right.
-    pub(crate) fn bad_value(&self, key: &str, problem: impl Into<String>) -> GgufError {
+    #[must_use]
+    pub fn bad_value(&self, key: &str, problem: impl Into<String>) -> GgufError {
         GgufError::Metadata {
             path: self.path.clone(),
             key: key.to_owned(),

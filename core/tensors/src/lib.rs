@@ -1,0 +1,6 @@
+//! Files of tensors. Whoever wrote one, it is checked before it is used: what it says of itself is never
+//! believed, nothing is allocated on its word and nothing in it is run.
+
+pub mod gguf;
+
+pub use gguf::{GgufError, GgufFile};
