@@ -4,6 +4,7 @@
 
 mod header;
 mod mapped;
+mod writer;
 
 use std::{
     collections::BTreeMap,
@@ -18,6 +19,8 @@ use candle_core::{
 };
 use memmap2::Mmap;
 
+pub use writer::{Entry, GgufWriter, PlannedTensor, WriteError};
+
 /// An open GGUF file whose header and tensor table have been checked against the file's length.
 #[derive(Debug)]
 pub struct GgufFile {
@@ -25,6 +28,7 @@ pub struct GgufFile {
     map: Mmap,
     length: u64,
     metadata: BTreeMap<String, Value>,
+    places: BTreeMap<String, Range<u64>>,
     tensors: BTreeMap<String, TensorInfo>,
 }
 
@@ -136,6 +140,7 @@ impl GgufFile {
             map: mapped::open(&file).map_err(io)?,
             length,
             metadata: header.metadata,
+            places: header.places,
             tensors: header.tensors,
         })
     }
@@ -168,6 +173,19 @@ impl GgufFile {
     #[must_use]
     pub fn value(&self, key: &str) -> Option<&Value> {
         self.metadata.get(key)
+    }
+
+    /// All metadata keys.
+    pub fn keys(&self) -> impl Iterator<Item = &str> {
+        self.metadata.keys().map(String::as_str)
+    }
+
+    /// Type and value of a metadata entry as they lie in the file, to be copied: [`Entry::Raw`].
+    #[must_use]
+    pub fn entry(&self, key: &str) -> Option<&[u8]> {
+        let place = self.places.get(key)?;
+        self.map
+            .get(usize::try_from(place.start).ok()?..usize::try_from(place.end).ok()?)
     }
 
     /// # Errors

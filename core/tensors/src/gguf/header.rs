@@ -5,6 +5,7 @@ use std::{
     collections::BTreeMap,
     fs::File,
     io::{BufReader, Read},
+    ops::Range,
     path::Path,
 };
 
@@ -20,6 +21,8 @@ const DEFAULT_ALIGNMENT: u64 = 32;
 
 pub(super) struct Header {
     pub(super) metadata: BTreeMap<String, Value>,
+    /// Where their types and values lie, in bytes from the file's beginning.
+    pub(super) places: BTreeMap<String, Range<u64>>,
     pub(super) tensors: BTreeMap<String, TensorInfo>,
 }
 
@@ -53,11 +56,14 @@ pub(super) fn read(path: &Path, file: &File, length: u64) -> Result<Header, Gguf
     let metadata_count = cursor.count("the number of metadata entries", 13)?;
 
     let mut metadata = BTreeMap::new();
+    let mut places = BTreeMap::new();
     for _ in 0..metadata_count {
         let at = cursor.offset;
         let key = cursor.text("a metadata key")?;
+        let start = cursor.offset;
         let kind = cursor.u32(&key)?;
         let value = cursor.value(&key, kind, 0)?;
+        places.insert(key.clone(), start..cursor.offset);
         if metadata.insert(key.clone(), value).is_some() {
             return Err(cursor.metadata_error(&key, at, "it is there twice"));
         }
@@ -81,7 +87,11 @@ pub(super) fn read(path: &Path, file: &File, length: u64) -> Result<Header, Gguf
     }
     let data_start = cursor.offset.next_multiple_of(alignment);
     place(&cursor, &mut tensors, data_start, alignment)?;
-    Ok(Header { metadata, tensors })
+    Ok(Header {
+        metadata,
+        places,
+        tensors,
+    })
 }
 
 /// Turns offsets into file offsets and checks that every tensor lies in the file, on its own.
