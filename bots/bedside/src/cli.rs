@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use bedside_contract::Language;
-use bedside_model::ModelSource;
+use bedside_model::{ModelSource, quantize::Quantization};
 use clap::{Args, Parser, Subcommand};
 
 /// A private medical chat bot that a hospital runs on its own machines.
@@ -88,8 +88,30 @@ pub(crate) enum ModelCommand {
         #[arg(long)]
         json: bool,
     },
+    /// Write a model with its weights in fewer bits; say what that costs on a text.
+    Quantize(QuantizeArguments),
     /// Measure how fast a model is on this machine: tokens/s of prompts and answers, memory, a prompt read again.
     Bench(BenchArguments),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct QuantizeArguments {
+    /// A GGUF file, best in F16, BF16 or F32.
+    pub source: PathBuf,
+    /// Where to write to.
+    pub target: PathBuf,
+    /// e.g. Q8_0 (nearly exact), Q4_K_M (a third of its size, the usual choice), Q4_1 or Q4_0 (fastest).
+    #[arg(long, value_name = "KIND")]
+    pub to: Quantization,
+    /// A text on which both are measured: perplexity before and after.
+    #[arg(long, value_name = "FILE")]
+    pub text: Option<PathBuf>,
+    /// Tokens of the text that are read at a time.
+    #[arg(long, default_value_t = 512, value_parser = count)]
+    pub window: usize,
+    /// Print one JSON object.
+    #[arg(long)]
+    pub json: bool,
 }
 
 #[derive(Debug, Args)]

@@ -15,6 +15,7 @@ mod chat;
 mod check_config;
 mod model;
 mod plugin;
+mod quantize;
 mod run;
 mod triage;
 
@@ -34,6 +35,7 @@ pub(crate) fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Model(ModelCommand::Inspect { file, context, json }) => {
             model::inspect(&config, file.as_deref(), context, json)
         }
+        Command::Model(ModelCommand::Quantize(arguments)) => quantize::run(&arguments),
         Command::Model(ModelCommand::Bench(arguments)) => bench::run(&config, &arguments),
         Command::Knowledge(arguments) => {
             plugin::command(config, "bedside.knowledge", "knowledge", &arguments)

@@ -172,7 +172,7 @@ impl Tokenizer {
             }
         }
         self.encode_run(&mut run, &mut tokens)?;
-        if let Some(bos) = self.bos.filter(|bos| self.add_bos && tokens.first() != Some(bos)) {
+        if let Some(bos) = self.first_token().filter(|bos| tokens.first() != Some(bos)) {
             tokens.insert(0, bos);
         }
         Ok(tokens)
@@ -215,6 +215,12 @@ impl Tokenizer {
     #[must_use]
     pub fn bos(&self) -> Option<u32> {
         self.bos
+    }
+
+    /// What every text begins with, if anything.
+    #[must_use]
+    pub fn first_token(&self) -> Option<u32> {
+        self.bos.filter(|_| self.add_bos)
     }
 
     /// Tokens in the vocabulary.

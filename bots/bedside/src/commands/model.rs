@@ -171,7 +171,7 @@ fn show(path: &Path, found: &Inspection) {
 
 /// A bar on standard error; nothing where that is no terminal.
 #[derive(Default)]
-struct Bar {
+pub(super) struct Bar {
     bar: OnceLock<ProgressBar>,
 }
 
@@ -185,7 +185,7 @@ impl Bar {
         })
     }
 
-    fn finish(&self) {
+    pub(super) fn finish(&self) {
         self.get().finish_and_clear();
     }
 }

@@ -20,6 +20,8 @@ pub struct GgufWriter {
     tensors: Vec<PlannedTensor>,
     /// How many of them are written.
     written: usize,
+    /// Bytes of the next one that are.
+    begun: u64,
 }
 
 /// A tensor that will be written.
@@ -50,11 +52,11 @@ pub enum Entry {
 pub enum WriteError {
     #[error("{path}: {error}")]
     Io { path: PathBuf, error: io::Error },
-    #[error("{path}: tensor {tensor}: {given} bytes are given, {wanted} are needed")]
+    #[error("{path}: tensor {tensor}: {given} bytes are given, it has {wanted}")]
     Length {
         path: PathBuf,
         tensor: String,
-        given: usize,
+        given: u64,
         wanted: u64,
     },
     #[error("{path}: {written} of {planned} tensors are written")]
@@ -97,6 +99,7 @@ impl GgufWriter {
             file: BufWriter::with_capacity(1 << 20, file),
             tensors,
             written: 0,
+            begun: 0,
         };
         let header = header(metadata, &writer.tensors);
         writer.put(&header)?;
@@ -104,24 +107,28 @@ impl GgufWriter {
         Ok(writer)
     }
 
-    /// Writes the data of the next tensor in the order of the table.
+    /// Writes the data of the next tensor in the order of the table, or some more of it.
     ///
     /// # Errors
-    /// If it is not as long as the table says, or the file cannot be written.
+    /// If it is longer than the table says, or the file cannot be written.
     pub fn write(&mut self, data: &[u8]) -> Result<(), WriteError> {
         let planned = self.tensors.get(self.written);
         let wanted = planned.map_or(0, PlannedTensor::bytes);
-        if data.len() as u64 != wanted {
+        let given = self.begun + data.len() as u64;
+        if given > wanted {
             return Err(WriteError::Length {
                 path: self.path.clone(),
                 tensor: planned.map(|it| it.name.clone()).unwrap_or_default(),
-                given: data.len(),
+                given,
                 wanted,
             });
         }
         self.put(data)?;
-        self.pad(wanted)?;
-        self.written += 1;
+        self.begun = given;
+        if given == wanted {
+            self.pad(wanted)?;
+            (self.written, self.begun) = (self.written + 1, 0);
+        }
         Ok(())
     }
 
@@ -307,7 +314,8 @@ mod tests {
             .collect();
         let matrix = [0x3c00_u16; 8].map(u16::to_le_bytes).concat();
         let mut writer = GgufWriter::create(&first, &metadata, tensors.clone()).unwrap();
-        writer.write(&odd).unwrap();
+        writer.write(&odd[..5]).unwrap();
+        writer.write(&odd[5..]).unwrap();
         assert!(!first.exists());
         writer.write(&matrix).unwrap();
         writer.finish().unwrap();
@@ -343,11 +351,9 @@ mod tests {
         let path = folder.path().join("a.gguf");
         let tensors = vec![planned("a", GgmlDType::F32, &[2])];
         let mut writer = GgufWriter::create(&path, &[], tensors).unwrap();
-        let error = writer.write(&[0; 7]).unwrap_err().to_string();
-        assert!(
-            error.contains("tensor a: 7 bytes are given, 8 are needed"),
-            "{error}"
-        );
+        let error = writer.write(&[0; 9]).unwrap_err().to_string();
+        assert!(error.contains("tensor a: 9 bytes are given, it has 8"), "{error}");
+        writer.write(&[0; 7]).unwrap();
         let error = writer.finish().unwrap_err().to_string();
         assert!(error.contains("0 of 1 tensors"), "{error}");
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
