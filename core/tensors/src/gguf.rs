@@ -3,7 +3,6 @@
 //! Format: <https://github.com/ggml-org/ggml/blob/master/docs/gguf.md>. Versions 2 and 3, little-endian.
 
 mod header;
-mod mapped;
 
 use std::{
     collections::BTreeMap,
@@ -17,6 +16,8 @@ use candle_core::{
     quantized::{GgmlDType, QStorage, QTensor},
 };
 use memmap2::Mmap;
+
+use crate::mapped;
 
 /// An open GGUF file whose header and tensor table have been checked against the file's length.
 #[derive(Debug)]
