@@ -3,7 +3,6 @@
 //! Format: <https://github.com/ggml-org/ggml/blob/master/docs/gguf.md>. Versions 2 and 3, little-endian.
 
 mod header;
-mod mapped;
 mod writer;
 
 use std::{
@@ -18,6 +17,8 @@ use candle_core::{
     quantized::{GgmlDType, QStorage, QTensor},
 };
 use memmap2::Mmap;
+
+use crate::mapped;
 
 pub use writer::{Entry, GgufWriter, PlannedTensor, WriteError};
 

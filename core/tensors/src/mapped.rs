@@ -5,14 +5,14 @@ use std::{fs::File, io, ops::Range};
 
 use memmap2::Mmap;
 
-pub(super) fn open(file: &File) -> io::Result<Mmap> {
+pub(crate) fn open(file: &File) -> io::Result<Mmap> {
     // SAFETY: the map is read only. A model's file is replaced by renaming, never written to in place; who does
     // so all the same gets wrong weights or ends the process, as with every program that maps its files.
     unsafe { Mmap::map(file) }
 }
 
 /// Gives the pages within a range back; they would be read again from the file.
-pub(super) fn release(map: &Mmap, range: Range<usize>) {
+pub(crate) fn release(map: &Mmap, range: Range<usize>) {
     #[cfg(unix)]
     {
         const PAGE: usize = 4096;
