@@ -313,6 +313,46 @@ async fn a_model_file_tells_what_it_is() {
 }
 
 #[tokio::test]
+async fn a_model_is_quantized_and_what_that_costs_is_told() {
+    let directory = directory();
+    let text = directory.path().join("text.txt");
+    let sentences = "Paracetamol lowers a fever. A cough often lasts three weeks. Drink enough, and rest. ";
+    std::fs::write(&text, sentences.repeat(12)).unwrap();
+    let (source, target) = (places::model().unwrap(), directory.path().join("model.Q4_0.gguf"));
+    let (source, target) = (source.to_str().unwrap(), target.to_str().unwrap());
+    let arguments = [
+        "model", "quantize", source, target, "--to", "Q4_0", "--window", "64", "--json", "--text",
+    ];
+    let output = run(
+        directory.path(),
+        &[&arguments[..], &[text.to_str().unwrap()]].concat(),
+    )
+    .await;
+    assert!(output.status.success(), "{}", stderr(&output));
+    let found = json(&output);
+    let figure = |name: &str| found["perplexity"][name].as_f64().unwrap();
+    // The text repeats itself, so it is foretold well; four bits for about five cost little.
+    assert!(figure("before") > 1.0 && figure("before") < 30.0, "{found}");
+    let ratio = figure("after") / figure("before");
+    assert!(ratio > 0.9 && ratio < 1.5 && ratio != 1.0, "{found}");
+    let output = run(directory.path(), &["model", "inspect", target, "--json"]).await;
+    assert!(json(&output)["weights"]["Q4_0"]["tensors"].as_u64().unwrap() >= 210);
+
+    let output = run(
+        directory.path(),
+        &["model", "quantize", source, target, "--to", "Q9"],
+    )
+    .await;
+    assert_eq!(output.status.code(), Some(2));
+    assert!(stderr(&output).contains("Q4_K_M"), "{}", stderr(&output));
+    let folder = directory.path().to_str().unwrap();
+    let arguments = ["model", "convert", folder, target, "--tokenizer-from", source];
+    let output = run(directory.path(), &arguments).await;
+    assert_eq!(output.status.code(), Some(1));
+    assert!(stderr(&output).contains("config.json"), "{}", stderr(&output));
+}
+
+#[tokio::test]
 async fn a_data_directory_belongs_to_one_bot() {
     use bedside_tests::{Bot, BotOptions};
     let options = BotOptions {

@@ -88,10 +88,32 @@ pub(crate) enum ModelCommand {
         #[arg(long)]
         json: bool,
     },
+    /// Write the GGUF file of a Hugging Face folder or a PyTorch checkpoint, as one that was fine-tuned.
+    Convert(ConvertArguments),
     /// Write a model with its weights in fewer bits; say what that costs on a text.
     Quantize(QuantizeArguments),
     /// Measure how fast a model is on this machine: tokens/s of prompts and answers, memory, a prompt read again.
     Bench(BenchArguments),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ConvertArguments {
+    /// A folder with config.json and safetensors or PyTorch files; or a file of weights alone.
+    pub source: PathBuf,
+    /// Where to write to.
+    pub target: PathBuf,
+    /// A GGUF file of the same base, whose tokenizer and chat template are taken.
+    #[arg(long, value_name = "FILE")]
+    pub tokenizer_from: PathBuf,
+    /// The kind of the weights, e.g. F16, Q8_0, Q4_K_M; as they are otherwise.
+    #[arg(long, value_name = "KIND")]
+    pub to: Option<Quantization>,
+    /// The folder with config.json, if it is not beside the weights.
+    #[arg(long, value_name = "FOLDER")]
+    pub config_from: Option<PathBuf>,
+    /// ChatGLM-6B only: count places as its first code, of March 2023, did.
+    #[arg(long)]
+    pub legacy_positions: bool,
 }
 
 #[derive(Debug, Args)]

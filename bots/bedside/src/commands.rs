@@ -13,6 +13,7 @@ mod ask;
 mod bench;
 mod chat;
 mod check_config;
+mod convert;
 mod model;
 mod plugin;
 mod quantize;
@@ -35,6 +36,7 @@ pub(crate) fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Model(ModelCommand::Inspect { file, context, json }) => {
             model::inspect(&config, file.as_deref(), context, json)
         }
+        Command::Model(ModelCommand::Convert(arguments)) => convert::run(arguments),
         Command::Model(ModelCommand::Quantize(arguments)) => quantize::run(&arguments),
         Command::Model(ModelCommand::Bench(arguments)) => bench::run(&config, &arguments),
         Command::Knowledge(arguments) => {

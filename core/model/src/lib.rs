@@ -6,6 +6,7 @@
 //! ```
 
 pub mod bench;
+pub mod convert;
 pub mod decoder;
 pub mod inspect;
 mod kernels;

@@ -12,7 +12,9 @@ use crate::{
     pull::Progress,
 };
 
+pub(crate) use encode::encode;
 pub use recipe::Quantization;
+pub(crate) use recipe::Sizes;
 
 /// What was done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -57,7 +59,7 @@ pub fn quantize(
         return Err(QuantizeError::Same(source.display().to_string()));
     }
     let gguf = GgufFile::open(source)?;
-    let description = Description::read(&gguf)?;
+    let sizes = Sizes::from(&Description::read(&gguf)?);
     let tied = !gguf.has_tensor("output.weight");
     // As they lie in the source, which is read from front to back.
     let mut order: Vec<_> = gguf.tensors().iter().collect();
@@ -66,7 +68,7 @@ pub fn quantize(
         .iter()
         .map(|(name, it)| PlannedTensor {
             name: (*name).clone(),
-            dtype: quantization.dtype(&description, tied, name, &it.shape, it.dtype),
+            dtype: quantization.dtype(sizes, tied, name, &it.shape, it.dtype),
             shape: it.shape.clone(),
         })
         .collect();

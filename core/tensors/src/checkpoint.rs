@@ -66,6 +66,23 @@ impl Numbers {
             Self::I8 | Self::U8 | Self::Bool => 1,
         }
     }
+
+    /// Numbers of this kind, little-endian, as floats; a bool is 0 or 1.
+    #[must_use]
+    pub fn floats(self, bytes: &[u8]) -> Vec<f32> {
+        match self {
+            Self::F64 => converted(bytes, |it| f64::from_le_bytes(it) as f32),
+            Self::F32 => converted(bytes, f32::from_le_bytes),
+            Self::F16 => converted(bytes, |it| f16::from_le_bytes(it).to_f32()),
+            Self::BF16 => converted(bytes, |it| bf16::from_le_bytes(it).to_f32()),
+            Self::I64 => converted(bytes, |it| i64::from_le_bytes(it) as f32),
+            Self::I32 => converted(bytes, |it| i32::from_le_bytes(it) as f32),
+            Self::I16 => converted(bytes, |it| i16::from_le_bytes(it).into()),
+            Self::I8 => converted(bytes, |it| i8::from_le_bytes(it).into()),
+            Self::U8 => converted(bytes, |it| u8::from_le_bytes(it).into()),
+            Self::Bool => converted(bytes, |it: [u8; 1]| f32::from(u8::from(it != [0]))),
+        }
+    }
 }
 
 /// Where a tensor's numbers lie.
@@ -180,18 +197,7 @@ impl Checkpoint {
     /// As [`Checkpoint::bytes`].
     pub fn floats(&self, name: &str) -> Result<Vec<f32>, CheckpointError> {
         let bytes = self.bytes(name)?;
-        Ok(match self.find(name)?.1.numbers {
-            Numbers::F64 => converted(&bytes, |it| f64::from_le_bytes(it) as f32),
-            Numbers::F32 => converted(&bytes, f32::from_le_bytes),
-            Numbers::F16 => converted(&bytes, |it| f16::from_le_bytes(it).to_f32()),
-            Numbers::BF16 => converted(&bytes, |it| bf16::from_le_bytes(it).to_f32()),
-            Numbers::I64 => converted(&bytes, |it| i64::from_le_bytes(it) as f32),
-            Numbers::I32 => converted(&bytes, |it| i32::from_le_bytes(it) as f32),
-            Numbers::I16 => converted(&bytes, |it| i16::from_le_bytes(it).into()),
-            Numbers::I8 => converted(&bytes, |it| i8::from_le_bytes(it).into()),
-            Numbers::U8 => converted(&bytes, |it| u8::from_le_bytes(it).into()),
-            Numbers::Bool => converted(&bytes, |it: [u8; 1]| f32::from(u8::from(it != [0]))),
-        })
+        Ok(self.find(name)?.1.numbers.floats(&bytes))
     }
 
     /// Tells the system that a tensor's pages will hardly be read again, so that they do not count as this

@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, path::Path};
 
 use half::{bf16, f16};
-use safetensors::{Dtype, SafeTensors};
+use safetensors::{Dtype, SafeTensors, serialize_to_file, tensor::TensorView};
 
 /// All tensors of a checkpoint, as f32.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -34,6 +34,18 @@ impl Tensors {
             (name.to_owned(), Tensor { shape, numbers })
         });
         Self(tensors.collect())
+    }
+
+    /// # Panics
+    /// If the file cannot be written.
+    pub fn write_safetensors(&self, path: &Path) {
+        let bytes = |it: &Tensor| -> Vec<u8> { it.numbers.iter().flat_map(|it| it.to_le_bytes()).collect() };
+        let data: Vec<_> = self.0.iter().map(|(name, it)| (name, it, bytes(it))).collect();
+        let views = data.iter().map(|(name, it, bytes)| {
+            let view = TensorView::new(Dtype::F32, it.shape.clone(), bytes);
+            (name.as_str(), view.expect("as many bytes as numbers"))
+        });
+        serialize_to_file(views, None, path).expect("the file can be written");
     }
 
     #[must_use]

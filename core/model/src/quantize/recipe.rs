@@ -9,6 +9,23 @@ use candle_core::quantized::GgmlDType::{
 
 use crate::decoder::Description;
 
+/// What of a model's sizes decides how many bits a tensor gets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Sizes {
+    pub(crate) layers: usize,
+    /// Heads that share keys and values.
+    pub(crate) heads_per_kv: usize,
+}
+
+impl From<&Description> for Sizes {
+    fn from(description: &Description) -> Self {
+        Self {
+            layers: description.layers,
+            heads_per_kv: description.heads / description.kv_heads.max(1),
+        }
+    }
+}
+
 /// What a file's name ends with: the kind of most of its weights, and of those that are worth more.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Quantization(&'static Kind);
@@ -82,7 +99,7 @@ impl Quantization {
     /// and the way out of the feed-forward are worth more bits, in some layers.
     pub(crate) fn dtype(
         self,
-        description: &Description,
+        sizes: Sizes,
         tied: bool,
         name: &str,
         shape: &[usize],
@@ -93,7 +110,7 @@ impl Quantization {
             return now;
         }
         let wanted = match layer_of(name) {
-            Some((layer, matrix)) => self.in_layer(description, layer, matrix),
+            Some((layer, matrix)) => self.in_layer(sizes, layer, matrix),
             None if name == "output.weight" || (tied && name == "token_embd.weight") => self.head(),
             None => self.0.most,
         };
@@ -108,9 +125,8 @@ impl Quantization {
         }
     }
 
-    fn in_layer(self, description: &Description, layer: usize, matrix: &str) -> GgmlDType {
-        let (layers, most) = (description.layers, self.0.most);
-        let shared = description.heads / description.kv_heads.max(1);
+    fn in_layer(self, sizes: Sizes, layer: usize, matrix: &str) -> GgmlDType {
+        let (layers, most) = (sizes.layers, self.0.most);
         let eighth = layers / 8;
         let more = layer < eighth || layer >= 7 * layers / 8 || (layer - eighth) % 3 == 2;
         match (self.0.mixture, most, matrix) {
@@ -129,7 +145,7 @@ impl Quantization {
             (Mixture::Medium, Q3K, "ffn_down") if layer < layers / 16 => Q5K,
             (Mixture::Medium, Q3K, "ffn_down") if more => Q4K,
             (Mixture::Medium, Q3K, "attn_output" | "attn_qkv") => Q4K,
-            (Mixture::Medium, Q2K, "attn_v") if shared >= 4 => Q4K,
+            (Mixture::Medium, Q2K, "attn_v") if sizes.heads_per_kv >= 4 => Q4K,
             (Mixture::Medium, Q2K, "attn_v" | "attn_qkv" | "attn_output" | "ffn_down") => Q3K,
             _ => most,
         }

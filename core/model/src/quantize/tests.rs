@@ -86,7 +86,8 @@ fn mixtures_give_more_bits_where_they_count() {
             ..TinyModel::default()
         });
         let description = crate::decoder::Description::read(&GgufFile::open(&source).unwrap()).unwrap();
-        let found = kind(name).dtype(&description, false, tensor, &[512, columns], GgmlDType::F16);
+        let sizes = super::Sizes::from(&description);
+        let found = kind(name).dtype(sizes, false, tensor, &[512, columns], GgmlDType::F16);
         assert_eq!(found, expect, "{name} {tensor}");
     };
     check("Q4_K_M", "blk.0.attn_v.weight", 512, GgmlDType::Q6K);

@@ -37,7 +37,7 @@ pub(super) fn read(
         ));
     }
     if let Some(order) = entry("byteorder")
-        && order.is_none_or(|it| it.trim_ascii() != b"little")
+        && order.is_some_and(|it| it.trim_ascii() != b"little")
     {
         return Err(file_error(
             path,

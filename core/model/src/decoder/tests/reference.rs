@@ -5,6 +5,7 @@ use std::path::Path;
 
 use bedside_reference::{Golden, Prefix, Tensors, assert_near, chatglm, chatglm1, llama};
 use candle_core::quantized::GgmlDType;
+use serde_json::json;
 
 use super::{
     Adapter, Decoder, DecoderError, KvPrecision, PROMPT, PrefixTensors, Slice, Solo, close, load, threads,
@@ -14,7 +15,7 @@ use crate::{
     gguf::GgufFile,
     testing::{HEAD_WIDTH, HEADS, KV_HEADS, TinyModel, WIDTH},
 };
-use files::{File, chatglm_file, chatglm1_file};
+use files::{Published, chatglm_file, chatglm1_file};
 
 mod files;
 
@@ -82,7 +83,7 @@ fn adapter(decoder: &Decoder, prefix: &Prefix, first_position: usize) -> Adapter
 }
 
 /// Prompt and one step of each.
-fn golden_numbers(golden: &Golden, file: &File, weights: GgmlDType, tolerance: f32) {
+fn golden_numbers(golden: &Golden, file: &Published<'_>, weights: GgmlDType, tolerance: f32) {
     let (_folder, path) = file.write(weights);
     let decoder = load(&path);
     let adapter = golden.prefix.as_ref().map(|it| adapter(&decoder, it, 0));
@@ -215,7 +216,7 @@ fn named(prefix: &str, parts: &[(&str, &[usize])]) -> Vec<(String, Vec<usize>)> 
 }
 
 /// Both passes over the same file, with weights in f32 and in eight bits.
-fn compare(file: &File, reference: impl Fn(&[u32], usize) -> Vec<Vec<f32>>) {
+fn compare(file: &Published<'_>, reference: impl Fn(&[u32], usize) -> Vec<Vec<f32>>) {
     let (prompt, further): (Vec<u32>, _) = ((0..37).map(|it| it * 7 % 61).collect(), [5, 60, 0]);
     let all = [prompt.as_slice(), &further].concat();
     let expect = reference(&all, prompt.len());
@@ -330,29 +331,12 @@ fn glm4_0414() {
         ("lm_head.weight".to_owned(), vec![VOCABULARY, 64]),
     ]);
     let tensors = random(&shapes, 5);
-    let sizes = [
-        ("block_count", LAYERS),
-        ("embedding_length", 64),
-        ("feed_forward_length", 96),
-        ("attention.head_count", 4),
-        ("attention.head_count_kv", 2),
-        ("rope.dimension_count", 8),
-    ];
-    let mut file = File::new("glm4", &sizes, &[("attention.layer_norm_rms_epsilon", 1e-5)]);
-    for (name, tensor) in &tensors.0 {
-        file.put(
-            renamed(
-                name,
-                &[
-                    ("post_self_attn_layernorm", "post_attention_norm"),
-                    ("post_attention_layernorm", "ffn_norm"),
-                    ("post_mlp_layernorm", "post_ffw_norm"),
-                    ("mlp.gate_up_proj", "ffn_up"),
-                ],
-            ),
-            tensor,
-        );
-    }
+    let json = json!({
+        "model_type": "glm4", "num_hidden_layers": LAYERS, "hidden_size": 64, "intermediate_size": 96,
+        "num_attention_heads": 4, "num_key_value_heads": 2, "head_dim": 16, "vocab_size": VOCABULARY,
+        "max_position_embeddings": 128, "rms_norm_eps": 1e-5, "rope_theta": 10000.0, "partial_rotary_factor": 0.5,
+    });
+    let file = Published::new(json, &tensors);
     let config = llama::Config {
         layers: LAYERS,
         heads: 4,
@@ -383,12 +367,6 @@ const NAMES: [(&str, &str); 14] = [
     ("self_attn.q_norm", "attn_q_norm"),
     ("self_attn.k_norm", "attn_k_norm"),
 ];
-
-fn renamed(name: &str, more: &[(&str, &str)]) -> String {
-    more.iter()
-        .chain(&NAMES)
-        .fold(name.to_owned(), |name, (from, to)| name.replace(from, to))
-}
 
 /// The checkpoint of a tiny file: names, and rows of llama's queries and keys in the order of halves.
 fn checkpoint(path: &Path, architecture: &str) -> Tensors {
@@ -463,6 +441,23 @@ fn llama_qwen2_qwen3_and_gemma3() {
         let decoder = load(&path);
         let found = run(&decoder, &PROMPT, &[13, 200, 14], None);
         close(&found.concat(), &expect.concat(), 2e-5);
+        // From the checkpoint the very same file comes back.
+        let json = json!({
+            "model_type": if architecture == "gemma3" { "gemma3_text" } else { architecture },
+            "num_hidden_layers": model.layers, "hidden_size": WIDTH, "intermediate_size": 96,
+            "num_attention_heads": HEADS, "num_key_value_heads": KV_HEADS, "head_dim": HEAD_WIDTH,
+            "vocab_size": tensors.get("model.embed_tokens.weight").rows(), "max_position_embeddings": 512,
+            "rms_norm_eps": 1e-5, "rope_theta": 10000.0, "tie_word_embeddings": true,
+            "sliding_window": (architecture == "gemma3").then_some(model.window), "rope_local_base_freq": 10000.0,
+        });
+        let (_converted, path) = Published::new(json, &tensors).write(GgmlDType::F32);
+        let again = run(&load(&path), &PROMPT, &[13, 200, 14], None);
+        if architecture == "gemma3" {
+            // One is taken from its norms and added again.
+            close(&again.concat(), &found.concat(), 1e-5);
+        } else {
+            assert_eq!(again, found, "{architecture}");
+        }
 
         // Of five tokens, as PEFT trains them: the text begins behind. Local layers see all of it.
         let shape = vec![5, 2 * model.layers * KV_HEADS * HEAD_WIDTH];
