@@ -120,6 +120,25 @@ fn what_cannot_be_converted_is_told() {
     );
 }
 
+#[test]
+fn other_maths_are_refused() {
+    let check = |family: &str, key: &str, value: Value| {
+        let mut config = json!({
+            "model_type": family, "num_hidden_layers": 2, "hidden_size": 64, "intermediate_size": 96,
+            "num_attention_heads": 4, "head_dim": 16, "vocab_size": VOCABULARY, "max_position_embeddings": 512,
+        });
+        config[key] = value.clone();
+        check_error(
+            &config,
+            &Tensors::default(),
+            &["config.json", &format!("{key} is {value}")],
+        );
+    };
+    check("qwen2", "hidden_act", json!("gelu"));
+    check("gemma3_text", "hidden_activation", json!("silu"));
+    check("gemma3_text", "query_pre_attn_scalar", json!(256));
+}
+
 /// What is learned is the same, whatever stands before the names and however the head is kept.
 #[test]
 fn wrappers_of_names_and_a_second_embedding_make_no_difference() {

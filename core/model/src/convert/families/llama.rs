@@ -24,6 +24,7 @@ pub(super) fn plan(
     let feed = config.size("intermediate_size")?;
     let layers = config.size("num_hidden_layers")?;
     let vocabulary = config.size("vocab_size")?;
+    check_maths(config, architecture, width / heads, head_width, layers)?;
     let sizes = Sizes {
         layers,
         heads_per_kv: heads / kv_heads.max(1),
@@ -123,6 +124,30 @@ pub(super) fn plan(
         norms.for_each(|it| it.plus = 1.0);
     }
     Ok(plan)
+}
+
+/// Refuses what the decoder would compute in another way.
+fn check_maths(
+    config: &ModelConfig,
+    architecture: &str,
+    share: usize,
+    head_width: usize,
+    layers: usize,
+) -> Result<(), ConfigError> {
+    let (key, wanted) = if architecture == "gemma3" {
+        ("hidden_activation", "gelu_pytorch_tanh")
+    } else {
+        ("hidden_act", "silu")
+    };
+    if config.has(key) && config.text(key) != Some(wanted) {
+        return Err(config.unfit(key, wanted));
+    }
+    // As Description::read has it: Gemma 3 27B, with 62 layers, scales scores by another width.
+    let scaled = if layers == 62 { share } else { head_width } as f32;
+    if architecture == "gemma3" && config.float("query_pre_attn_scalar", scaled)? != scaled {
+        return Err(config.unfit("query_pre_attn_scalar", "the width of a head"));
+    }
+    Ok(())
 }
 
 /// The norms of a layer: before attention and feed-forward, and in some families behind them, too.
