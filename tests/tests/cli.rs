@@ -144,7 +144,7 @@ async fn a_wrong_word_is_wrong_use() {
 }
 
 #[tokio::test]
-async fn a_platform_without_its_secrets_names_the_key() {
+async fn a_wrong_value_names_its_key() {
     let cases = [
         ("[telegram]\nenabled = true\n", "telegram.token"),
         (
@@ -162,6 +162,8 @@ async fn a_platform_without_its_secrets_names_the_key() {
             "wechat.encoding_aes_key",
         ),
         ("[web]\npublic_url = 'nonsense'\n", "web.public_url"),
+        ("[model]\nprompt_format = 'chatgml'\n", "chatglm3"),
+        ("[model]\nprompt_format = 'none.jinja'\n", "model.prompt_format"),
     ];
     let directory = directory();
     let config = directory.path().join("bedside.toml");

@@ -102,9 +102,9 @@ pub(crate) struct ConvertArguments {
     pub source: PathBuf,
     /// Where to write to.
     pub target: PathBuf,
-    /// A GGUF file of the same base, whose tokenizer and chat template are taken.
+    /// A GGUF file of the same base, whose tokenizer and chat template are taken instead of the folder's own.
     #[arg(long, value_name = "FILE")]
-    pub tokenizer_from: PathBuf,
+    pub tokenizer_from: Option<PathBuf>,
     /// The kind of the weights, e.g. F16, Q8_0, Q4_K_M; as they are otherwise.
     #[arg(long, value_name = "KIND")]
     pub to: Option<Quantization>,

@@ -40,6 +40,7 @@ impl Parts {
     /// Starts plugins and model in the background; neither is waited for. Call within a tokio runtime.
     pub(crate) fn start(config: Config, store: Arc<SqliteStore>, data_dir: &Path) -> anyhow::Result<Self> {
         let rules = rules(&config)?;
+        config.model.check_prompt_format().map_err(ConfigError::new)?;
         let model = LanguageModel::start(&config, models_dir(data_dir))?;
         let generator = Some(model.generator());
         let plugins = start_plugins(&config, &store, generator, Some(data_dir.join("plugins")))?;

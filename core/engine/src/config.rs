@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, path::PathBuf};
 
 use bedside_contract::{AnswerMode, Language, Sampling};
-use bedside_model::{GgufFile, KvPrecision};
+use bedside_model::{ChatTemplate, GgufFile, KvPrecision};
 use serde::{Deserialize, Serialize};
 
 /// `[engine]`: how requests wait and how the machine is used.
@@ -52,7 +52,8 @@ impl Default for EngineConfig {
 #[serde(default, deny_unknown_fields)]
 pub struct ModelConfig {
     /// `default` (SmolLM2-135M-Instruct, English only), a path to a GGUF file, `hf:OWNER/REPO/FILE.gguf` or
-    /// a URL. `#sha256=HEX` behind it has the file checked. Architectures: llama, qwen2, qwen3, gemma3.
+    /// a URL. `#sha256=HEX` behind it has the file checked. Architectures: llama, qwen2, qwen3, gemma3, chatglm,
+    /// glm4, and chatglm1, which `bedside model convert` writes.
     pub source: String,
     /// Where `hf:` files are fetched from; set it to a mirror inside the hospital if there is one.
     pub endpoint: String,
@@ -62,6 +63,9 @@ pub struct ModelConfig {
     /// `grounded`: answers only reword what the knowledge base says. `free`: the model may use what it
     /// learned. Left out: grounded below 3 thousand million parameters, since small models invent medicine.
     pub answer_mode: Option<AnswerMode>,
+    /// How a chat is written down for the model: `chatml`, `chatglm`, `chatglm2`, `chatglm3`, `glm4`, `bianque`, or
+    /// a Jinja template in a file that ends in `.jinja`. Left out: the model file's own.
+    pub prompt_format: Option<String>,
     /// Adapters by the names that requests choose them by: paths to LoRA files as llama.cpp writes them.
     /// One that cannot be read is logged and left out.
     pub adapters: BTreeMap<String, PathBuf>,
@@ -82,6 +86,7 @@ impl Default for ModelConfig {
             endpoint: bedside_model::pull::DEFAULT_ENDPOINT.to_owned(),
             languages: None,
             answer_mode: None,
+            prompt_format: None,
             adapters: BTreeMap::new(),
             context_length: None,
             sampling: Sampling::default(),
@@ -91,6 +96,19 @@ impl Default for ModelConfig {
 }
 
 impl ModelConfig {
+    /// Whether the prompt format is known or its file a template.
+    ///
+    /// # Errors
+    /// The key, and what is wrong.
+    pub fn check_prompt_format(&self) -> Result<(), String> {
+        match &self.prompt_format {
+            Some(format) => ChatTemplate::named(format, String::new(), String::new())
+                .map(|_| ())
+                .map_err(|error| format!("model.prompt_format: {error}")),
+            None => Ok(()),
+        }
+    }
+
     /// Whether the adapters' files can be read, without the model.
     ///
     /// # Errors

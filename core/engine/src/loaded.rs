@@ -32,7 +32,12 @@ impl Loaded {
             .map_err(|error| format!("model source: {error}"))?;
         let path = pull_from(&source, &config.models_dir, &config.endpoint, progress)
             .map_err(|it| it.to_string())?;
-        let model = Model::load(&path, progress).map_err(|error| error.to_string())?;
+        let mut model = Model::load(&path, progress).map_err(|error| error.to_string())?;
+        if let Some(format) = &config.prompt_format {
+            model
+                .use_prompt_format(format)
+                .map_err(|error| format!("model.prompt_format: {error}"))?;
+        }
         let mut loaded = Self::new(model, config);
         for (name, path) in &config.adapters {
             match lora_gguf::load(path, &loaded.model) {

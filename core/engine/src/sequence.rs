@@ -6,7 +6,7 @@ use std::{
 };
 
 use bedside_contract::{FinishReason, GenerationEvent};
-use bedside_model::{Adapter, Sampler, StopMatcher, TextStream, decoder::BLOCK_TOKENS};
+use bedside_model::{Adapter, ResponseFilter, Sampler, StopMatcher, TextStream, decoder::BLOCK_TOKENS};
 
 use crate::{
     blocks::{Block, Blocks, Link},
@@ -35,6 +35,7 @@ pub(crate) struct Sequence<'m> {
     pub(crate) generated: usize,
     sampler: Sampler,
     stream: TextStream<'m>,
+    filter: ResponseFilter,
     stop: StopMatcher,
     lookup: Option<Lookup>,
     started: Instant,
@@ -63,6 +64,7 @@ impl<'m> Sequence<'m> {
             adapter: adapter.map(|it| it.1),
             sampler: Sampler::new(sampling, &prompt),
             stream: loaded.model.tokenizer.stream(&prompt),
+            filter: ResponseFilter::new(loaded.model.response_rules()),
             stop: StopMatcher::new(&sampling.stop),
             lookup: speculate.then(Lookup::new),
             loaded,
@@ -193,7 +195,8 @@ impl<'m> Sequence<'m> {
         }
         self.generated += 1;
         self.tokens.push(token);
-        let text = self.stop.push(&self.stream.push(token));
+        let text = self.filter.push(&self.stream.push(token));
+        let text = self.stop.push(&text);
         self.say(text);
         if self.stop.is_stopped() {
             return Some(FinishReason::Stop);
@@ -267,7 +270,9 @@ impl<'m> Sequence<'m> {
     }
 
     pub(crate) fn say_rest(&mut self) {
-        let mut text = self.stop.push(&self.stream.finish());
+        let mut rest = self.filter.push(&self.stream.finish());
+        rest.push_str(&self.filter.finish());
+        let mut text = self.stop.push(&rest);
         text.push_str(&self.stop.finish());
         self.say(text);
     }

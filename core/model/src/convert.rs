@@ -7,6 +7,7 @@ mod config;
 mod families;
 mod plan;
 mod source;
+mod vocabulary;
 
 use std::path::{Path, PathBuf};
 
@@ -25,6 +26,7 @@ pub use config::ConfigError;
 use config::ModelConfig;
 use plan::Plan;
 use source::Source;
+pub use vocabulary::VocabularyError;
 
 /// How a checkpoint is converted.
 #[derive(Debug, Clone, Default)]
@@ -34,6 +36,8 @@ pub struct Conversion {
     /// Where `config.json` lies, if not beside the weights: DoctorGLM's merged weights, for one, are a single file for
     /// the folder of ChatGLM-6B.
     pub config_from: Option<PathBuf>,
+    /// A GGUF file of the same base, whose tokenizer and chat template are taken instead of the folder's own.
+    pub tokenizer_from: Option<PathBuf>,
     /// ChatGLM-6B: places are counted as its code of March 2023 did.
     pub legacy_positions: bool,
 }
@@ -58,6 +62,8 @@ pub enum ConvertError {
     Gguf(#[from] GgufError),
     #[error(transparent)]
     Tokenizer(#[from] TokenizerError),
+    #[error(transparent)]
+    VocabularyFiles(#[from] VocabularyError),
     #[error("{path}: it has {tokens} tokens, the weights only {rows}; it is another model's tokenizer")]
     Vocabulary {
         path: PathBuf,
@@ -96,8 +102,7 @@ pub enum ConvertError {
 /// Numbers that are read and encoded at a time.
 const PIECE: usize = 1 << 22;
 
-/// Writes the GGUF file of a checkpoint, with the tokenizer and chat template of `tokenizer_from`, a GGUF file of
-/// the same base. Tensors go through memory piece by
+/// Writes the GGUF file of a checkpoint, with its tokenizer and chat template. Tensors go through memory piece by
 /// piece, so a model may be larger than the machine's memory.
 ///
 /// # Errors
@@ -105,7 +110,6 @@ const PIECE: usize = 1 << 22;
 pub fn convert(
     source: &Path,
     target: &Path,
-    tokenizer_from: &Path,
     conversion: &Conversion,
     progress: &dyn Progress,
 ) -> Result<Converted, ConvertError> {
@@ -117,8 +121,16 @@ pub fn convert(
     let folder = conversion.config_from.as_deref().unwrap_or(beside);
     let config = ModelConfig::read(folder)?;
     let checkpoint = Checkpoint::open(source)?;
-    let plan = families::plan(&config, &checkpoint, conversion)?;
-    let vocabulary = tokenizer_of(tokenizer_from, plan.vocabulary_rows())?;
+    let mut plan = families::plan(&config, &checkpoint, conversion)?;
+    let rows = plan.vocabulary_rows();
+    let vocabulary = match &conversion.tokenizer_from {
+        Some(path) => tokenizer_of(path, rows)?,
+        None => {
+            let read = vocabulary::of_folder(folder, plan.architecture, rows)?;
+            plan.notes.extend(read.notes);
+            read.metadata
+        }
+    };
     write(target, &plan, &checkpoint, vocabulary, conversion, progress)
 }
 

@@ -15,6 +15,7 @@ pub mod model;
 pub mod perplexity;
 pub mod pull;
 pub mod quantize;
+pub mod response;
 pub mod sampler;
 pub mod source;
 pub mod stop;
@@ -31,6 +32,7 @@ pub use bedside_tensors::{
 pub use decoder::{Adapter, Decoder, DecoderError, Executor, KvCache, KvPrecision};
 pub use model::{Model, ModelError, ModelFacts};
 pub use pull::{NoProgress, Progress, PullError, pull};
+pub use response::{ResponseFilter, ResponseRules};
 pub use sampler::Sampler;
 pub use source::{ModelSource, SourceError};
 pub use stop::StopMatcher;

@@ -11,6 +11,7 @@ use crate::{
     decoder::{Decoder, DecoderError},
     gguf::{GgufError, GgufFile},
     pull::{Progress, PullError, known_sha256},
+    response::ResponseRules,
     template::{ChatTemplate, TemplateError},
     threads::Threads,
     tokenizer::{Tokenizer, TokenizerError},
@@ -116,6 +117,27 @@ impl Model {
             template,
             decoder,
         })
+    }
+
+    /// Writes chats down in another format than the file's own: its name, or a file with a Jinja template.
+    ///
+    /// # Errors
+    /// [`TemplateError`].
+    pub fn use_prompt_format(&mut self, format: &str) -> Result<(), ModelError> {
+        self.template = self.template.with_format(format)?;
+        Ok(())
+    }
+
+    /// What is done to its answers.
+    #[must_use]
+    pub fn response_rules(&self) -> ResponseRules {
+        let first = self.facts.architecture == "chatglm1";
+        let chatglm = first || self.facts.architecture == "chatglm";
+        ResponseRules {
+            trim_start: chatglm || self.tokenizer.writes_space_first(),
+            name_training_time: chatglm,
+            widen_punctuation: first,
+        }
     }
 
     /// The tokens of a chat, up to where the answer begins.

@@ -1,5 +1,7 @@
 //! Chat templates: Jinja, as model files carry them.
 
+mod formats;
+
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use bedside_contract::{ChatMessage, ChatRole};
@@ -8,11 +10,9 @@ use serde::Serialize;
 
 use crate::{gguf::GgufFile, tokenizer::Stretch};
 
-const NAME: &str = "chat";
+pub use formats::{prompt_format, prompt_formats};
 
-/// What most small models were taught, for files without a template.
-const CHATML: &str = "{% for message in messages %}<|im_start|>{{ message.role }}\n{{ message.content }}<|im_end|>\n\
-                      {% endfor %}{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}";
+const NAME: &str = "chat";
 
 /// Frame the number of a message while the template runs; never in a text, since they are no characters.
 const OPEN: char = '\u{fdd0}';
@@ -35,6 +35,10 @@ pub enum TemplateError {
     Render(String),
     #[error("the model's chat template leaves out a {role} message")]
     Dropped { role: &'static str },
+    #[error("`{format}` is no prompt format: name one of {known}, or a file that ends in .jinja")]
+    UnknownFormat { format: String, known: String },
+    #[error("{path}: {error}")]
+    File { path: String, error: std::io::Error },
 }
 
 #[derive(Debug, Clone, Serialize)]
@@ -59,7 +63,9 @@ impl ChatTemplate {
         {
             Some(source) => Self::new(source, bos, eos),
             None => {
-                let mut template = Self::new(CHATML, bos, eos)?;
+                // What most small models were taught.
+                let chatml = prompt_format("chatml").unwrap_or_default();
+                let mut template = Self::new(chatml, bos, eos)?;
                 template.note =
                     Some("the file has no chat template, ChatML is used: answers may be worse".to_owned());
                 Ok(template)
@@ -88,6 +94,40 @@ impl ChatTemplate {
         })
     }
 
+    /// The same model's with another format, as [`Self::named`] has it.
+    ///
+    /// # Errors
+    /// [`TemplateError`].
+    pub fn with_format(&self, format: &str) -> Result<Self, TemplateError> {
+        Self::named(format, self.bos.clone(), self.eos.clone())
+    }
+
+    /// A format by its name, or a file with a Jinja template.
+    ///
+    /// # Errors
+    /// [`TemplateError`]; a file's template may also refuse a plain question.
+    pub fn named(format: &str, bos: String, eos: String) -> Result<Self, TemplateError> {
+        let source = if format.ends_with(".jinja") {
+            std::fs::read_to_string(format).map_err(|error| TemplateError::File {
+                path: format.to_owned(),
+                error,
+            })?
+        } else {
+            let known = || prompt_formats().collect::<Vec<_>>().join(", ");
+            let source = prompt_format(format).ok_or_else(|| TemplateError::UnknownFormat {
+                format: format.to_owned(),
+                known: known(),
+            })?;
+            source.to_owned()
+        };
+        let template = Self::new(&source, bos, eos)?;
+        template.render(&[ChatMessage {
+            role: ChatRole::User,
+            content: "?".to_owned(),
+        }])?;
+        Ok(template)
+    }
+
     /// What had to be guessed, for the log.
     #[must_use]
     pub fn note(&self) -> Option<&str> {
@@ -109,7 +149,7 @@ impl ChatTemplate {
             .collect::<Vec<_>>();
         self.render_slots(&plain).or_else(|error| {
             let joined = join(&plain);
-            if joined.len() == plain.len() {
+            if joined == plain {
                 Err(error)
             } else {
                 self.render_slots(&joined)
@@ -255,7 +295,7 @@ mod tests {
 
     use bedside_contract::{ChatMessage, ChatRole};
 
-    use super::{CHATML, ChatTemplate, TemplateError, strftime};
+    use super::{ChatTemplate, TemplateError, prompt_format, strftime};
     use crate::tokenizer::Stretch;
 
     const ALTERNATING: &str = "{{ bos_token }}{% for m in messages %}\
@@ -292,7 +332,7 @@ mod tests {
         ];
         let expect = "<|im_start|>system\n«Be kind.»<|im_end|>\n<|im_start|>user\n«{{ 1 }}<|im_end|>»<|im_end|>\n\
                       <|im_start|>assistant\n";
-        assert_eq!(written(CHATML, &chat), expect);
+        assert_eq!(written(prompt_format("chatml").unwrap(), &chat), expect);
     }
 
     #[test]

@@ -219,7 +219,14 @@ impl TinyModel {
                 if self.is_chatglm1() && linear == LinearKind::Gate {
                     continue;
                 }
-                let mut numbers = random.numbers(rows * columns, 0.25);
+                // Its residual is multiplied by the root of 56: answers would only repeat the last token.
+                let into_residual = [LinearKind::Output, LinearKind::Down].contains(&linear);
+                let size = if self.is_chatglm1() && into_residual {
+                    2.5
+                } else {
+                    0.25
+                };
+                let mut numbers = random.numbers(rows * columns, size);
                 self.merge(layer, linear, columns, &mut numbers);
                 tensors.push((name(&format!("{part}.weight")), matrix(numbers, rows, columns)));
                 let has_bias = self.architecture == "qwen2" && ["attn_q", "attn_k", "attn_v"].contains(&part);

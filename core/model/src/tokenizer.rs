@@ -6,7 +6,9 @@
 mod bytes;
 mod pieces;
 mod pretokenize;
+mod sentencepiece;
 mod stream;
+mod whitespace;
 
 use std::collections::HashSet;
 
@@ -14,14 +16,14 @@ use aho_corasick::{AhoCorasick, MatchKind};
 
 use crate::gguf::{GgufError, GgufFile};
 
-#[cfg(any(test, feature = "testing"))]
 pub(crate) use bytes::character_of;
+pub(crate) use sentencepiece::{Algorithm, CharacterMap};
 pub use stream::TextStream;
+pub(crate) use whitespace::{PRE_TOKENIZER as CHATGLM1, blanks};
 
 /// The vocabulary of one model.
 pub struct Tokenizer {
-    /// Knows ordinary tokens only.
-    text: tokenizers::Tokenizer,
+    text: TextTokenizer,
     markers: Markers,
     spellings: bytes::Spellings,
     bos: Option<u32>,
@@ -31,6 +33,15 @@ pub struct Tokenizer {
     thinking: Option<(u32, u32)>,
     size: usize,
     notes: Vec<String>,
+}
+
+/// Knows ordinary tokens only.
+enum TextTokenizer {
+    ByteLevel(Box<tokenizers::Tokenizer>),
+    SentencePiece {
+        pieces: sentencepiece::SentencePiece,
+        written_whitespace: bool,
+    },
 }
 
 /// A stretch of a rendered chat.
@@ -47,7 +58,7 @@ pub enum TokenizerError {
     #[error(transparent)]
     Gguf(#[from] GgufError),
     #[error(
-        "{path}: tokenizer kind `{kind}` is not supported, only `gpt2` (byte-level BPE) and `llama` (sentencepiece)"
+        "{path}: tokenizer kind `{kind}` is not supported, only `gpt2` (byte-level BPE), `llama` and `t5` (sentencepiece)"
     )]
     Kind { path: String, kind: String },
     #[error("{path}: the tokenizer cannot be built: {problem}")]
@@ -101,13 +112,25 @@ impl Tokenizer {
                         "pre-tokenizer `{name}` is unknown, GPT-2's is used: answers may be worse"
                     ));
                 }
-                pieces.byte_level(rules).map_err(build)?
+                TextTokenizer::ByteLevel(Box::new(pieces.byte_level(rules).map_err(build)?))
             }
-            pieces::Kind::SentencePiece => {
-                let prefix = gguf
-                    .optional_bool("tokenizer.ggml.add_space_prefix")?
-                    .unwrap_or(true);
-                pieces.sentence_piece(prefix).map_err(build)?
+            pieces::Kind::SentencePiece(algorithm) => {
+                const MAP: &str = "tokenizer.ggml.precompiled_charsmap";
+                let flag = |key: &str| gguf.optional_bool(&format!("tokenizer.ggml.{key}"));
+                let map = gguf.optional_integers(MAP)?.map(|it| {
+                    // Some files have signed bytes.
+                    let bytes: Vec<u8> = it.iter().map(|it| *it as u8).collect();
+                    CharacterMap::read(&bytes)
+                });
+                let normalizer = sentencepiece::Normalizer {
+                    map: map.transpose().map_err(|problem| gguf.bad_value(MAP, problem))?,
+                    space_before: flag("add_space_prefix")?.unwrap_or(true),
+                    drop_extra_spaces: flag("remove_extra_whitespaces")?.unwrap_or(false),
+                };
+                TextTokenizer::SentencePiece {
+                    pieces: pieces.sentence_piece(algorithm, normalizer).map_err(build)?,
+                    written_whitespace: pieces.written_whitespace,
+                }
             }
         };
         let id = |key: &str| -> Result<Option<u32>, GgufError> {
@@ -136,7 +159,7 @@ impl Tokenizer {
         Ok(Self {
             add_bos: gguf
                 .optional_bool("tokenizer.ggml.add_bos_token")?
-                .unwrap_or(pieces.kind == pieces::Kind::SentencePiece),
+                .unwrap_or(pieces.kind == pieces::Kind::SentencePiece(Algorithm::Bpe)),
             spellings: bytes::Spellings::new(&pieces),
             size: pieces.texts.len(),
             text,
@@ -229,6 +252,12 @@ impl Tokenizer {
         self.size
     }
 
+    /// Whether a text's first word is written with a space before it.
+    #[must_use]
+    pub fn writes_space_first(&self) -> bool {
+        matches!(&self.text, TextTokenizer::SentencePiece { pieces, .. } if pieces.writes_space_first())
+    }
+
     /// What had to be guessed, for the log.
     #[must_use]
     pub fn notes(&self) -> &[String] {
@@ -239,14 +268,22 @@ impl Tokenizer {
         if run.is_empty() {
             return Ok(());
         }
-        let encoding =
-            self.text
-                .encode_fast(run.as_str(), false)
-                .map_err(|error| TokenizerError::Encode {
-                    characters: run.chars().count(),
-                    problem: error.to_string(),
-                })?;
-        tokens.extend(encoding.get_ids());
+        match &self.text {
+            TextTokenizer::ByteLevel(text) => {
+                let encoding =
+                    text.encode_fast(run.as_str(), false)
+                        .map_err(|error| TokenizerError::Encode {
+                            characters: run.chars().count(),
+                            problem: error.to_string(),
+                        })?;
+                tokens.extend(encoding.get_ids());
+            }
+            TextTokenizer::SentencePiece {
+                pieces,
+                written_whitespace: true,
+            } => tokens.extend(pieces.encode(&whitespace::write(run))),
+            TextTokenizer::SentencePiece { pieces, .. } => tokens.extend(pieces.encode(run)),
+        }
         run.clear();
         Ok(())
     }

@@ -19,6 +19,7 @@ pub(crate) fn run(config: Config, file: Option<&Path>) -> anyhow::Result<ExitCod
         wechat,
         ..
     } = &config;
+    config.model.check_prompt_format().map_err(ConfigError::new)?;
     config.model.check_adapters().map_err(ConfigError::new)?;
     let mut model_line = None;
     if let Some(address) = remote.base_url.as_ref().filter(|_| remote.is_on()) {

@@ -19,10 +19,11 @@ pub(crate) fn run(arguments: ConvertArguments) -> anyhow::Result<ExitCode> {
     let conversion = Conversion {
         quantization: to,
         config_from,
+        tokenizer_from,
         legacy_positions,
     };
     let bar = Bar::default();
-    let done = convert(&source, &target, &tokenizer_from, &conversion, &bar)?;
+    let done = convert(&source, &target, &conversion, &bar)?;
     bar.finish();
     say(&format!(
         "{}: {}, {} tensors, {} of weights",

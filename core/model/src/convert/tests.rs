@@ -306,7 +306,11 @@ fn a_converted_model_loads_with_the_tokenizer_of_its_base() {
     };
     let folder = folder(&config(rows), &tensors_of(&gguf));
     let target = folder.path().join("tuned.gguf");
-    convert(folder.path(), &target, &base, &Conversion::default(), &NoProgress).unwrap();
+    let conversion = Conversion {
+        tokenizer_from: Some(base.clone()),
+        ..Conversion::default()
+    };
+    convert(folder.path(), &target, &conversion, &NoProgress).unwrap();
     let (before, after) = (
         Model::load(&base, &NoProgress).unwrap(),
         Model::load(&target, &NoProgress).unwrap(),

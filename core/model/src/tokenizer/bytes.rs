@@ -1,6 +1,9 @@
 //! What each token stands for, in bytes.
 
-use super::pieces::{Kind, Pieces};
+use super::{
+    pieces::{Kind, Pieces},
+    whitespace,
+};
 
 /// All tokens' bytes in one allocation.
 pub(super) struct Spellings {
@@ -22,10 +25,14 @@ impl Spellings {
                     Some(byte) => spellings.bytes.push(byte),
                     None => spellings.bytes.extend(it.encode_utf8(&mut [0; 4]).bytes()),
                 }),
-                Kind::SentencePiece => match byte_piece(text) {
-                    Some(byte) => spellings.bytes.push(byte),
-                    None => spellings.bytes.extend(text.replace('▁', " ").bytes()),
-                },
+                Kind::SentencePiece(_) => {
+                    let written = pieces.written_whitespace.then(|| whitespace::read(text));
+                    match (byte_piece(text), written.flatten()) {
+                        (Some(byte), _) => spellings.bytes.push(byte),
+                        (None, Some(written)) => spellings.bytes.extend(written.bytes()),
+                        (None, None) => spellings.bytes.extend(text.replace('▁', " ").bytes()),
+                    }
+                }
             }
             spellings.ends.push(spellings.bytes.len());
         }
@@ -47,7 +54,7 @@ impl Spellings {
 }
 
 /// `<0x0A>` → 10.
-fn byte_piece(text: &str) -> Option<u8> {
+pub(super) fn byte_piece(text: &str) -> Option<u8> {
     let hex = text.strip_prefix("<0x")?.strip_suffix('>')?;
     if hex.len() == 2 {
         u8::from_str_radix(hex, 16).ok()
@@ -72,7 +79,6 @@ fn is_visible(number: u32) -> bool {
 }
 
 /// The inverse of [`byte_of`], for building vocabularies.
-#[cfg(any(test, feature = "testing"))]
 pub(crate) fn character_of(byte: u8) -> char {
     if is_visible(byte.into()) {
         return char::from(byte);

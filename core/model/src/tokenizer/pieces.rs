@@ -3,12 +3,18 @@
 use std::collections::HashMap;
 
 use tokenizers::{
-    NormalizerWrapper, PreTokenizerWrapper,
+    NormalizerWrapper,
     models::bpe::{BPE, Vocab},
-    normalizers::{Prepend, Replace, Sequence as NormalizerSequence, unicode::NFC},
+    normalizers::unicode::NFC,
 };
 
-use super::{TokenizerError, pretokenize::Rules};
+use super::{
+    TokenizerError,
+    bytes::byte_piece,
+    pretokenize::Rules,
+    sentencepiece::{Algorithm, Normalizer, Piece, PieceKind, SentencePiece},
+    whitespace,
+};
 use crate::gguf::GgufFile;
 
 /// Values of `tokenizer.ggml.token_type`, as llama.cpp counts them.
@@ -17,12 +23,15 @@ const CONTROL: i64 = 3;
 const USER_DEFINED: i64 = 4;
 const UNUSED: i64 = 5;
 
+/// What markers are written with.
+const BRACKETS: [char; 6] = ['<', '>', '[', ']', '|', '｜'];
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Kind {
     /// `gpt2`: merges over bytes written as printable characters.
     ByteLevel,
-    /// `llama`: scores, `▁` for a space, `<0x41>` for a byte.
-    SentencePiece,
+    /// `llama` (pairs) and `t5` (unigram): scores, `▁` for a space, `<0x41>` for a byte.
+    SentencePiece(Algorithm),
 }
 
 pub(super) struct Pieces<'a> {
@@ -31,13 +40,16 @@ pub(super) struct Pieces<'a> {
     types: Option<&'a [i64]>,
     merges: Vec<(String, String)>,
     scores: &'a [f32],
+    /// ChatGLM-6B: white space has tokens of its own.
+    pub(super) written_whitespace: bool,
 }
 
 impl<'a> Pieces<'a> {
     pub(super) fn read(gguf: &'a GgufFile) -> Result<Self, TokenizerError> {
         let kind = match gguf.text("tokenizer.ggml.model")? {
             "gpt2" => Kind::ByteLevel,
-            "llama" => Kind::SentencePiece,
+            "llama" => Kind::SentencePiece(Algorithm::Bpe),
+            "t5" => Kind::SentencePiece(Algorithm::Unigram),
             other => {
                 let path = gguf.path().display().to_string();
                 return Err(TokenizerError::Kind {
@@ -70,6 +82,7 @@ impl<'a> Pieces<'a> {
             types,
             merges: Vec::new(),
             scores: &[],
+            written_whitespace: gguf.optional_text("tokenizer.ggml.pre")? == Some(whitespace::PRE_TOKENIZER),
         };
         match kind {
             Kind::ByteLevel => {
@@ -83,7 +96,7 @@ impl<'a> Pieces<'a> {
                     pieces.merges.push((left.to_owned(), right.to_owned()));
                 }
             }
-            Kind::SentencePiece => {
+            Kind::SentencePiece(_) => {
                 const KEY: &str = "tokenizer.ggml.scores";
                 pieces.scores = gguf
                     .optional_floats(KEY)?
@@ -130,57 +143,41 @@ impl<'a> Pieces<'a> {
             .build()
             .map_err(|error| error.to_string())?;
         let normalizer = rules.compose.then(|| NormalizerWrapper::from(NFC));
-        assemble(bpe, normalizer, Some(rules.pre_tokenizer()?))
+        let mut tokenizer = tokenizers::Tokenizer::new(bpe);
+        tokenizer
+            .with_normalizer(normalizer)
+            .map_err(|error| error.to_string())?;
+        tokenizer.with_pre_tokenizer(Some(rules.pre_tokenizer()?));
+        Ok(tokenizer)
     }
 
-    pub(super) fn sentence_piece(&self, space_prefix: bool) -> Result<tokenizers::Tokenizer, String> {
-        let vocabulary = self.vocabulary();
-        let merges = self.merges_by_score(&vocabulary);
-        let unknown = (0..)
-            .zip(self.texts)
-            .find(|(id, _)| self.kind_of(*id) == UNKNOWN)
-            .map(|(_, text)| text.clone());
-        let mut builder = BPE::builder()
-            .vocab_and_merges(vocabulary.into_iter().collect::<Vocab>(), merges)
-            .byte_fallback(true)
-            .fuse_unk(true)
-            // Without words to cut at, the cache would keep whole messages.
-            .cache_capacity(0);
-        if let Some(unknown) = unknown {
-            builder = builder.unk_token(unknown);
-        }
-        let bpe = builder.build().map_err(|error| error.to_string())?;
-        let spaces = NormalizerWrapper::from(Replace::new(" ", "▁").map_err(|error| error.to_string())?);
-        let normalizer = if space_prefix {
-            NormalizerSequence::new(vec![Prepend::new("▁".to_owned()).into(), spaces]).into()
-        } else {
-            spaces
-        };
-        assemble(bpe, Some(normalizer), None)
-    }
-
-    /// Sentencepiece joins the pair that gives the piece with the best score first; as merges, best first,
-    /// that is the same.
-    fn merges_by_score(&self, vocabulary: &HashMap<String, u32>) -> Vec<(String, String)> {
-        let mut merges = Vec::new();
+    pub(super) fn sentence_piece(
+        &self,
+        algorithm: Algorithm,
+        normalizer: Normalizer,
+    ) -> Result<SentencePiece, String> {
+        let mut pieces = Vec::new();
         for (id, text) in (0..).zip(self.texts) {
-            if !vocabulary.contains_key(text) || self.kind_of(id) == UNKNOWN {
-                continue;
-            }
-            let score = self.scores.get(id as usize).copied().unwrap_or(f32::MIN);
-            for (cut, _) in text.char_indices().skip(1) {
-                if let Some((left, right)) = text.split_at_checked(cut)
-                    && let (Some(left_id), Some(right_id)) = (vocabulary.get(left), vocabulary.get(right))
-                {
-                    merges.push((score, *left_id, *right_id, left.to_owned(), right.to_owned()));
-                }
-            }
+            let kind = match (byte_piece(text), self.kind_of(id)) {
+                _ if text.is_empty() || self.is_marker(id, text) => continue,
+                (Some(byte), _) => PieceKind::Byte(byte),
+                (None, UNKNOWN) => continue,
+                (None, USER_DEFINED) => PieceKind::UserDefined,
+                _ if self.is_written_whitespace(text) => PieceKind::UserDefined,
+                (None, UNUSED) => PieceKind::Unused,
+                (None, _) => PieceKind::Normal,
+            };
+            let (text, score) = (text.clone(), self.scores.get(id as usize).copied());
+            pieces.push(Piece {
+                id,
+                text,
+                score: score.unwrap_or(f32::MIN),
+                kind,
+            });
         }
-        merges.sort_by(|a, b| b.0.total_cmp(&a.0).then_with(|| (a.1, a.2).cmp(&(b.1, b.2))));
-        merges
-            .into_iter()
-            .map(|(_, _, _, left, right)| (left, right))
-            .collect()
+        let mut ids = (0..).zip(self.texts).map(|(id, _)| id);
+        let unknown = ids.find(|id| self.kind_of(*id) == UNKNOWN);
+        SentencePiece::new(algorithm, normalizer, pieces, unknown)
     }
 
     /// Ordinary tokens. Of several with one spelling the first counts.
@@ -194,15 +191,18 @@ impl<'a> Pieces<'a> {
         vocabulary
     }
 
-    /// Files mark some of their markers only as user-defined; runs of white space are the honest ones there.
+    /// Files mark some of their markers only as user-defined, among words and runs of white space.
     fn is_marker(&self, id: u32, text: &str) -> bool {
         match self.kind_of(id) {
+            _ if self.is_written_whitespace(text) => false,
             CONTROL => !text.is_empty(),
-            USER_DEFINED => text
-                .chars()
-                .any(|it| !it.is_whitespace() && !matches!(it, '▁' | 'Ġ' | 'Ċ' | 'ĉ')),
+            USER_DEFINED => text.contains(BRACKETS),
             _ => false,
         }
+    }
+
+    fn is_written_whitespace(&self, text: &str) -> bool {
+        self.written_whitespace && whitespace::read(text).is_some()
     }
 
     fn kind_of(&self, id: u32) -> i64 {
@@ -211,17 +211,4 @@ impl<'a> Pieces<'a> {
             .copied()
             .unwrap_or(1)
     }
-}
-
-fn assemble(
-    bpe: BPE,
-    normalizer: Option<NormalizerWrapper>,
-    pre_tokenizer: Option<PreTokenizerWrapper>,
-) -> Result<tokenizers::Tokenizer, String> {
-    let mut tokenizer = tokenizers::Tokenizer::new(bpe);
-    tokenizer
-        .with_normalizer(normalizer)
-        .map_err(|error| error.to_string())?;
-    tokenizer.with_pre_tokenizer(pre_tokenizer);
-    Ok(tokenizer)
 }
