@@ -162,6 +162,7 @@ async fn a_wrong_value_names_its_key() {
             "wechat.encoding_aes_key",
         ),
         ("[web]\npublic_url = 'nonsense'\n", "web.public_url"),
+        ("[web.api]\nmanage_adapters = true\n", "web.api.manage_adapters"),
         ("[model]\nprompt_format = 'chatgml'\n", "chatglm3"),
         ("[model]\nprompt_format = 'none.jinja'\n", "model.prompt_format"),
     ];

@@ -85,3 +85,129 @@ async fn chatglm_comes_from_its_checkpoint_and_answers() {
     // `病人：` and `医生：` are written around the question.
     assert!(prompt_tokens[1] > prompt_tokens[0] + 4, "{prompt_tokens:?}");
 }
+
+/// One linear's LoRA as PEFT saves it, for the first layer of [`make_chatglm`].
+fn make_lora(folder: &Path, rows: usize) {
+    std::fs::create_dir_all(folder).unwrap();
+    let config = json!({
+        "peft_type": "LORA", "r": 2, "lora_alpha": 64, "bias": "none", "base_model_name_or_path": "tiny",
+    });
+    std::fs::write(folder.join("adapter_config.json"), config.to_string()).unwrap();
+    let module = "base_model.model.transformer.layers.0.mlp.dense_4h_to_h";
+    let (mut header, mut data) = (serde_json::Map::new(), Vec::new());
+    for (half, shape) in [("lora_A", [2, 256]), ("lora_B", [rows, 2])] {
+        let start = data.len();
+        for number in 0..shape[0] * shape[1] {
+            let value = (number * 37 % 19) as f32 / 19.0 - 0.5;
+            data.extend(value.to_le_bytes());
+        }
+        let entry = json!({ "dtype": "F32", "shape": shape, "data_offsets": [start, data.len()] });
+        header.insert(format!("{module}.{half}.weight"), entry);
+    }
+    let header = Value::Object(header).to_string();
+    let mut file = (header.len() as u64).to_le_bytes().to_vec();
+    file.extend(header.bytes());
+    file.extend(data);
+    std::fs::write(folder.join("adapter_model.safetensors"), file).unwrap();
+}
+
+async fn made_model(folder: &Path) -> String {
+    let (source, target) = (folder.join("chatglm"), folder.join("chatglm.F16.gguf"));
+    make_chatglm(&source).await;
+    let arguments = [
+        "model",
+        "convert",
+        source.to_str().unwrap(),
+        target.to_str().unwrap(),
+    ];
+    let output = bedside(folder, &arguments).await;
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    target.to_str().unwrap().to_owned()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn adapters_are_inspected_converted_and_loaded_while_the_bot_runs() {
+    const KEY: &str = "sk-0123456789abcdef";
+    let folder = tempfile::tempdir().unwrap();
+    let model = made_model(folder.path()).await;
+    let adapters = folder.path().join("adapters");
+    make_lora(&adapters.join("ward"), 64);
+    make_lora(&adapters.join("other-base"), 48);
+    let (ward, gguf) = (adapters.join("ward"), adapters.join("ward.gguf"));
+    let (ward, gguf) = (ward.to_str().unwrap(), gguf.to_str().unwrap());
+    let arguments = ["adapter", "convert", ward, gguf, "--base", &model];
+    let output = bedside(folder.path(), &arguments).await;
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    let inspect = async |path: &str| {
+        let arguments = ["adapter", "inspect", path, "--base", &model, "--json"];
+        bedside(folder.path(), &arguments).await
+    };
+    for (path, format) in [(ward, "peft_lora"), (gguf, "gguf")] {
+        let found: Value = serde_json::from_slice(&inspect(path).await.stdout).unwrap();
+        assert_eq!((&found["format"], &found["ranks"]), (&json!(format), &json!([2])));
+        assert_eq!(found["parameters"], 2 * 256 + 64 * 2);
+    }
+    let output = inspect(adapters.join("other-base").to_str().unwrap()).await;
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(1));
+    assert!(said.contains("48 × 256") && said.contains("64 × 256"), "{said}");
+
+    let bot = Bot::start(BotOptions {
+        config: format!(
+            "[model]\nsource = {model:?}\nlanguages = [\"zh\"]\nadapters_dir = {adapters:?}\n[model.adapters]\n\
+             first = {ward:?}\n[web.api]\nkey = {KEY:?}\nmanage_adapters = true"
+        ),
+        ..BotOptions::default()
+    })
+    .await
+    .unwrap();
+    let client = Client::builder().no_proxy().timeout(PATIENCE).build().unwrap();
+    let post = async |path: &str, body: Value| {
+        let request = client.post(format!("{}/v1/{path}", bot.url())).bearer_auth(KEY);
+        let response = request.json(&body).send().await.unwrap();
+        (
+            response.status().as_u16(),
+            response.json::<Value>().await.unwrap(),
+        )
+    };
+    let ask = async |model: &str| {
+        let messages = json!([{"role": "user", "content": "头疼两天"}]);
+        let body = json!({ "model": model, "messages": messages, "max_tokens": 16, "temperature": 0 });
+        let (status, answer) = post("chat/completions", body).await;
+        (status, answer["choices"][0]["message"]["content"].clone())
+    };
+    let plain = ask("default").await;
+    let adapted = ask("first").await;
+    assert!(
+        plain.0 == 200 && adapted.0 == 200 && plain != adapted,
+        "{plain:?} {adapted:?}"
+    );
+    assert_eq!(ask("second").await.0, 404);
+    let load = |path: &str| json!({ "lora_name": "second", "lora_path": path });
+    for (path, status, part) in [
+        ("../chatglm", 400, "does not lie in"),
+        ("nowhere", 400, "no such file"),
+        ("other-base", 400, "48 × 256"),
+        ("ward.gguf", 200, "second"),
+    ] {
+        let (found, body) = post("load_lora_adapter", load(path)).await;
+        assert!(
+            found == status && body.to_string().contains(part),
+            "{found} {body}"
+        );
+    }
+    assert_eq!(ask("second").await, adapted);
+    let (status, _) = post("unload_lora_adapter", json!({ "lora_name": "second" })).await;
+    assert_eq!((status, ask("second").await.0), (200, 404));
+    let without_key = client.post(format!("{}/v1/load_lora_adapter", bot.url()));
+    let response = without_key.json(&load("ward")).send().await.unwrap();
+    assert_eq!(response.status().as_u16(), 401);
+}

@@ -30,6 +30,9 @@ pub(crate) enum Command {
     /// Fetch and list models.
     #[command(subcommand)]
     Model(ModelCommand),
+    /// See and convert adapters, which tune the model for a department.
+    #[command(subcommand)]
+    Adapter(AdapterCommand),
     /// Search and check the knowledge base.
     Knowledge(PluginArguments),
     /// See the installed plugins.
@@ -62,6 +65,38 @@ pub(crate) struct TriageArguments {
     pub jsonl: bool,
     /// The words to assess; standard input otherwise.
     pub text: Option<String>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum AdapterCommand {
+    /// Tell what an adapter is, and whether it fits a base.
+    Inspect {
+        /// A folder of PEFT, DoctorGLM or ChatGLM's P-tuning v2, or a GGUF file.
+        path: PathBuf,
+        /// The GGUF file of the model that it shall be used with.
+        #[arg(long, value_name = "FILE")]
+        base: Option<PathBuf>,
+        /// Print one JSON object.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Write an adapter in another format.
+    Convert {
+        /// A folder or file of any format that is known.
+        source: PathBuf,
+        /// A name that ends in .gguf for llama.cpp and Bedside; else a folder for PEFT, of P-tuning v2 for
+        /// ChatGLM's own code.
+        target: PathBuf,
+        /// The GGUF file of its base; the configured model otherwise.
+        #[arg(long, value_name = "FILE")]
+        base: Option<PathBuf>,
+    },
+    /// List the configured adapters, and whether each fits the configured model.
+    List {
+        /// Print one JSON array.
+        #[arg(long)]
+        json: bool,
+    },
 }
 
 #[derive(Debug, Subcommand)]

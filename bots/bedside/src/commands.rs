@@ -5,10 +5,11 @@ use std::{path::PathBuf, process::ExitCode};
 use tracing_subscriber::EnvFilter;
 
 use crate::{
-    cli::{Cli, Command, ModelCommand, PluginCommand},
+    cli::{AdapterCommand, Cli, Command, ModelCommand, PluginCommand},
     config::{Config, ConfigError},
 };
 
+mod adapter;
 mod ask;
 mod bench;
 mod chat;
@@ -39,6 +40,13 @@ pub(crate) fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Model(ModelCommand::Convert(arguments)) => convert::run(arguments),
         Command::Model(ModelCommand::Quantize(arguments)) => quantize::run(&arguments),
         Command::Model(ModelCommand::Bench(arguments)) => bench::run(&config, &arguments),
+        Command::Adapter(AdapterCommand::Inspect { path, base, json }) => {
+            adapter::inspect(&path, base.as_deref(), json)
+        }
+        Command::Adapter(AdapterCommand::Convert { source, target, base }) => {
+            adapter::convert(&config, &source, target, base)
+        }
+        Command::Adapter(AdapterCommand::List { json }) => adapter::list(&config, json),
         Command::Knowledge(arguments) => {
             plugin::command(config, "bedside.knowledge", "knowledge", &arguments)
         }

@@ -2,6 +2,7 @@
 //! program asks goes to the model as it is, and nothing of it is stored.
 
 mod access;
+mod adapters;
 mod chat;
 mod config;
 mod error;
@@ -37,6 +38,7 @@ pub(crate) struct Api {
     access: Access,
     slots: Arc<Semaphore>,
     max_requests: usize,
+    manage_adapters: bool,
     deadline: Duration,
     /// Unix seconds; stands for the time at which the models were made.
     started: u64,
@@ -56,6 +58,7 @@ impl Api {
             access,
             slots: Arc::new(Semaphore::new(config.max_requests)),
             max_requests: config.max_requests,
+            manage_adapters: config.manage_adapters,
             deadline: Duration::from_secs(config.deadline_seconds),
             started: unix_now(),
             stop,
@@ -85,6 +88,8 @@ pub(crate) fn router(api: Arc<Api>) -> Router {
         .route("/models", get(models::list))
         .route("/models/{*id}", get(models::one))
         .route("/chat/completions", post(chat::complete))
+        .route("/load_lora_adapter", post(adapters::load))
+        .route("/unload_lora_adapter", post(adapters::unload))
         .fallback(async || ApiError::NoSuchPath)
         .method_not_allowed_fallback(async || ApiError::WrongMethod)
         .with_state(Arc::clone(&api))

@@ -18,6 +18,25 @@ pub trait Generator: Send + Sync {
         Vec::new()
     }
 
+    /// Loads an adapter under a name while answers run; requests from now on find it there. What ran with another of
+    /// the same name goes on with that one.
+    ///
+    /// # Errors
+    /// [`AdapterChangeError`].
+    async fn load_adapter(&self, name: &str, path: &str) -> Result<(), AdapterChangeError> {
+        let _ = (name, path);
+        Err(AdapterChangeError::Unsupported)
+    }
+
+    /// Takes an adapter away from later requests; what runs with it goes on.
+    ///
+    /// # Errors
+    /// [`AdapterChangeError`].
+    async fn unload_adapter(&self, name: &str) -> Result<(), AdapterChangeError> {
+        let _ = name;
+        Err(AdapterChangeError::Unsupported)
+    }
+
     /// How many tokens these messages take with the model's own chat template, generation prompt included.
     ///
     /// # Errors
@@ -178,6 +197,24 @@ pub enum AnswerMode {
     Grounded,
     /// The model may speak from its own knowledge too.
     Free,
+}
+
+/// Why an adapter was not loaded or unloaded.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum AdapterChangeError {
+    #[error("the adapters of this model cannot be changed while it runs")]
+    Unsupported,
+    #[error("the model is not loaded yet")]
+    NotReady,
+    #[error("the name {name:?} cannot be given to an adapter: {problem}")]
+    Name { name: String, problem: &'static str },
+    #[error("{path}: {problem}")]
+    Place { path: String, problem: String },
+    /// It cannot be read, or does not fit the model.
+    #[error("{problem}")]
+    Refused { problem: String },
+    #[error("there is no adapter {name:?}")]
+    Unknown { name: String },
 }
 
 #[derive(Debug, Clone, thiserror::Error)]

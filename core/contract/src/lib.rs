@@ -21,8 +21,8 @@ pub use connector::{
     Capabilities, Connector, ConnectorError, DeliverError, Initiative, Intake, LengthUnit, Pace,
 };
 pub use generator::{
-    AnswerMode, ChatMessage, ChatRole, FinishReason, GenerateError, GenerateRequest, Generation,
-    GenerationEvent, Generator, ModelInfo, Priority, Sampling,
+    AdapterChangeError, AnswerMode, ChatMessage, ChatRole, FinishReason, GenerateError, GenerateRequest,
+    Generation, GenerationEvent, Generator, ModelInfo, Priority, Sampling,
 };
 pub use ids::{ConversationKey, InboxSeq, Language, PartId, PlatformMessageId};
 pub use part::{Citation, Part, PartKind, QuickReply};

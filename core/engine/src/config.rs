@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, path::PathBuf};
 
 use bedside_contract::{AnswerMode, Language, Sampling};
-use bedside_model::{ChatTemplate, GgufFile, KvPrecision};
+use bedside_model::{ChatTemplate, KvPrecision, adapters::formats::SavedAdapter};
 use serde::{Deserialize, Serialize};
 
 /// `[engine]`: how requests wait and how the machine is used.
@@ -66,9 +66,12 @@ pub struct ModelConfig {
     /// How a chat is written down for the model: `chatml`, `chatglm`, `chatglm2`, `chatglm3`, `glm4`, `bianque`, or
     /// a Jinja template in a file that ends in `.jinja`. Left out: the model file's own.
     pub prompt_format: Option<String>,
-    /// Adapters by the names that requests choose them by: paths to LoRA files as llama.cpp writes them.
-    /// One that cannot be read is logged and left out.
+    /// Adapters by the names that requests choose them by: folders of PEFT (LoRA, prefix tuning), DoctorGLM's
+    /// MergedLinear or ChatGLM's P-tuning v2, or GGUF files. One that cannot be read is logged and left out.
     pub adapters: BTreeMap<String, PathBuf>,
+    /// The only folder that adapters can be loaded from while the bot runs, see `web.api.manage_adapters`. Left out:
+    /// none can be.
+    pub adapters_dir: Option<PathBuf>,
     /// Tokens of prompt and answer together. Left out: what the model was trained for, at most 4096. Memory
     /// for each running chat grows with it.
     pub context_length: Option<usize>,
@@ -88,6 +91,7 @@ impl Default for ModelConfig {
             answer_mode: None,
             prompt_format: None,
             adapters: BTreeMap::new(),
+            adapters_dir: None,
             context_length: None,
             sampling: Sampling::default(),
             models_dir: PathBuf::new(),
@@ -115,7 +119,7 @@ impl ModelConfig {
     /// The key of the first that cannot, and why.
     pub fn check_adapters(&self) -> Result<(), String> {
         for (name, path) in &self.adapters {
-            GgufFile::open(path).map_err(|error| format!("model.adapters.{name}: {error}"))?;
+            SavedAdapter::open(path).map_err(|error| format!("model.adapters.{name}: {error}"))?;
         }
         Ok(())
     }

@@ -1,6 +1,7 @@
 //! The engine as the rest of the bot sees it.
 
 use std::{
+    path::{Path, PathBuf},
     sync::{
         Arc, Condvar, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
@@ -9,7 +10,9 @@ use std::{
 };
 
 use async_trait::async_trait;
-use bedside_contract::{ChatMessage, GenerateError, GenerateRequest, Generation, Generator, ModelInfo};
+use bedside_contract::{
+    AdapterChangeError, ChatMessage, GenerateError, GenerateRequest, Generation, Generator, ModelInfo,
+};
 use bedside_model::{NoProgress, Progress};
 use serde::Serialize;
 use tokio::sync::{mpsc, watch};
@@ -59,6 +62,8 @@ pub(crate) struct Shared {
     pub(crate) status: watch::Sender<Status>,
     pub(crate) stopping: AtomicBool,
     pub(crate) counters: Counters,
+    /// Where adapters may be loaded from.
+    adapters_dir: Option<PathBuf>,
     #[cfg(test)]
     pub(crate) probe: Option<Arc<dyn Fn() + Send + Sync>>,
 }
@@ -102,8 +107,13 @@ impl Engine {
         model: ModelConfig,
         progress: Box<dyn Progress + Send>,
     ) -> Arc<Self> {
+        let adapters_dir = model.adapters_dir.clone();
         let loader: Loader = Box::new(move || Loaded::load(&model, progress.as_ref()));
-        Self::spawn(config, loader, Shared::new())
+        let shared = Shared {
+            adapters_dir,
+            ..Shared::new()
+        };
+        Self::spawn(config, loader, shared)
     }
 
     pub(crate) fn spawn(config: EngineConfig, loader: Loader, shared: Shared) -> Arc<Self> {
@@ -184,8 +194,29 @@ impl Generator for Engine {
 
     fn adapters(&self) -> Vec<String> {
         match &*self.shared.status.borrow() {
-            Status::Ready(loaded) => loaded.adapters.keys().cloned().collect(),
+            Status::Ready(loaded) => loaded.adapter_names(),
             _ => Vec::new(),
+        }
+    }
+
+    async fn load_adapter(&self, name: &str, path: &str) -> Result<(), AdapterChangeError> {
+        let Status::Ready(loaded) = self.status() else {
+            return Err(AdapterChangeError::NotReady);
+        };
+        let path = within(self.shared.adapters_dir.as_deref(), path)?;
+        let name = name.to_owned();
+        let read = tokio::task::spawn_blocking(move || loaded.load_adapter(&name, &path));
+        read.await.unwrap_or_else(|_| {
+            Err(AdapterChangeError::Refused {
+                problem: "reading it panicked".to_owned(),
+            })
+        })
+    }
+
+    async fn unload_adapter(&self, name: &str) -> Result<(), AdapterChangeError> {
+        match self.status() {
+            Status::Ready(loaded) => loaded.unload_adapter(name),
+            _ => Err(AdapterChangeError::NotReady),
         }
     }
 
@@ -257,6 +288,23 @@ impl Drop for Engine {
     }
 }
 
+/// The adapter's place, links resolved, if it lies in that folder.
+fn within(folder: Option<&Path>, path: &str) -> Result<PathBuf, AdapterChangeError> {
+    let refuse = |problem: &str| AdapterChangeError::Place {
+        path: path.to_owned(),
+        problem: problem.to_owned(),
+    };
+    let folder = folder.ok_or_else(|| refuse("model.adapters_dir is not set, so nothing can be loaded"))?;
+    let root = folder
+        .canonicalize()
+        .map_err(|error| refuse(&format!("model.adapters_dir: {error}")))?;
+    match root.join(path).canonicalize() {
+        Ok(found) if found.starts_with(&root) && found != root => Ok(found),
+        Ok(_) => Err(refuse("it does not lie in model.adapters_dir")),
+        Err(_) => Err(refuse("there is no such file or folder in model.adapters_dir")),
+    }
+}
+
 impl Shared {
     pub(crate) fn new() -> Self {
         Self {
@@ -265,6 +313,7 @@ impl Shared {
             status: watch::Sender::new(Status::Loading),
             stopping: AtomicBool::new(false),
             counters: Counters::default(),
+            adapters_dir: None,
             #[cfg(test)]
             probe: None,
         }

@@ -1,9 +1,13 @@
 //! The model once it is there, and what the rest of the bot is told of it.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    path::Path,
+    sync::{Arc, PoisonError, RwLock},
+};
 
-use bedside_contract::{AnswerMode, ChatMessage, GenerateError, Language, ModelInfo};
-use bedside_model::{Adapter, Model, ModelSource, Progress, lora_gguf, pull::pull_from};
+use bedside_contract::{AdapterChangeError, AnswerMode, ChatMessage, GenerateError, Language, ModelInfo};
+use bedside_model::{Adapter, Model, ModelSource, NoProgress, Progress, adapters, pull::pull_from};
 
 use crate::config::ModelConfig;
 
@@ -19,8 +23,15 @@ const CHINESE_FAMILIES: [&str; 7] = [
 pub(crate) struct Loaded {
     pub(crate) model: Model,
     pub(crate) info: ModelInfo,
-    /// By name; their numbers count from 1, the base model is 0.
-    pub(crate) adapters: BTreeMap<String, (u32, Arc<Adapter>)>,
+    adapters: RwLock<Adapters>,
+}
+
+/// By name; their numbers count from 1, the base model is 0. A number is never given twice, since what was read with
+/// an adapter is found again by it.
+#[derive(Default)]
+struct Adapters {
+    by_name: BTreeMap<String, (u32, Arc<Adapter>)>,
+    last: u32,
 }
 
 impl Loaded {
@@ -38,9 +49,9 @@ impl Loaded {
                 .use_prompt_format(format)
                 .map_err(|error| format!("model.prompt_format: {error}"))?;
         }
-        let mut loaded = Self::new(model, config);
+        let loaded = Self::new(model, config);
         for (name, path) in &config.adapters {
-            match lora_gguf::load(path, &loaded.model) {
+            match adapters::load(path, &loaded.model, &NoProgress) {
                 Ok(adapter) => loaded.add_adapter(name, adapter),
                 // The model and the other adapters answer all the same.
                 Err(error) => {
@@ -51,15 +62,53 @@ impl Loaded {
         Ok(loaded)
     }
 
-    pub(crate) fn add_adapter(&mut self, name: &str, adapter: Adapter) {
-        let number = u32::try_from(self.adapters.len() + 1).unwrap_or(u32::MAX);
-        self.adapters.insert(name.to_owned(), (number, Arc::new(adapter)));
+    pub(crate) fn add_adapter(&self, name: &str, adapter: Adapter) {
+        let mut adapters = self.adapters.write().unwrap_or_else(PoisonError::into_inner);
+        adapters.last += 1;
+        let numbered = (adapters.last, Arc::new(adapter));
+        adapters.by_name.insert(name.to_owned(), numbered);
+    }
+
+    /// Reads and adds one; takes its time.
+    pub(crate) fn load_adapter(&self, name: &str, path: &Path) -> Result<(), AdapterChangeError> {
+        let problem = match name {
+            "" | "default" => Some("it means the model itself"),
+            _ if name == self.info.name => Some("it is the model's own"),
+            _ if name.chars().count() > 64 => Some("it is longer than 64 characters"),
+            _ if name.chars().any(char::is_control) => Some("it has control characters"),
+            _ => None,
+        };
+        if let Some(problem) = problem {
+            let name = name.to_owned();
+            return Err(AdapterChangeError::Name { name, problem });
+        }
+        let adapter = adapters::load(path, &self.model, &NoProgress);
+        let adapter = adapter.map_err(|error| AdapterChangeError::Refused {
+            problem: error.to_string(),
+        })?;
+        self.add_adapter(name, adapter);
+        tracing::info!(adapter = name, path = %path.display(), "An adapter was loaded.");
+        Ok(())
+    }
+
+    pub(crate) fn unload_adapter(&self, name: &str) -> Result<(), AdapterChangeError> {
+        let mut adapters = self.adapters.write().unwrap_or_else(PoisonError::into_inner);
+        let removed = adapters.by_name.remove(name);
+        removed.map(drop).ok_or_else(|| AdapterChangeError::Unknown {
+            name: name.to_owned(),
+        })
+    }
+
+    pub(crate) fn adapter_names(&self) -> Vec<String> {
+        let adapters = self.adapters.read().unwrap_or_else(PoisonError::into_inner);
+        adapters.by_name.keys().cloned().collect()
     }
 
     /// That of a name; none for the base model.
     pub(crate) fn adapter(&self, name: Option<&str>) -> Result<Option<(u32, Arc<Adapter>)>, GenerateError> {
         let Some(name) = name else { return Ok(None) };
-        let adapter = self.adapters.get(name).cloned();
+        let adapters = self.adapters.read().unwrap_or_else(PoisonError::into_inner);
+        let adapter = adapters.by_name.get(name).cloned();
         adapter.map(Some).ok_or_else(|| GenerateError::UnknownAdapter {
             name: name.to_owned(),
         })
@@ -90,7 +139,7 @@ impl Loaded {
         Self {
             model,
             info,
-            adapters: BTreeMap::new(),
+            adapters: RwLock::default(),
         }
     }
 

@@ -146,7 +146,7 @@ fn report(loaded: &Loaded, threads: usize, cache_bytes: usize) {
         weights_mib = facts.weight_bytes >> 20,
         cache_mib = cache_bytes >> 20,
         resident_mib = bedside_model::bench::resident_bytes().map(|it| it >> 20),
-        adapters = loaded.adapters.len(),
+        adapters = loaded.adapter_names().len(),
         seconds = facts.load_time.as_secs_f32(),
         threads,
         "The model is loaded."

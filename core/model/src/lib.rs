@@ -5,17 +5,18 @@
 //! ModelSource → pull → GgufFile → Model { Tokenizer, ChatTemplate, Decoder } → Sampler → StopMatcher
 //! ```
 
+pub mod adapters;
 pub mod bench;
 pub mod convert;
 pub mod decoder;
 pub mod inspect;
 mod kernels;
-pub mod lora_gguf;
 pub mod model;
 pub mod perplexity;
 pub mod pull;
 pub mod quantize;
 pub mod response;
+mod rows;
 pub mod sampler;
 pub mod source;
 pub mod stop;

@@ -8,8 +8,9 @@ use std::{io, path::Path};
 use bedside_tensors::gguf::{Entry, GgufError, GgufFile, GgufWriter, PlannedTensor, WriteError};
 
 use crate::{
+    adapters::QUANTIZED_FROM,
     decoder::{DecoderError, Description},
-    pull::Progress,
+    pull::{Progress, PullError, sha256},
 };
 
 pub(crate) use encode::encode;
@@ -32,6 +33,8 @@ pub enum QuantizeError {
     Write(#[from] WriteError),
     #[error(transparent)]
     Description(#[from] DecoderError),
+    #[error(transparent)]
+    Checksum(#[from] PullError),
     #[error("tensor {tensor}: {problem}")]
     Encode { tensor: String, problem: String },
     #[error("{0}: the source cannot be the target, too")]
@@ -84,6 +87,11 @@ pub fn quantize(
         })
         .filter_map(|key| Some((key.to_owned(), Entry::Raw(gguf.entry(key)?.to_vec()))))
         .collect();
+    metadata.retain(|(key, _)| key != QUANTIZED_FROM);
+    metadata.push((
+        QUANTIZED_FROM.to_owned(),
+        Entry::Texts(ancestors(&gguf, source, progress)?),
+    ));
     metadata.extend(quantization.metadata());
     progress.phase("quantizing");
     progress.total(order.iter().map(|(_, it)| it.bytes).sum());
@@ -114,6 +122,15 @@ pub fn quantize(
         bytes_before: order.iter().map(|(_, it)| it.bytes).sum(),
         bytes_after: planned.iter().map(PlannedTensor::bytes).sum(),
     })
+}
+
+/// Checksums of the source and of what that was made from, so that adapters of any of them are known to fit.
+fn ancestors(gguf: &GgufFile, source: &Path, progress: &dyn Progress) -> Result<Vec<String>, QuantizeError> {
+    let mut ancestors = vec![sha256(source, progress)?];
+    if gguf.value(QUANTIZED_FROM).is_some() {
+        ancestors.extend(gguf.texts(QUANTIZED_FROM)?.iter().cloned());
+    }
+    Ok(ancestors)
 }
 
 #[cfg(test)]

@@ -29,6 +29,9 @@ pub struct ApiConfig {
     /// How many requests may run and wait at once. Keep it below `engine.sequences` + `engine.queue`: the rest
     /// is for patients.
     pub max_requests: usize,
+    /// Whether programs may load adapters from `model.adapters_dir` and unload them (`POST
+    /// /v1/load_lora_adapter`, `/v1/unload_lora_adapter`). It needs a key: whoever has it decides what patients hear.
+    pub manage_adapters: bool,
 }
 
 const fn default_enabled() -> bool {
@@ -51,6 +54,7 @@ impl Default for ApiConfig {
             key_file: None,
             deadline_seconds: default_deadline_seconds(),
             max_requests: default_max_requests(),
+            manage_adapters: false,
         }
     }
 }
@@ -64,6 +68,10 @@ impl ApiConfig {
         if self.max_requests == 0 {
             let reason = "must be at least 1; enabled = false switches the API off";
             return Err(wrong("web.api.max_requests", reason));
+        }
+        if self.manage_adapters && self.key.is_none() && self.key_file.is_none() {
+            let reason = "needs a key: set web.api.key_file or web.api.key";
+            return Err(wrong("web.api.manage_adapters", reason));
         }
         match (&self.key, &self.key_file) {
             (Some(_), Some(_)) => Err(wrong("web.api.key_file", "set it or web.api.key, not both")),

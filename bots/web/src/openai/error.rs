@@ -5,7 +5,7 @@ use axum::{
     http::{HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
 };
-use bedside_contract::GenerateError;
+use bedside_contract::{AdapterChangeError, GenerateError};
 use serde_json::{Value, json};
 
 use super::request::MAX_BODY;
@@ -48,6 +48,12 @@ pub(crate) enum ApiError {
     UnknownModel { name: String },
     #[error("{limit} requests of programs run or wait already (web.api.max_requests)")]
     TooManyRequests { limit: usize },
+    #[error(
+        "adapters cannot be changed over this API: set web.api.manage_adapters = true, and model.adapters_dir"
+    )]
+    AdaptersFixed,
+    #[error(transparent)]
+    AdapterChange(#[from] AdapterChangeError),
     #[error("the model is not loaded: it is still loading, or the bot's log says why it cannot be")]
     NoModel,
     #[error("the bot is stopping")]
@@ -114,6 +120,16 @@ impl ApiError {
             Self::UnknownModel { .. } | Self::Generate(GenerateError::UnknownAdapter { .. }) => {
                 kind(Status::NOT_FOUND, INVALID, "model_not_found")
             }
+            Self::AdaptersFixed | Self::AdapterChange(AdapterChangeError::Unsupported) => {
+                kind(Status::FORBIDDEN, INVALID, "adapters_fixed")
+            }
+            Self::AdapterChange(AdapterChangeError::NotReady) => {
+                kind(Status::SERVICE_UNAVAILABLE, SERVER, "model_not_ready")
+            }
+            Self::AdapterChange(AdapterChangeError::Unknown { .. }) => {
+                kind(Status::NOT_FOUND, INVALID, "model_not_found")
+            }
+            Self::AdapterChange(_) => kind(Status::BAD_REQUEST, INVALID, "adapter_refused"),
             Self::TooManyRequests { .. } | Self::Generate(GenerateError::Busy { .. }) => {
                 kind(Status::TOO_MANY_REQUESTS, "rate_limit_error", "busy")
             }
@@ -139,6 +155,10 @@ impl ApiError {
         match self {
             Self::Invalid { param, .. } | Self::Unsupported { param, .. } => Some(param),
             Self::UnknownModel { .. } | Self::Generate(GenerateError::UnknownAdapter { .. }) => Some("model"),
+            Self::AdapterChange(AdapterChangeError::Place { .. }) => Some("lora_path"),
+            Self::AdapterChange(AdapterChangeError::Name { .. } | AdapterChangeError::Unknown { .. }) => {
+                Some("lora_name")
+            }
             Self::Generate(GenerateError::PromptTooLong { .. }) => Some("messages"),
             _ => None,
         }

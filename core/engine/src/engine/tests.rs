@@ -36,6 +36,10 @@ impl Gate {
         Arc::new(Self::default())
     }
 
+    fn close(&self) {
+        *self.allowed.lock().unwrap() = 0;
+    }
+
     fn allow(&self, passes: usize) {
         let mut allowed = self.allowed.lock().unwrap();
         *allowed = allowed.saturating_add(passes);
@@ -587,4 +591,5 @@ async fn dropping_the_engine_ends_all() {
     }
 }
 
+mod adapters;
 mod batching;

@@ -5,10 +5,8 @@ use std::{borrow::Cow, ops::Range};
 use bedside_tensors::checkpoint::{Checkpoint, CheckpointTensor, Numbers};
 use candle_core::quantized::GgmlDType;
 
-use super::{
-    ConvertError,
-    plan::{Rows, TensorPlan},
-};
+use super::{ConvertError, plan::TensorPlan};
+use crate::rows::Rows;
 
 /// Where the numbers of a planned tensor are.
 pub(super) struct Source<'a> {

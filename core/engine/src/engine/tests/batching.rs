@@ -28,7 +28,7 @@ fn rig_of(architecture: &'static str, config: EngineConfig, names: &[&str]) -> R
     let names: Vec<String> = names.iter().map(|it| (*it).to_owned()).collect();
     let loader = move || {
         let model = Model::load(&path, &NoProgress).map_err(|error| error.to_string())?;
-        let mut loaded = Loaded::new(model, &ModelConfig::default());
+        let loaded = Loaded::new(model, &ModelConfig::default());
         for (seed, name) in (1..).zip(&names) {
             let adapter = random_adapter(&loaded.model, seed);
             loaded.add_adapter(name, adapter);

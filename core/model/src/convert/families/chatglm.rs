@@ -4,12 +4,9 @@ use bedside_tensors::{checkpoint::Checkpoint, gguf::Entry};
 
 use super::put_head;
 use crate::{
-    convert::{
-        ConvertError,
-        config::ModelConfig,
-        plan::{Plan, Rows},
-    },
+    convert::{ConvertError, config::ModelConfig, plan::Plan},
     quantize::Sizes,
+    rows::Rows,
 };
 
 /// ChatGLM-6B: rows of `query_key_value` lie head by head.

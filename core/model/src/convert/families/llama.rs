@@ -7,9 +7,10 @@ use crate::{
     convert::{
         ConvertError,
         config::{ConfigError, ModelConfig},
-        plan::{Plan, Rows},
+        plan::Plan,
     },
     quantize::Sizes,
+    rows::Rows,
 };
 
 pub(super) fn plan(

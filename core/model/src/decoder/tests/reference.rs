@@ -17,6 +17,7 @@ use crate::{
 };
 use files::{Published, chatglm_file, chatglm1_file};
 
+mod adapters;
 mod files;
 
 /// Sizes of a random model.

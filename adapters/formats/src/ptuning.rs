@@ -1,0 +1,94 @@
+//! P-tuning v2 as ChatGLM's own code saves it (Liu et al., 2022): `prefix_encoder`, with a projection or without,
+//! alone or within the whole model's checkpoint.
+
+use bedside_tensors::checkpoint::Checkpoint;
+
+use crate::{
+    Format, FormatError, RowOrder, SavedAdapter, SavedPrefix,
+    peft::{bad, matrix, no_claim},
+};
+
+const EMBEDDING: &str = "prefix_encoder.embedding.weight";
+
+fn embedding(checkpoint: &Checkpoint) -> Option<&str> {
+    let mut names = checkpoint.tensors().keys();
+    names.find(|it| it.ends_with(EMBEDDING)).map(String::as_str)
+}
+
+pub(crate) fn is_one(checkpoint: &Checkpoint) -> bool {
+    embedding(checkpoint).is_some()
+}
+
+pub(crate) fn read(checkpoint: &Checkpoint) -> Result<SavedAdapter, FormatError> {
+    let name = embedding(checkpoint).unwrap_or(EMBEDDING);
+    let (tokens, mut width) = matrix(checkpoint, name)?;
+    let mut numbers = checkpoint.floats(name)?;
+    let at = name.strip_suffix("embedding.weight").unwrap_or(name);
+    if checkpoint.tensors().contains_key(&format!("{at}trans.0.weight")) {
+        for layer in ["trans.0", "trans.2"] {
+            let linear = Linear::read(checkpoint, &format!("{at}{layer}"))?;
+            numbers = linear.apply(checkpoint, &numbers, width)?;
+            width = linear.rows;
+            if layer == "trans.0" {
+                numbers.iter_mut().for_each(|it| *it = it.tanh());
+            }
+        }
+    }
+    Ok(SavedAdapter {
+        path: checkpoint.path().to_owned(),
+        format: Format::PTuningV2,
+        base: no_claim(),
+        updates: Vec::new(),
+        prefix: Some(SavedPrefix {
+            tokens,
+            width,
+            numbers,
+            takes_positions: false,
+        }),
+        order: RowOrder::Checkpoint,
+    })
+}
+
+/// One layer of the projection.
+struct Linear {
+    name: String,
+    rows: usize,
+    columns: usize,
+    weight: Vec<f32>,
+    bias: Vec<f32>,
+}
+
+impl Linear {
+    fn read(checkpoint: &Checkpoint, name: &str) -> Result<Self, FormatError> {
+        let weight = format!("{name}.weight");
+        let (rows, columns) = matrix(checkpoint, &weight)?;
+        Ok(Self {
+            name: weight.clone(),
+            rows,
+            columns,
+            weight: checkpoint.floats(&weight)?,
+            bias: checkpoint.floats(&format!("{name}.bias"))?,
+        })
+    }
+
+    fn apply(&self, checkpoint: &Checkpoint, input: &[f32], width: usize) -> Result<Vec<f32>, FormatError> {
+        if self.columns != width || self.bias.len() != self.rows {
+            let problem = format!(
+                "it is {} × {} with {} numbers of bias, its input has {width}",
+                self.rows,
+                self.columns,
+                self.bias.len()
+            );
+            return Err(bad(checkpoint, &self.name, problem));
+        }
+        let mut output = Vec::with_capacity(input.len() / width * self.rows);
+        for row in input.chunks_exact(width) {
+            let products = self.weight.chunks_exact(width).zip(&self.bias);
+            output.extend(products.map(|(weights, bias)| {
+                let sum: f64 = weights.iter().zip(row).map(|(a, b)| f64::from(a * b)).sum();
+                sum as f32 + bias
+            }));
+        }
+        Ok(output)
+    }
+}
