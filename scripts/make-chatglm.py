@@ -2,7 +2,8 @@
 """Writes a checkpoint of ChatGLM-6B with random weights: FOLDER/{config.json,ice_text.model,*.safetensors}, in the
 real size unless told otherwise. What it says is of no matter, only that it loads and how fast it is.
 
-Needs numpy, sentencepiece and protobuf: tests/python/requirements.txt.
+With --ggml also the file that chatglm.cpp would make of it in Q4_0, to compare with. Needs numpy, sentencepiece and
+protobuf: tests/python/requirements.txt.
 """
 
 import argparse
@@ -28,10 +29,12 @@ def main() -> None:
     arguments.add_argument("--heads", type=int, default=32)
     arguments.add_argument("--vocabulary", type=int, default=130528)
     arguments.add_argument("--seed", type=int, default=7)
+    arguments.add_argument("--ggml", type=pathlib.Path, help="a file for chatglm.cpp")
     arguments = arguments.parse_args()
     folder, hidden, inner = arguments.folder, arguments.hidden, 4 * arguments.hidden
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / "ice_text.model").write_bytes(tokenizer(arguments.seed))
+    vocabulary = tokenizer(arguments.seed, arguments.vocabulary)
+    (folder / "ice_text.model").write_bytes(vocabulary)
     (folder / "config.json").write_text(json.dumps({
         "model_type": "chatglm", "architectures": ["ChatGLMModel"], "hidden_size": hidden,
         "inner_hidden_size": inner, "layernorm_epsilon": 1e-5, "max_sequence_length": 2048,
@@ -63,6 +66,8 @@ def main() -> None:
               | linear(f"{at}.attention.dense", hidden, hidden, INTO_RESIDUAL)
               | linear(f"{at}.mlp.dense_h_to_4h", inner, hidden)
               | linear(f"{at}.mlp.dense_4h_to_h", hidden, inner, INTO_RESIDUAL))
+    if arguments.ggml:
+        write_ggml(arguments.ggml, folder, vocabulary, arguments)
 
 
 def write(path: pathlib.Path, tensors: dict) -> None:
@@ -78,8 +83,45 @@ def write(path: pathlib.Path, tensors: dict) -> None:
             tensor.tofile(file)
 
 
-def tokenizer(seed: int) -> bytes:
-    """A small vocabulary in the layout of the real one, which is not to be had everywhere."""
+def write_ggml(path: pathlib.Path, folder: pathlib.Path, vocabulary: bytes, sizes: argparse.Namespace) -> None:
+    """As chatglm_cpp/convert.py of chatglm.cpp 0.4.2 lays it out: config, tokenizer, then tensors by name."""
+    f32, q4_0, chatglm = 0, 2, 1
+    with path.open("wb") as file:
+        file.write(b"ggml" + struct.pack("i", chatglm))
+        file.write(struct.pack("iiiiiiiififiii", 2, q4_0, sizes.vocabulary, sizes.hidden, sizes.heads, sizes.heads,
+                               sizes.layers, 4 * sizes.hidden, 1e-5, 0, 10000.0, 2048, 130005, 3))
+        file.write(struct.pack("i", len(vocabulary)) + vocabulary)
+        shards = sorted(folder.glob("model-*.safetensors"))
+        for name, tensor in (it for shard in shards for it in read(shard)):
+            kind = q4_0 if tensor.ndim == 2 else f32
+            written = quantized(tensor) if tensor.ndim == 2 else tensor.astype(numpy.float32)
+            file.write(struct.pack("i", len(name)) + name.encode())
+            file.write(struct.pack("i" * (2 + tensor.ndim), tensor.ndim, *tensor.shape, kind))
+            file.seek((file.tell() + 15) // 16 * 16)
+            written.tofile(file)
+
+
+def read(path: pathlib.Path):
+    data = numpy.memmap(path, numpy.uint8, mode="r")
+    start = 8 + int.from_bytes(data[:8].tobytes(), "little")
+    for name, entry in json.loads(data[8:start].tobytes()).items():
+        begin, end = entry["data_offsets"]
+        yield name, data[start + begin:start + end].view(numpy.float16).reshape(entry["shape"])
+
+
+def quantized(tensor: numpy.ndarray) -> numpy.ndarray:
+    """Blocks of 32 numbers in 4 bits and a scale."""
+    blocks = tensor.reshape(-1, 32).astype(numpy.float32)
+    largest = numpy.take_along_axis(blocks, numpy.abs(blocks).argmax(1, keepdims=True), 1)
+    scale = numpy.where(largest == 0, 1, largest / -8)
+    numbers = numpy.clip(numpy.rint(blocks / scale + 8), 0, 15).astype(numpy.uint8)
+    numbers = numbers[:, :16] | numbers[:, 16:] << 4
+    return numpy.concatenate((scale.astype(numpy.float16).view(numpy.uint8), numbers), 1)
+
+
+def tokenizer(seed: int, rows: int) -> bytes:
+    """A small vocabulary in the layout of the real one, which is not to be had everywhere; in the real size its
+    special tokens have their real numbers."""
     rng = random.Random(seed)
     words = list("患者发烧咳嗽头疼两天医生建议多喝水休息观察体温如果加重请及时去医院就诊检查") + ["fever", "pain", "two days"]
     corpus = [" ".join(rng.choices(words, k=rng.randint(3, 12))) for _ in range(1000)]
@@ -88,6 +130,9 @@ def tokenizer(seed: int) -> bytes:
         sentence_iterator=iter(corpus), model_writer=model, model_type="unigram", vocab_size=80, minloglevel=2,
         unk_id=0, bos_id=1, eos_id=2, pad_id=3, user_defined_symbols=["<n>"], num_threads=1)
     proto = sentencepiece_proto.ModelProto.FromString(model.getvalue())
+    behind = 8 + 80 + 256 + 184  # Special tokens, white space, bytes, rows without a token.
+    for number in range(len(proto.pieces), rows - behind):
+        proto.pieces.add(piece=f"<filler_{number}>", score=-100.0, type=1)
     for special in ["[MASK]", "[gMASK]", "[sMASK]", "<unused_0>", "<sop>", "<eop>", "<ENC>", "<dBLOCK>"]:
         proto.pieces.add(piece=special, score=0.0, type=3)
     for blank in ["<|tab|>"] + [f"<|blank_{it}|>" for it in range(2, 81)]:

@@ -211,3 +211,68 @@ async fn adapters_are_inspected_converted_and_loaded_while_the_bot_runs() {
     let response = without_key.json(&load("ward")).send().await.unwrap();
     assert_eq!(response.status().as_u16(), 401);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_sampling_study_prints_and_draws_its_grid() {
+    let folder = tempfile::tempdir().unwrap();
+    let (questions, picture) = (
+        folder.path().join("questions.txt"),
+        folder.path().join("grid.svg"),
+    );
+    std::fs::write(
+        &questions,
+        "What helps against a cough?\n\nHow do I sleep better?\n",
+    )
+    .unwrap();
+    let model = places::model().unwrap();
+    let arguments = [
+        "model",
+        "sample-grid",
+        "--model",
+        model.to_str().unwrap(),
+        "--questions",
+        questions.to_str().unwrap(),
+        "--top-p",
+        "0.5,1",
+        "--temperature",
+        "0,1.5",
+        "--samples",
+        "2",
+        "--max-tokens",
+        "24",
+        "--json",
+        "--plot",
+        picture.to_str().unwrap(),
+    ];
+    let mut all = Vec::new();
+    for _ in 0..2 {
+        let output = bedside(folder.path(), &arguments).await;
+        assert!(
+            output.status.success(),
+            "{}",
+            String::from_utf8_lossy(&output.stderr)
+        );
+        all.push(serde_json::from_slice::<Value>(&output.stdout).unwrap());
+    }
+    assert_eq!(all[0], all[1], "the same seed gives the same figures");
+    let cells = all[0]["cells"].as_array().unwrap();
+    assert_eq!(cells.len(), 4);
+    let distinct = |top_p: f64, temperature: f64| {
+        let own = cells
+            .iter()
+            .find(|it| it["top_p"] == top_p && it["temperature"] == temperature);
+        own.unwrap()["distinct_2"].as_f64().unwrap()
+    };
+    // Without chance both answers to a question are the same.
+    assert!(distinct(1.0, 0.0) <= 0.5 && distinct(1.0, 1.5) > 0.8, "{cells:?}");
+    let drawn = std::fs::read_to_string(&picture).unwrap();
+    assert!(drawn.contains("<svg") && drawn.contains("distinct-2") && drawn.contains("temperature"));
+
+    std::fs::write(&questions, "\n\n").unwrap();
+    let output = bedside(folder.path(), &arguments).await;
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(
+        output.status.code() == Some(1) && said.contains("no question"),
+        "{said}"
+    );
+}

@@ -127,6 +127,8 @@ pub(crate) enum ModelCommand {
     Convert(ConvertArguments),
     /// Write a model with its weights in fewer bits; say what that costs on a text.
     Quantize(QuantizeArguments),
+    /// Measure how top-p and temperature change answers: how varied, repetitive and long they are; with a picture.
+    SampleGrid(SampleGridArguments),
     /// Measure how fast a model is on this machine: tokens/s of prompts and answers, memory, a prompt read again.
     Bench(BenchArguments),
 }
@@ -194,6 +196,50 @@ pub(crate) struct BenchArguments {
     /// Random LoRA adapters dealt among them; several numbers with commas between.
     #[arg(long, value_delimiter = ',', default_value = "0")]
     pub adapters: Vec<usize>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct SampleGridArguments {
+    /// A GGUF file; the configured model otherwise.
+    #[arg(long, value_name = "FILE")]
+    pub model: Option<PathBuf>,
+    /// One of the adapters under [model.adapters].
+    #[arg(long, value_name = "NAME")]
+    pub adapter: Option<String>,
+    /// Questions, one a line; eight of patients otherwise, in the model's language.
+    #[arg(long, value_name = "FILE")]
+    pub questions: Option<PathBuf>,
+    /// The values of top-p, with commas between.
+    #[arg(long, value_delimiter = ',', default_value = "0.5,0.7,0.9,1", value_parser = share)]
+    pub top_p: Vec<f32>,
+    /// The values of the temperature; 0 takes the most likely word always.
+    #[arg(long, value_delimiter = ',', default_value = "0.2,0.7,0.95,1.2", value_parser = temperature)]
+    pub temperature: Vec<f32>,
+    /// Answers to each question.
+    #[arg(long, default_value_t = 2, value_parser = count)]
+    pub samples: usize,
+    /// Of each answer at most.
+    #[arg(long, default_value_t = 160, value_parser = count)]
+    pub max_tokens: usize,
+    /// The same seed gives the same figures.
+    #[arg(long, default_value_t = 7)]
+    pub seed: u64,
+    /// Where the picture is written to (SVG); none otherwise.
+    #[arg(long, value_name = "FILE")]
+    pub plot: Option<PathBuf>,
+    /// Print one JSON object.
+    #[arg(long)]
+    pub json: bool,
+}
+
+fn share(word: &str) -> Result<f32, String> {
+    let number = word.parse().ok().filter(|it| *it > 0.0 && *it <= 1.0);
+    number.ok_or_else(|| "a number above 0 and up to 1 is needed".to_owned())
+}
+
+fn temperature(word: &str) -> Result<f32, String> {
+    let number = word.parse().ok().filter(|it| (0.0..=5.0).contains(it));
+    number.ok_or_else(|| "a number from 0 to 5 is needed".to_owned())
 }
 
 fn count(word: &str) -> Result<usize, String> {

@@ -19,6 +19,7 @@ mod model;
 mod plugin;
 mod quantize;
 mod run;
+mod sample_grid;
 mod triage;
 
 pub(crate) fn run(cli: Cli) -> anyhow::Result<ExitCode> {
@@ -39,6 +40,7 @@ pub(crate) fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         }
         Command::Model(ModelCommand::Convert(arguments)) => convert::run(arguments),
         Command::Model(ModelCommand::Quantize(arguments)) => quantize::run(&arguments),
+        Command::Model(ModelCommand::SampleGrid(arguments)) => sample_grid::run(config, &arguments),
         Command::Model(ModelCommand::Bench(arguments)) => bench::run(&config, &arguments),
         Command::Adapter(AdapterCommand::Inspect { path, base, json }) => {
             adapter::inspect(&path, base.as_deref(), json)

@@ -15,6 +15,7 @@ use bedside_tensors::{
     checkpoint::{Checkpoint, CheckpointError},
     gguf::{Entry, GgufError, GgufFile, GgufWriter, PlannedTensor, WriteError},
 };
+use candle_core::quantized::GgmlDType;
 
 use crate::{
     pull::Progress,
@@ -184,7 +185,12 @@ fn write(
         .map(|it| Source::of(checkpoint, &plan.prefix, it))
         .collect::<Result<Vec<_>, _>>()?;
     let tied = !plan.tensors.iter().any(|it| it.name == "output.weight");
-    let planned: Vec<_> = plan
+    let computed = plan.computed.iter().map(|(name, numbers)| PlannedTensor {
+        name: name.clone(),
+        dtype: GgmlDType::F32,
+        shape: vec![numbers.len()],
+    });
+    let from_checkpoint: Vec<_> = plan
         .tensors
         .iter()
         .zip(&sources)
@@ -197,6 +203,7 @@ fn write(
             shape: tensor.shape.clone(),
         })
         .collect();
+    let planned: Vec<_> = computed.chain(from_checkpoint.iter().cloned()).collect();
     let mut metadata = plan.metadata.clone();
     metadata.extend(vocabulary);
     if let Some(quantization) = conversion.quantization {
@@ -205,7 +212,11 @@ fn write(
     progress.phase("converting");
     progress.total(planned.iter().map(PlannedTensor::bytes).sum());
     let mut writer = GgufWriter::create(target, &metadata, planned.clone())?;
-    for (planned, source) in planned.iter().zip(&sources) {
+    for (_, numbers) in &plan.computed {
+        let bytes: Vec<u8> = numbers.iter().flat_map(|it| it.to_le_bytes()).collect();
+        writer.write(&bytes)?;
+    }
+    for (planned, source) in from_checkpoint.iter().zip(&sources) {
         let (rows, columns) = source.matrix();
         let data = source.bytes()?;
         let piece = (PIECE / columns.max(1)).max(1);

@@ -1,10 +1,11 @@
 //! How well a model foretells a text: what quantizing costs it.
 
 use crate::{
-    decoder::{KvPrecision, Solo},
+    decoder::{KvPrecision, Positions, Solo},
     model::{Model, ModelError},
     pull::Progress,
     threads::Threads,
+    tokenizer::Stretch,
 };
 
 /// What a model made of a text.
@@ -47,7 +48,16 @@ pub fn perplexity(
         });
     }
     let threads = Threads::new(crate::physical_cores()).map_err(ModelError::Threads)?;
-    let mut solo = Solo::new(&model.decoder, threads, window, KvPrecision::F16);
+    // ChatGLM-6B foretells only behind these.
+    let before_answer = match model.decoder.description().positions {
+        Positions::Blocks { .. } => {
+            let marks = [Stretch::Template("[gMASK]<sop>".to_owned())];
+            model.tokenizer.encode_chat(&marks).map_err(ModelError::from)?
+        }
+        Positions::Index => Vec::new(),
+    };
+    let room = window + before_answer.len();
+    let mut solo = Solo::new(&model.decoder, threads, room, KvPrecision::F16);
     progress.phase("reading");
     progress.total((tokens.len() / window * window) as u64);
     let (mut sum, mut count) = (0.0, 0);
@@ -58,8 +68,9 @@ pub fn perplexity(
         }
         solo.truncate(0);
         let (known, foretold) = chunk.split_at(window / 2);
+        let known = [known, &before_answer].concat();
         // The last logits of what is known foretell the first of the rest.
-        let mut logits = solo.read(known, 1, None).map_err(ModelError::from)?;
+        let mut logits = solo.read(&known, 1, None).map_err(ModelError::from)?;
         for piece in foretold.chunks(PIECE) {
             let rows = solo.read(piece, piece.len(), None).map_err(ModelError::from)?;
             for (row, token) in logits.iter().chain(&rows).zip(piece) {

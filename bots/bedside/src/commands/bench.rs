@@ -13,7 +13,7 @@ use bedside_contract::{
 use bedside_engine::{Engine, EngineConfig, ModelConfig};
 use bedside_model::{
     KvPrecision, Model, NoProgress,
-    bench::{Kind, Measurement, Plan, measure, read_bandwidth, resident_bytes},
+    bench::{Kind, Measurement, Plan, measure, peak_resident_bytes, read_bandwidth, resident_bytes},
 };
 use serde::Serialize;
 use serde_json::json;
@@ -67,6 +67,7 @@ pub(crate) fn run(config: &Config, arguments: &BenchArguments) -> anyhow::Result
         "kv_bytes_per_token": kv_bytes(&model, precision),
         "loaded_bytes": loaded.saturating_sub(before),
         "resident_bytes": resident_bytes(),
+        "peak_resident_bytes": peak_resident_bytes(),
     });
     drop(model);
     let read_gb_per_s = read_bandwidth(threads)? / 1e9;
@@ -91,11 +92,12 @@ pub(crate) fn run(config: &Config, arguments: &BenchArguments) -> anyhow::Result
                 >> 20
         };
         say(&format!(
-            "{}: loaded in {:.2} s, {} MiB of weights, {} MiB resident; memory is read at {read_gb_per_s:.1} GB/s",
+            "{}: loaded in {:.2} s, {} MiB of weights, {} MiB resident, {} at most; memory is read at {read_gb_per_s:.1} GB/s",
             facts.name,
             facts.load_time.as_secs_f64(),
             mib("weight_bytes"),
             mib("resident_bytes"),
+            mib("peak_resident_bytes"),
         ));
         results.iter().for_each(show);
         say(&format!(

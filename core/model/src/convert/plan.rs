@@ -12,6 +12,8 @@ pub(super) struct Plan {
     pub(super) architecture: &'static str,
     pub(super) metadata: Vec<(String, Entry)>,
     pub(super) tensors: Vec<TensorPlan>,
+    /// Vectors that stand in no checkpoint but follow from its config.
+    pub(super) computed: Vec<(String, Vec<f32>)>,
     pub(super) sizes: Sizes,
     /// What stands before every name in the checkpoint: `module.`, `_forward_module.` …
     pub(super) prefix: String,
@@ -53,6 +55,7 @@ impl Plan {
             architecture,
             metadata: Vec::new(),
             tensors: Vec::new(),
+            computed: Vec::new(),
             sizes,
             prefix: prefix.to_owned(),
             notes: Vec::new(),

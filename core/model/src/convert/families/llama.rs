@@ -231,9 +231,36 @@ fn rotation(config: &ModelConfig, plan: &mut Plan, head_width: usize) -> Result<
             plan.float("rope.scaling.factor", scaling.float("factor", 1.0)?);
             Ok(())
         }
-        Some(_) if config.has("rope_parameters") => {
-            Err(config.unfit("rope_parameters", "rope_type `default` or `linear`"))
+        Some("llama3") => {
+            let factors = llama3_factors(&scaling, base, head_width)?;
+            plan.computed.push(("rope_freqs.weight".to_owned(), factors));
+            Ok(())
         }
-        Some(_) => Err(config.unfit("rope_scaling", "none or `linear`")),
+        Some(_) if config.has("rope_parameters") => {
+            Err(config.unfit("rope_parameters", "rope_type `default`, `linear` or `llama3`"))
+        }
+        Some(_) => Err(config.unfit("rope_scaling", "none, `linear` or `llama3`")),
     }
+}
+
+/// What each frequency is divided by: Llama 3.1 stretches slow turns by the whole factor, fast ones not at all, and
+/// passes from one to the other between (transformers, `_compute_llama3_parameters`).
+fn llama3_factors(scaling: &ModelConfig, base: f32, head_width: usize) -> Result<Vec<f32>, ConfigError> {
+    let factor = scaling.float("factor", 8.0)?;
+    let (slow, fast) = (
+        scaling.float("low_freq_factor", 1.0)?,
+        scaling.float("high_freq_factor", 4.0)?,
+    );
+    let before = scaling.size("original_max_position_embeddings")? as f32;
+    if !(factor >= 1.0 && slow > 0.0 && fast > slow) {
+        return Err(scaling.unfit("factor", "at least 1, and low_freq_factor below high_freq_factor"));
+    }
+    let factors = (0..head_width / 2).map(|it| {
+        let frequency = base.powf(-2.0 * it as f32 / head_width as f32);
+        // How often it turns within the context of old.
+        let turns = before * frequency / std::f32::consts::TAU;
+        let share = ((turns - slow) / (fast - slow)).clamp(0.0, 1.0);
+        1.0 / ((1.0 - share) / factor + share)
+    });
+    Ok(factors.collect())
 }

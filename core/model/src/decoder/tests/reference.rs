@@ -19,6 +19,7 @@ use files::{Published, chatglm_file, chatglm1_file};
 
 mod adapters;
 mod files;
+mod llama3;
 
 /// Sizes of a random model.
 const LAYERS: usize = 3;

@@ -149,7 +149,7 @@ fn check(
     close(&run(&decoder, &PROMPT, &FURTHER, None).concat(), &without, 2e-5);
 }
 
-fn llama_like(kind: llama::Kind) -> (Tensors, Value, llama::Config) {
+pub(super) fn llama_like(kind: llama::Kind) -> (Tensors, Value, llama::Config) {
     let glm4 = kind == llama::Kind::Glm4;
     let mut parts: Vec<(&str, &[usize])> = vec![
         ("input_layernorm.weight", &[64]),
