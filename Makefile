@@ -29,7 +29,7 @@ lint: setup-build ## Format, clippy, docs, licences
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --release --locked --workspace --all-targets -- -D warnings
 
-fuzz: setup-build ## Fuzz splitter, WeChat XML and decryption; SECONDS_EACH=300
+fuzz: setup-build ## Fuzz splitter, WeChat XML and decryption, files of models and adapters; SECONDS_EACH=300
 	scripts/fuzz.sh $(SECONDS_EACH)
 
 bench: build ## Figures of README.md and docs/performance.md: start, memory, tokens/s, beside llama.cpp

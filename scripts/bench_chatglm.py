@@ -23,9 +23,10 @@ def main() -> None:
     arguments = arguments.parse_args()
     ours, theirs = [], []
     for _ in range(arguments.rounds):
-        ours.append(bedside(arguments.models, 32, 64))
+        ours.append(bedside(arguments.models, "32", 64))
         theirs.append(chatglm_cpp(arguments.theirs, arguments.models))
-    long = bedside(arguments.models, arguments.long, 64)
+        print(f"decode: bedside {ours[-1]['tg']:.2f}, chatglm.cpp {theirs[-1]['tg']:.2f} tokens/s", flush=True)
+    long = bedside(arguments.models, f"32,{arguments.long}", 64)
     median = lambda figures, key: statistics.median(it[key] for it in figures)
     print("| | prompt tokens/s | decode tokens/s | load | memory |\n|---|---|---|---|---|")
     print(f"| chatglm.cpp | {median(theirs, 'pp'):.1f} | {median(theirs, 'tg'):.2f} | | {median(theirs, 'peak') / 1e9:.2f} GB |")
@@ -39,11 +40,12 @@ def main() -> None:
     print(f"memory with {arguments.long + 64} tokens of f16 keys and values: {long['peak'] / 1e9:.2f} GB at most")
 
 
-def bedside(models: pathlib.Path, prompt: int, generate: int) -> dict:
+def bedside(models: pathlib.Path, prompts: str, generate: int) -> dict:
+    """Figures of the last of the prompts; all lengths with commas between."""
     command = ["target/release/bedside", "model", "bench", "--model", models / "chatglm-6b.Q4_0.gguf",
-               "--prompt", str(prompt), "--generate", str(generate), "--json"]
+               "--prompt", prompts, "--generate", str(generate), "--json"]
     found = json.loads(subprocess.run(command, check=True, capture_output=True).stdout)
-    pp, tg = (it["tokens_per_s"] for it in found["results"])
+    pp, tg = (it["tokens_per_s"] for it in found["results"][-2:])
     memory = found["memory"]
     return {"pp": pp, "tg": tg, "tg_seconds": 1 / tg, "load": found["load_seconds"],
             "weights": memory["bytes_per_token"], "kv": memory["kv_bytes_per_token"],

@@ -114,17 +114,16 @@ fn read(
     special: &SpecialTokens,
 ) -> Result<(PathBuf, Vocabulary), ConvertError> {
     let has = |name: &str| Some(folder.join(name)).filter(|it| it.is_file());
-    let path = has("ice_text.model")
-        .or_else(|| has("tokenizer.model"))
-        .or_else(|| has("tokenizer.json"))
-        .ok_or_else(|| VocabularyError::Missing {
-            folder: folder.to_owned(),
-        })?;
-    let bytes = fs::read(&path).map_err(|error| VocabularyError::Io {
-        path: path.clone(),
-        error,
-    })?;
-    let file = File { path, bytes };
+    let names = ["ice_text.model", "tokenizer.model", "tokenizer.json"];
+    let mut files = names.into_iter().filter_map(has);
+    let missing = || VocabularyError::Missing {
+        folder: folder.to_owned(),
+    };
+    let mut file = File::read(files.next().ok_or_else(missing)?)?;
+    // Ranks are those of GLM-4-9B; others are read from the file beside them.
+    if tiktoken::is_ranks(&file.bytes) && architecture != "chatglm" {
+        file = File::read(files.next().ok_or_else(missing)?)?;
+    }
     let vocabulary = if file.path.extension().is_some_and(|it| it == "json") {
         tokenizer_json::read(&file, special)?
     } else if tiktoken::is_ranks(&file.bytes) {
@@ -142,6 +141,13 @@ struct File {
 }
 
 impl File {
+    fn read(path: PathBuf) -> Result<Self, VocabularyError> {
+        match fs::read(&path) {
+            Ok(bytes) => Ok(Self { path, bytes }),
+            Err(error) => Err(VocabularyError::Io { path, error }),
+        }
+    }
+
     fn bad(&self, problem: impl Into<String>) -> VocabularyError {
         VocabularyError::Format {
             path: self.path.clone(),

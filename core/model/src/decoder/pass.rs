@@ -19,6 +19,10 @@ use super::{
     weights::{Layer, Norm},
 };
 
+/// Rows whose feed-forward is computed at a time: its buffers are the widest, and contexts that see themselves in both
+/// directions come whole.
+const FEED_ROWS: usize = 256;
+
 /// Threads, and buffers that are kept from pass to pass.
 #[derive(Debug)]
 pub struct Executor {
@@ -112,6 +116,7 @@ impl Executor {
                 number,
                 layer,
                 rows,
+                first: 0,
                 adapters: &adapters,
             };
             self.attention(&step, cache, batch);
@@ -294,6 +299,19 @@ impl Executor {
     }
 
     fn feed_forward(&mut self, step: &Step<'_>) {
+        for first in (0..step.rows).step_by(FEED_ROWS) {
+            let rows = FEED_ROWS.min(step.rows - first);
+            let adapters = step.adapters.get(first..first + rows).unwrap_or_default();
+            self.feed_rows(&Step {
+                rows,
+                first,
+                adapters,
+                ..*step
+            });
+        }
+    }
+
+    fn feed_rows(&mut self, step: &Step<'_>) {
         let Layer { gate, up, down, .. } = step.layer;
         let feed_width = step.description.feed_width;
         self.feed.resize(step.rows * feed_width, 0.0);
@@ -330,7 +348,7 @@ impl Executor {
         let hidden = Spread::new(&mut self.hidden);
         let write = |row: usize, normed: &mut [f32]| {
             // SAFETY: each row belongs to one task.
-            let row = unsafe { hidden.part(row * width..(row + 1) * width) };
+            let row = unsafe { hidden.part((step.first + row) * width..(step.first + row + 1) * width) };
             norm.apply(row, norm_epsilon, normed);
             if let Some(scale) = residual_scale {
                 for (stream, normed) in row.iter_mut().zip(normed) {
@@ -344,16 +362,19 @@ impl Executor {
 
     /// `hidden += linear(input)`, with a norm between where the family has one.
     fn add_to_stream(&mut self, step: &Step<'_>, linear: &Linear, kind: LinearKind, norm: Option<&[f32]>) {
+        let width = step.description.width;
+        let rows = step.first * width..(step.first + step.rows) * width;
+        let hidden = self.hidden.get_mut(rows).unwrap_or_default();
         let Some(norm) = norm else {
             let product = Product {
                 linear,
                 kind: Some(kind),
-                output: Spread::new(&mut self.hidden),
+                output: Spread::new(hidden),
                 then: Then::Add,
             };
             return step.multiply(&self.threads, &self.inputs, &[product]);
         };
-        self.output.resize(self.hidden.len(), 0.0);
+        self.output.resize(hidden.len(), 0.0);
         let product = Product {
             linear,
             kind: Some(kind),
@@ -362,7 +383,7 @@ impl Executor {
         };
         step.multiply(&self.threads, &self.inputs, &[product]);
         kernels::rms_norm_in_place(&mut self.output, norm, step.description.norm_epsilon);
-        for (hidden, output) in self.hidden.iter_mut().zip(&self.output) {
+        for (hidden, output) in hidden.iter_mut().zip(&self.output) {
             *hidden += output;
         }
     }

@@ -25,6 +25,8 @@ pub(super) struct Step<'a> {
     pub(super) number: usize,
     pub(super) layer: &'a Layer,
     pub(super) rows: usize,
+    /// Where they begin among those of the pass.
+    pub(super) first: usize,
     /// Of each row.
     pub(super) adapters: &'a [Option<&'a Adapter>],
 }

@@ -7,8 +7,6 @@ mod bpe;
 mod normalizer;
 mod unigram;
 
-use std::collections::HashMap;
-
 use aho_corasick::{AhoCorasick, Anchored, Input, MatchKind, StartKind};
 
 pub(crate) use normalizer::CharacterMap;
@@ -58,7 +56,6 @@ pub(super) struct SentencePiece {
 struct Vocabulary {
     /// In the order of their bytes, so that those with one beginning are neighbours.
     pieces: Vec<Piece>,
-    by_text: HashMap<String, usize>,
     user_defined: UserDefined,
     /// Of normal pieces.
     least_score: f32,
@@ -137,7 +134,6 @@ impl Vocabulary {
         let of_kind = |kind: PieceKind| pieces.iter().filter(move |it| it.kind == kind);
         let user_defined = UserDefined::new(of_kind(PieceKind::UserDefined).map(|it| it.text.as_str()))?;
         Ok(Self {
-            by_text: pieces.iter().map(|it| it.text.clone()).zip(0..).collect(),
             least_score: of_kind(PieceKind::Normal)
                 .map(|it| it.score)
                 .fold(f32::MAX, f32::min),
@@ -147,7 +143,8 @@ impl Vocabulary {
     }
 
     fn get(&self, text: &str) -> Option<(usize, &Piece)> {
-        let place = *self.by_text.get(text)?;
+        let by_text = |it: &Piece| it.text.as_str().cmp(text);
+        let place = self.pieces.binary_search_by(by_text).ok()?;
         self.pieces.get(place).map(|it| (place, it))
     }
 

@@ -6,6 +6,7 @@ use std::{
 };
 
 use bedside_tensors::gguf::{GgufFile, GgufWriter};
+use proptest::prelude::{ProptestConfig, any, proptest};
 use serde::Deserialize;
 
 use super::of_folder;
@@ -137,11 +138,17 @@ fn texts_become_the_tokens_that_the_libraries_make_of_them() {
 }
 
 fn error(files: &[(&str, &[u8])], rows: usize) -> String {
+    error_of("llama", files, rows)
+}
+
+fn error_of(architecture: &str, files: &[(&str, &[u8])], rows: usize) -> String {
     let folder = tempfile::tempdir().unwrap();
     for (name, bytes) in files {
         fs::write(folder.path().join(name), bytes).unwrap();
     }
-    of_folder(folder.path(), "llama", rows).unwrap_err().to_string()
+    of_folder(folder.path(), architecture, rows)
+        .unwrap_err()
+        .to_string()
 }
 
 #[test]
@@ -154,7 +161,8 @@ fn what_cannot_be_read_is_said() {
         (error(&[], 10), "--tokenizer-from"),
         (error(&[("tokenizer.model", b"not a model")], 10), "no model of sentencepiece"),
         (error(&[("tokenizer.model", b"")], 10), "no pieces"),
-        (error(&[("tokenizer.model", b"YQ== 0\nYg== 7\n")], 10), "line 2 has rank 7"),
+        (error_of("chatglm", &[("tokenizer.model", b"YQ== 0\nYg== 7\n")], 10), "line 2 has rank 7"),
+        (error(&[("tokenizer.model", b"YQ== 0\nYg== 1\n")], 10), "--tokenizer-from"),
         (error(&[("tokenizer.json", b"{\n  nothing")], 10), "line 2"),
         (
             error(&[("tokenizer.json", json(r#"{"type": "WordPiece"}"#, bytes).as_bytes())], 10),
@@ -188,4 +196,52 @@ fn what_cannot_be_read_is_said() {
     for (error, part) in cases {
         assert!(error.contains(part), "{error}");
     }
+}
+
+/// A small model of sentencepiece, written by hand: four pieces, a map of characters, both kinds of pairs.
+fn small_model() -> Vec<u8> {
+    let mut model = Vec::new();
+    for (text, kind) in [("<unk>", 2), ("\u{2581}", 1), ("a", 1), ("<0x61>", 6)] {
+        let text = text.as_bytes();
+        let length = u8::try_from(text.len()).unwrap();
+        model.extend([0x0a, length + 9, 0x0a, length]);
+        model.extend(text);
+        model.push(0x15);
+        model.extend((-1.5_f32).to_le_bytes());
+        model.extend([0x18, kind]);
+    }
+    model.extend([0x12, 2, 0x18, 2]);
+    model.extend([0x1a, 14, 0x12, 8, 4, 0, 0, 0, 0, 0, 0, 0, 0x18, 1, 0x20, 0]);
+    model
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(400))]
+
+    #[test]
+    fn broken_models_of_sentencepiece_never_panic(
+        cut in 0..80_usize,
+        flips in proptest::collection::vec((0..80_usize, any::<u8>()), 0..5),
+        chatglm: bool,
+    ) {
+        let mut bytes = small_model();
+        bytes.truncate(bytes.len().saturating_sub(cut.saturating_sub(40)));
+        for (place, bits) in flips {
+            if let Some(byte) = bytes.get_mut(place) {
+                *byte ^= bits;
+            }
+        }
+        let folder = tempfile::tempdir().unwrap();
+        fs::write(folder.path().join("tokenizer.model"), bytes).unwrap();
+        let _ = of_folder(folder.path(), if chatglm { "chatglm1" } else { "llama" }, 600);
+    }
+}
+
+#[test]
+fn a_model_of_sentencepiece_is_read_by_its_fields() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("tokenizer.model"), small_model()).unwrap();
+    let (tokenizer, _, _) = read(folder.path(), "llama", 6);
+    assert_eq!(tokenizer.encode_text("a").unwrap(), [1, 2]);
+    assert_eq!(tokenizer.size(), 6);
 }

@@ -53,7 +53,7 @@ pub(super) fn read(file: &File, special: &SpecialTokens) -> Result<Vocabulary, V
                 let pre = pre_tokenizer(file, model, &normalizers, &cutters)?;
                 byte_pairs(file, model, pre)?
             } else {
-                pairs_with_scores(file, model, &normalizers)?
+                pairs_with_scores(file, model, space_before(&normalizers, &cutters))?
             }
         }
         other => return Err(file.unsupported(format!("model.type is {}", other.unwrap_or("missing")))),
@@ -209,11 +209,7 @@ fn byte_pairs(file: &File, model: &Value, pre: &'static str) -> Result<Vocabular
 }
 
 /// Pairs of sentencepiece: the earlier a pair is joined, the better is the score of what it gives.
-fn pairs_with_scores(
-    file: &File,
-    model: &Value,
-    normalizers: &[&Value],
-) -> Result<Vocabulary, VocabularyError> {
+fn pairs_with_scores(file: &File, model: &Value, space_before: bool) -> Result<Vocabulary, VocabularyError> {
     let mut tokens = listed(file, model)?;
     let mut ranks: BTreeMap<String, usize> = BTreeMap::new();
     for (rank, (left, right)) in merges(file, model)?.into_iter().enumerate() {
@@ -226,7 +222,6 @@ fn pairs_with_scores(
     let unknown = model.get("unk_token").and_then(Value::as_str);
     let unknown = unknown.and_then(|it| tokens.iter().position(|(text, _)| text == it));
     mark(&mut tokens, unknown);
-    let before = normalizers.iter().any(|it| name(it) == "Prepend");
     Ok(Vocabulary {
         model: "llama",
         pre: "default",
@@ -237,9 +232,19 @@ fn pairs_with_scores(
         end: None,
         unknown: unknown.and_then(|it| u32::try_from(it).ok()),
         add_first: true,
-        more: vec![("add_space_prefix", Entry::Bool(before))],
+        more: vec![("add_space_prefix", Entry::Bool(space_before))],
         notes: Vec::new(),
     })
+}
+
+/// Whether a space is put before every text.
+fn space_before(normalizers: &[&Value], cutters: &[&Value]) -> bool {
+    let by_cutter = cutters.iter().any(|it| {
+        let scheme = it.get("prepend_scheme").and_then(Value::as_str);
+        let switched_off = it.get("add_prefix_space") == Some(&Value::Bool(false));
+        name(it) == "Metaspace" && scheme != Some("never") && !switched_off
+    });
+    by_cutter || normalizers.iter().any(|it| name(it) == "Prepend")
 }
 
 fn unigram(
@@ -268,17 +273,14 @@ fn unigram(
     let map = map.and_then(|it| it.get("precompiled_charsmap")?.as_str());
     let map = map.map(|it| BASE64_STANDARD.decode(it)).transpose();
     let map = map.map_err(|error| file.bad(format!("normalizer.precompiled_charsmap: {error}")))?;
-    let before = cutters.iter().any(|it| {
-        let scheme = it.get("prepend_scheme").and_then(Value::as_str);
-        name(it) == "Metaspace"
-            && scheme != Some("never")
-            && it.get("add_prefix_space") != Some(&Value::Bool(false))
-    });
     let drops = normalizers
         .iter()
         .any(|it| name(it) == "Replace" || name(it) == "Strip");
     let mut more = vec![
-        ("add_space_prefix", Entry::Bool(before)),
+        (
+            "add_space_prefix",
+            Entry::Bool(space_before(normalizers, cutters)),
+        ),
         ("remove_extra_whitespaces", Entry::Bool(drops)),
     ];
     more.extend(map.map(|it| ("precompiled_charsmap", Entry::U8s(it))));
