@@ -31,7 +31,7 @@ def main() -> None:
     arguments.add_argument("model", type=pathlib.Path)
     arguments.add_argument("--ours", type=pathlib.Path, default=pathlib.Path("target/release/examples/logits"))
     arguments = arguments.parse_args()
-    theirs = llama_cpp.Llama(str(arguments.model), n_ctx=512, logits_all=True, verbose=False, n_threads=2)
+    theirs = llama_cpp.Llama(str(arguments.model), n_ctx=512, verbose=False, n_threads=2)
     add_bos = theirs.metadata.get("tokenizer.ggml.add_bos_token")
     print("tokens  same  largest   mean  first  KL/1000  text")
     for text in TEXTS:
@@ -40,9 +40,7 @@ def main() -> None:
             tokens = json.loads(run.stdout)
             ours = numpy.fromfile(file.name, numpy.float32).reshape(len(tokens), -1)
         wanted = theirs.tokenize(text.encode(), add_bos=add_bos != "false", special=False)
-        theirs.reset()
-        theirs.eval(tokens)
-        scores = numpy.array(theirs.scores[:len(tokens)], numpy.float32)
+        scores = logits_of(theirs, tokens)
         spread = scores.std(axis=1, keepdims=True)
         far = numpy.abs(ours - scores) / spread
         first = (ours.argmax(1) == scores.argmax(1)).mean()
@@ -50,6 +48,17 @@ def main() -> None:
         divergence = (numpy.exp(p) * (p - q)).sum(1).mean()
         print(f"{len(tokens):6}  {'yes' if tokens == wanted else 'NO':>4}  {far.max():7.3f}  {far.mean():5.3f}  "
               f"{first:5.2f}  {divergence * 1000:7.2f}  {text[:40]!r}", flush=True)
+
+
+def logits_of(model: llama_cpp.Llama, tokens: list[int]) -> numpy.ndarray:
+    """Behind every token; one after the other, since llama-cpp-python 0.3.36 breaks down with all at once."""
+    model.reset()
+    rows = []
+    for token in tokens:
+        model.eval([token])
+        row = llama_cpp.llama_get_logits_ith(model.ctx, -1)
+        rows.append(numpy.ctypeslib.as_array(row, (model.n_vocab(),)).copy())
+    return numpy.array(rows)
 
 
 if __name__ == "__main__":

@@ -92,7 +92,7 @@ def unuse(proto):
 
 
 put_sentencepiece("unigram_nfkc_bytes", vocab_size=600, model_type="unigram", byte_fallback=True,
-                  user_defined_symbols=["  ", "医生"])
+                  user_defined_symbols=["▁▁", "医生"])
 put_sentencepiece("unigram_unknown", vocab_size=300, model_type="unigram", normalization_rule_name="identity",
                   remove_extra_whitespaces=False, edit=unuse)
 put_sentencepiece("unigram_folded", vocab_size=300, model_type="unigram", normalization_rule_name="nmt_nfkc_cf",

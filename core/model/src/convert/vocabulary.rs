@@ -181,7 +181,11 @@ impl Vocabulary {
         let (texts, types): (Vec<String>, Vec<i32>) = self
             .tokens
             .iter()
-            .map(|(text, kind)| (text.clone(), *kind as i32))
+            .map(|(text, kind)| match kind {
+                // As llama.cpp finds them in a text.
+                TokenType::UserDefined => (text.replace('▁', " "), *kind as i32),
+                _ => (text.clone(), *kind as i32),
+            })
             .unzip();
         let first = special.first().and_then(id).or(self.first);
         let mut scores = self.scores;

@@ -12,7 +12,7 @@ use super::{
     TokenizerError,
     bytes::byte_piece,
     pretokenize::Rules,
-    sentencepiece::{Algorithm, Normalizer, Piece, PieceKind, SentencePiece},
+    sentencepiece::{Algorithm, Normalizer, Piece, PieceKind, SPACE, SentencePiece},
     whitespace,
 };
 use crate::gguf::GgufFile;
@@ -167,7 +167,12 @@ impl<'a> Pieces<'a> {
                 (None, UNUSED) => PieceKind::Unused,
                 (None, _) => PieceKind::Normal,
             };
-            let (text, score) = (text.clone(), self.scores.get(id as usize).copied());
+            let score = self.scores.get(id as usize).copied();
+            let text = match kind {
+                // Files of llama.cpp have the spaces themselves in these.
+                PieceKind::UserDefined => text.replace(' ', SPACE),
+                _ => text.clone(),
+            };
             pieces.push(Piece {
                 id,
                 text,

@@ -10,7 +10,7 @@ mod unigram;
 use aho_corasick::{AhoCorasick, Anchored, Input, MatchKind, StartKind};
 
 pub(crate) use normalizer::CharacterMap;
-pub(super) use normalizer::Normalizer;
+pub(super) use normalizer::{Normalizer, SPACE};
 
 /// Which way a text is cut into pieces.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

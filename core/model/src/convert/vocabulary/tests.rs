@@ -93,6 +93,10 @@ fn texts_become_the_tokens_that_the_libraries_make_of_them() {
         assert_eq!(turn_end, id("<|endoftext|>"));
         assert_eq!(tokenizer.first_token().is_some(), name == "json_llama3");
     }
+    // As llama.cpp writes them, so that its files are read, too.
+    let (_, gguf, _) = read(&trained().join("bpe_bytes"), "llama", 1000);
+    let tokens = gguf.texts("tokenizer.ggml.tokens").unwrap();
+    assert!(tokens.contains(&"  ".to_owned()) && !tokens.contains(&"▁▁".to_owned()));
     let (tokenizer, _) = check("json_llama2", "llama", 700);
     assert_eq!(tokenizer.first_token(), Some(1));
     check("tiktoken_glm4", "chatglm", 1000);

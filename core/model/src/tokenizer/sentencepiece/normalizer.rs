@@ -3,7 +3,7 @@
 use super::{UserDefined, first_character};
 
 /// Sentencepiece's way to write a space.
-pub(crate) const SPACE: &str = "▁";
+pub(in crate::tokenizer) const SPACE: &str = "▁";
 
 #[derive(Debug, Default)]
 pub(crate) struct Normalizer {
