@@ -111,15 +111,13 @@ fn lora(gguf: &GgufFile, architecture: &str) -> Result<Vec<SavedUpdate>, FormatE
 }
 
 fn prefix(gguf: &GgufFile) -> Result<SavedPrefix, FormatError> {
-    let shape = gguf.tensors().get(PREFIX).map(|it| it.shape.as_slice());
-    let Some([tokens, width]) = shape.map(<[usize]>::to_vec).as_deref().map(|it| match it {
-        [tokens, width] => [*tokens, *width],
-        _ => [0, 0],
-    }) else {
-        return Err(FormatError::NotAnAdapter {
-            path: gguf.path().to_owned(),
-            problem: format!("the tensor {PREFIX} is missing"),
-        });
+    let missing = || FormatError::NotAnAdapter {
+        path: gguf.path().to_owned(),
+        problem: format!("there is no matrix {PREFIX}"),
+    };
+    let shape = gguf.tensors().get(PREFIX).ok_or_else(missing)?;
+    let &[tokens, width] = shape.shape.as_slice() else {
+        return Err(missing());
     };
     Ok(SavedPrefix {
         tokens,

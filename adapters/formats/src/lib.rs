@@ -192,21 +192,6 @@ impl SavedAdapter {
     }
 }
 
-impl SavedLinear {
-    /// All of them.
-    pub const ALL: [Self; 9] = [
-        Self::Query,
-        Self::Key,
-        Self::Value,
-        Self::QueryKeyValue,
-        Self::Output,
-        Self::Gate,
-        Self::Up,
-        Self::GateUp,
-        Self::Down,
-    ];
-}
-
 impl fmt::Display for SavedLinear {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {

@@ -6,8 +6,7 @@ use std::collections::BTreeMap;
 use bedside_tensors::checkpoint::Checkpoint;
 
 use crate::{
-    BaseClaim, Format, FormatError, RowOrder, SavedAdapter, SavedPrefix, SavedUpdate, config::AdapterConfig,
-    names,
+    Format, FormatError, RowOrder, SavedAdapter, SavedPrefix, SavedUpdate, config::AdapterConfig, names,
 };
 
 pub(crate) fn read(checkpoint: &Checkpoint, config: &AdapterConfig) -> Result<SavedAdapter, FormatError> {
@@ -145,9 +144,4 @@ fn prefix(checkpoint: &Checkpoint, config: &AdapterConfig) -> Result<SavedAdapte
         }),
         order: RowOrder::Checkpoint,
     })
-}
-
-/// Of an adapter without a config.
-pub(crate) fn no_claim() -> BaseClaim {
-    BaseClaim::default()
 }

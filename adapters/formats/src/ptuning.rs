@@ -4,8 +4,8 @@
 use bedside_tensors::checkpoint::Checkpoint;
 
 use crate::{
-    Format, FormatError, RowOrder, SavedAdapter, SavedPrefix,
-    peft::{bad, matrix, no_claim},
+    BaseClaim, Format, FormatError, RowOrder, SavedAdapter, SavedPrefix,
+    peft::{bad, matrix},
 };
 
 const EMBEDDING: &str = "prefix_encoder.embedding.weight";
@@ -37,7 +37,7 @@ pub(crate) fn read(checkpoint: &Checkpoint) -> Result<SavedAdapter, FormatError>
     Ok(SavedAdapter {
         path: checkpoint.path().to_owned(),
         format: Format::PTuningV2,
-        base: no_claim(),
+        base: BaseClaim::default(),
         updates: Vec::new(),
         prefix: Some(SavedPrefix {
             tokens,

@@ -28,7 +28,7 @@ pub trait Generator: Send + Sync {
         Err(AdapterChangeError::Unsupported)
     }
 
-    /// Takes an adapter away from later requests; what runs with it goes on.
+    /// Takes an adapter away from later requests; those that were accepted go on with it.
     ///
     /// # Errors
     /// [`AdapterChangeError`].

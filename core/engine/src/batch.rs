@@ -13,7 +13,12 @@ use bedside_model::{
 };
 
 use crate::{
-    blocks::Blocks, config::EngineConfig, engine::Counters, job::Job, loaded::Loaded, sequence::Sequence,
+    blocks::Blocks,
+    config::EngineConfig,
+    engine::Counters,
+    job::{Job, Prepared},
+    loaded::Loaded,
+    sequence::Sequence,
 };
 
 pub(crate) struct Batch<'m> {
@@ -107,32 +112,32 @@ impl<'m> Batch<'m> {
             counters.cancel();
             return Admitted::Refused;
         }
-        let prompt = match job.prompt.take() {
-            Some(prompt) => Ok(prompt),
-            None => self.loaded.encode(&job.request.messages),
+        let prepared = match job.prepared.take() {
+            Some(prepared) => Ok(prepared),
+            None => self.loaded.prepare(&job.request),
         };
-        let adapter = self.loaded.adapter(job.request.adapter.as_deref());
-        let (prompt, adapter) = match (prompt, adapter) {
-            (Ok(prompt), Ok(adapter)) => (prompt, adapter),
-            (Err(error), _) | (_, Err(error)) => {
+        let prepared = match prepared {
+            Ok(prepared) => prepared,
+            Err(error) => {
                 counters.fail();
                 job.fail(error);
                 return Admitted::Refused;
             }
         };
         let speculate = self.limits.speculation;
-        let mut sequence = Sequence::new(job, prompt, self.loaded, adapter, speculate, &mut self.blocks);
+        let mut sequence = Sequence::new(job, prepared, self.loaded, speculate, &mut self.blocks);
         sequence.adopt(&mut self.blocks);
         if !self.fits(&sequence) {
             let Sequence {
                 mut blocks,
                 mut job,
-                tokens,
+                tokens: prompt,
+                adapter,
                 ..
             } = sequence;
             self.blocks.release_all(&mut blocks);
             self.too_few = Some(self.spare_blocks());
-            job.prompt = Some(tokens);
+            job.prepared = Some(Prepared { prompt, adapter });
             return Admitted::Later(Box::new(job));
         }
         self.too_few = None;
@@ -218,7 +223,7 @@ impl<'m> Batch<'m> {
             .enumerate()
             .filter(|(_, it)| it.planned > 0)
             .collect();
-        order.sort_by_key(|(_, it)| it.adapter.as_ref().map(|it| std::ptr::from_ref(&**it).addr()));
+        order.sort_by_key(|(_, it)| it.adapter.as_ref().map(|it| it.0));
         let slices: Vec<Slice<'_>> = order
             .iter()
             .map(|(_, it)| Slice {
@@ -229,7 +234,7 @@ impl<'m> Batch<'m> {
                 start: it.computed,
                 blocks: &it.blocks,
                 logits: it.logits_wanted(),
-                adapter: it.adapter.as_deref(),
+                adapter: it.adapter.as_ref().map(|it| &*it.1),
                 context: it.context,
             })
             .collect();

@@ -232,12 +232,9 @@ impl Generator for Engine {
     }
 
     async fn generate(&self, request: GenerateRequest) -> Result<Box<dyn Generation>, GenerateError> {
-        let prompt = match self.status() {
+        let prepared = match self.status() {
             Status::Failed(reason) => return Err(GenerateError::Unavailable { reason }),
-            Status::Ready(loaded) => {
-                loaded.adapter(request.adapter.as_deref())?;
-                Some(loaded.encode(&request.messages)?)
-            }
+            Status::Ready(loaded) => Some(loaded.prepare(&request)?),
             Status::Loading => None,
         };
         let now = tokio::time::Instant::now();
@@ -248,7 +245,7 @@ impl Generator for Engine {
         let priority = request.priority;
         let job = Job {
             request,
-            prompt,
+            prepared,
             cancelled: cancelled.clone(),
             deadline: deadline.into_std(),
             events: sender,

@@ -9,6 +9,7 @@ use std::{
 };
 
 use bedside_contract::{FinishReason, GenerateError, GenerateRequest, GenerationEvent};
+use bedside_model::Adapter;
 use tokio::sync::mpsc::UnboundedSender;
 
 pub(crate) type Event = Result<GenerationEvent, GenerateError>;
@@ -16,10 +17,17 @@ pub(crate) type Event = Result<GenerationEvent, GenerateError>;
 pub(crate) struct Job {
     pub(crate) request: GenerateRequest,
     /// Known already if the model was loaded when the request came.
-    pub(crate) prompt: Option<Vec<u32>>,
+    pub(crate) prepared: Option<Prepared>,
     pub(crate) cancelled: Arc<AtomicBool>,
     pub(crate) deadline: Instant,
     pub(crate) events: UnboundedSender<Event>,
+}
+
+/// What the model makes of a request.
+pub(crate) struct Prepared {
+    pub(crate) prompt: Vec<u32>,
+    /// With its number. A request that was accepted keeps it, even if it is unloaded while the request waits.
+    pub(crate) adapter: Option<(u32, Arc<Adapter>)>,
 }
 
 impl Job {

@@ -6,10 +6,12 @@ use std::{
     sync::{Arc, PoisonError, RwLock},
 };
 
-use bedside_contract::{AdapterChangeError, AnswerMode, ChatMessage, GenerateError, Language, ModelInfo};
+use bedside_contract::{
+    AdapterChangeError, AnswerMode, ChatMessage, GenerateError, GenerateRequest, Language, ModelInfo,
+};
 use bedside_model::{Adapter, Model, ModelSource, NoProgress, Progress, adapters, pull::pull_from};
 
-use crate::config::ModelConfig;
+use crate::{config::ModelConfig, job::Prepared};
 
 /// Unless the config says otherwise; each token of it costs memory.
 const DEFAULT_CONTEXT: usize = 4096;
@@ -105,7 +107,7 @@ impl Loaded {
     }
 
     /// That of a name; none for the base model.
-    pub(crate) fn adapter(&self, name: Option<&str>) -> Result<Option<(u32, Arc<Adapter>)>, GenerateError> {
+    fn adapter(&self, name: Option<&str>) -> Result<Option<(u32, Arc<Adapter>)>, GenerateError> {
         let Some(name) = name else { return Ok(None) };
         let adapters = self.adapters.read().unwrap_or_else(PoisonError::into_inner);
         let adapter = adapters.by_name.get(name).cloned();
@@ -143,8 +145,15 @@ impl Loaded {
         }
     }
 
+    pub(crate) fn prepare(&self, request: &GenerateRequest) -> Result<Prepared, GenerateError> {
+        Ok(Prepared {
+            adapter: self.adapter(request.adapter.as_deref())?,
+            prompt: self.encode(&request.messages)?,
+        })
+    }
+
     /// The prompt's tokens, with room for at least one more.
-    pub(crate) fn encode(&self, messages: &[ChatMessage]) -> Result<Vec<u32>, GenerateError> {
+    fn encode(&self, messages: &[ChatMessage]) -> Result<Vec<u32>, GenerateError> {
         let tokens = self
             .model
             .encode(messages)

@@ -10,7 +10,7 @@ use bedside_model::{Adapter, ResponseFilter, Sampler, StopMatcher, TextStream, d
 
 use crate::{
     blocks::{Block, Blocks, Link},
-    job::Job,
+    job::{Job, Prepared},
     loaded::Loaded,
     lookup::Lookup,
 };
@@ -18,7 +18,8 @@ use crate::{
 pub(crate) struct Sequence<'m> {
     pub(crate) job: Job,
     loaded: &'m Loaded,
-    pub(crate) adapter: Option<Arc<Adapter>>,
+    /// With its number.
+    pub(crate) adapter: Option<(u32, Arc<Adapter>)>,
     root: Link,
     /// Prompt and answer.
     pub(crate) tokens: Vec<u32>,
@@ -49,9 +50,8 @@ pub(crate) struct Sequence<'m> {
 impl<'m> Sequence<'m> {
     pub(crate) fn new(
         job: Job,
-        prompt: Vec<u32>,
+        Prepared { prompt, adapter }: Prepared,
         loaded: &'m Loaded,
-        adapter: Option<(u32, Arc<Adapter>)>,
         speculate: bool,
         blocks: &mut Blocks,
     ) -> Self {
@@ -61,7 +61,7 @@ impl<'m> Sequence<'m> {
         Self {
             root: blocks.root(number, prompt.get(..context).unwrap_or_default()),
             context,
-            adapter: adapter.map(|it| it.1),
+            adapter,
             sampler: Sampler::new(sampling, &prompt),
             stream: loaded.model.tokenizer.stream(&prompt),
             filter: ResponseFilter::new(loaded.model.response_rules()),

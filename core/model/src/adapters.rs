@@ -72,7 +72,7 @@ pub enum FitError {
     #[error("{path}: {error}")]
     Adapter { path: PathBuf, error: AdapterError },
     #[error("{path}: {problem}")]
-    Target { path: PathBuf, problem: String },
+    Unusable { path: PathBuf, problem: String },
 }
 
 /// Reads an adapter of whatever format for a model.
@@ -185,7 +185,7 @@ pub fn convert(path: &Path, base: &Path, target: &Target, progress: &dyn Progres
 
 fn describe(base: &Path) -> Result<Description, FitError> {
     let gguf = GgufFile::open(base)?;
-    Description::read(&gguf).map_err(|error| FitError::Target {
+    Description::read(&gguf).map_err(|error| FitError::Unusable {
         path: base.to_owned(),
         problem: error.to_string(),
     })

@@ -44,7 +44,7 @@ pub fn save(
     };
     match (&target, &saved.prefix) {
         (_, Some(_)) if !saved.updates.is_empty() => {
-            return Err(FitError::Target {
+            return Err(FitError::Unusable {
                 path: path.clone(),
                 problem: "no format holds both low-rank updates and a prefix".to_owned(),
             });

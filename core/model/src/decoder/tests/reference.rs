@@ -114,6 +114,9 @@ fn golden_chatglm_6b() {
         };
         let file = chatglm1_file(&golden.tensors, config);
         golden_numbers(&golden, &file, GgmlDType::F32, tolerance(&golden));
+        if let Some(prefix) = &golden.prefix {
+            adapters::check_ptuning(&golden.tensors, prefix, &file);
+        }
         // Eight bits round each weight by up to 1/254 of the largest beside it: 2 % of the largest logit.
         let logits = golden.steps.iter().flat_map(|it| &it.1);
         let largest = logits.fold(0.0_f32, |largest, it| largest.max(it.abs()));

@@ -474,3 +474,16 @@ fn prefix_tuning_of_peft_on_llama() {
         |tokens, _| llama::logits(config, &tensors, tokens, None),
     );
 }
+
+/// The prefix of a checkpoint, as the product reads it, is that of the slow pass.
+pub(super) fn check_ptuning(tensors: &Tensors, expect: &Prefix, file: &Published<'_>) {
+    let folder = tempfile::tempdir().unwrap();
+    tensors.write_safetensors(&folder.path().join("model.safetensors"));
+    let saved = SavedAdapter::open(folder.path()).unwrap();
+    let (_folder, model) = file.write(GgmlDType::F32);
+    let found = fit(&saved, load(&model).description()).unwrap().prefix.unwrap();
+    for (found, expect) in [(&found.keys, &expect.keys), (&found.values, &expect.values)] {
+        close(found, &expect.concat().concat().concat(), 1e-6);
+    }
+    assert_eq!(found.first_position, 0);
+}
