@@ -173,7 +173,7 @@ impl Vocabulary {
             .end()
             .and_then(id)
             .into_iter()
-            .chain(special.end_ids())
+            .chain(special.end_ids().filter(|it| (*it as usize) < self.tokens.len()))
             .collect();
         let end = ends.first().copied().or(self.end);
         let turn_end = ends.iter().copied().find(|it| Some(*it) != end);
