@@ -67,6 +67,9 @@ const FIRST_SPECIAL: [&str; 8] = [
     "<dBLOCK>",
 ];
 
+/// How many of the following stand for roles.
+const ROLES: usize = 4;
+
 /// What the code of ChatGLM2 and ChatGLM3 adds; ChatGLM2 knows no roles, its rows for them are unused.
 const LATER_SPECIAL: [&str; 9] = [
     "[MASK]",
@@ -93,9 +96,9 @@ pub(super) fn read(
     }
     let trainer = model.trainer.unwrap_or_default();
     let normalizer = model.normalizer.unwrap_or_default();
-    let (kind, pre) = match trainer.algorithm.unwrap_or(1) {
-        1 => ("t5", "default"),
-        2 => ("llama", "default"),
+    let kind = match trainer.algorithm.unwrap_or(1) {
+        1 => "t5",
+        2 => "llama",
         3 => return Err(file.unsupported("its model_type is WORD")),
         _ => return Err(file.unsupported("its model_type is CHAR")),
     };
@@ -115,7 +118,7 @@ pub(super) fn read(
     };
     let mut vocabulary = Vocabulary {
         model: kind,
-        pre,
+        pre: "default",
         tokens: Vec::new(),
         scores: Vec::new(),
         merges: Vec::new(),
@@ -140,18 +143,15 @@ pub(super) fn read(
     match architecture {
         "chatglm1" => vocabulary.become_chatglm1(rows),
         "chatglm" => {
-            let at = vocabulary.tokens.len();
-            LATER_SPECIAL.iter().for_each(|it| vocabulary.put_special(it));
-            vocabulary.add_first = false;
-            vocabulary.first = None;
-            vocabulary
-                .notes
-                .extend((rows < at + LATER_SPECIAL.len()).then(|| {
-                    let last = LATER_SPECIAL.len() - 4;
-                    vocabulary.tokens.truncate(at + last);
-                    vocabulary.scores.truncate(at + last);
-                    "the rows end before the tokens of roles, which are left out".to_owned()
-                }));
+            let fit = rows >= vocabulary.tokens.len() + LATER_SPECIAL.len();
+            let count = LATER_SPECIAL.len() - if fit { 0 } else { ROLES };
+            let special = LATER_SPECIAL.iter().take(count);
+            special.for_each(|it| vocabulary.put_special(it));
+            (vocabulary.first, vocabulary.add_first) = (None, false);
+            if !fit {
+                let note = "the rows end before the tokens of roles, which are left out";
+                vocabulary.notes.push(note.to_owned());
+            }
         }
         _ => {
             for (text, kind) in special.added_from(vocabulary.tokens.len()).collect::<Vec<_>>() {
