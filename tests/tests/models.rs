@@ -268,6 +268,14 @@ async fn the_sampling_study_prints_and_draws_its_grid() {
     let drawn = std::fs::read_to_string(&picture).unwrap();
     assert!(drawn.contains("<svg") && drawn.contains("distinct-2") && drawn.contains("temperature"));
 
+    let mut nowhere = arguments;
+    *nowhere.last_mut().unwrap() = "/nowhere/grid.svg";
+    let output = bedside(folder.path(), &nowhere).await;
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(
+        output.status.code() == Some(1) && said.contains("--plot: there is no folder /nowhere"),
+        "{said}"
+    );
     std::fs::write(&questions, "\n\n").unwrap();
     let output = bedside(folder.path(), &arguments).await;
     let said = String::from_utf8_lossy(&output.stderr).into_owned();

@@ -169,13 +169,7 @@ pub fn write_peft_lora(
         ));
         tensors.push((name("lora_B"), vec![update.rows, update.rank], bytes(&update.b)));
     }
-    write_folder(
-        folder,
-        "adapter_config.json",
-        &config,
-        "adapter_model.safetensors",
-        tensors,
-    )
+    write_folder(folder, PEFT, &config, tensors)
 }
 
 /// Writes a prefix as PEFT reads it; `kv_heads` of `layers` share its numbers.
@@ -199,13 +193,7 @@ pub fn write_peft_prefix(
     claim(&mut config, &adapter.base);
     let shape = vec![prefix.tokens, prefix.width];
     let tensors = vec![("prompt_embeddings".to_owned(), shape, bytes(&prefix.numbers))];
-    write_folder(
-        folder,
-        "adapter_config.json",
-        &config,
-        "adapter_model.safetensors",
-        tensors,
-    )
+    write_folder(folder, PEFT, &config, tensors)
 }
 
 /// Writes a prefix as ChatGLM's own code reads it, without a projection.
@@ -219,7 +207,7 @@ pub fn write_ptuning(folder: &Path, adapter: &SavedAdapter) -> Result<(), Format
     let shape = vec![prefix.tokens, prefix.width];
     let name = "transformer.prefix_encoder.embedding.weight".to_owned();
     let tensors = vec![(name, shape, bytes(&prefix.numbers))];
-    write_folder(folder, "config.json", &config, "model.safetensors", tensors)
+    write_folder(folder, CHATGLM, &config, tensors)
 }
 
 fn in_checkpoint_order(folder: &Path, adapter: &SavedAdapter) -> Result<(), FormatError> {
@@ -260,18 +248,16 @@ fn bytes(numbers: &[f32]) -> Vec<u8> {
     numbers.iter().flat_map(|it| it.to_le_bytes()).collect()
 }
 
+/// Of a folder: the config's file and that of the tensors.
+const PEFT: [&str; 2] = ["adapter_config.json", "adapter_model.safetensors"];
+const CHATGLM: [&str; 2] = ["config.json", "model.safetensors"];
+
 fn write_folder(
     folder: &Path,
-    config_name: &str,
+    [config_name, weights]: [&str; 2],
     config: &Value,
-    weights: &str,
     tensors: Vec<(String, Vec<usize>, Vec<u8>)>,
 ) -> Result<(), FormatError> {
-    let io = |path: &Path| {
-        let path = path.to_owned();
-        move |error| FormatError::Io { path, error }
-    };
-    fs::create_dir_all(folder).map_err(io(folder))?;
     let path = folder.join(weights);
     let wrong = |error: &dyn std::fmt::Display| FormatError::Config {
         path: path.clone(),
@@ -283,7 +269,21 @@ fn write_folder(
     });
     let views = views.collect::<Result<Vec<_>, _>>()?;
     let written = safetensors::serialize(views, None).map_err(|error| wrong(&error))?;
-    fs::write(&path, written).map_err(io(&path))?;
-    let path = folder.join(config_name);
-    fs::write(&path, format!("{config:#}\n")).map_err(io(&path))
+    fs::create_dir_all(folder).map_err(|error| FormatError::Io {
+        path: folder.to_owned(),
+        error,
+    })?;
+    write_whole(&path, &written)?;
+    write_whole(&folder.join(config_name), format!("{config:#}\n").as_bytes())
+}
+
+/// A file gets its name when all of it is there.
+fn write_whole(path: &Path, bytes: &[u8]) -> Result<(), FormatError> {
+    let mut part = path.as_os_str().to_owned();
+    part.push(".part");
+    let written = fs::write(&part, bytes).and_then(|()| fs::rename(&part, path));
+    written.map_err(|error| FormatError::Io {
+        path: path.to_owned(),
+        error,
+    })
 }

@@ -4,7 +4,7 @@
 mod measure;
 mod plot;
 
-use std::{fs, process::ExitCode, time::Duration};
+use std::{fs, path::Path, process::ExitCode, time::Duration};
 
 use anyhow::{Context, bail, ensure};
 use bedside_contract::{
@@ -40,14 +40,15 @@ struct Answer {
 }
 
 pub(crate) fn run(config: Config, arguments: &SampleGridArguments) -> anyhow::Result<ExitCode> {
+    // Better now than after all the answers.
+    if let Some(folder) = arguments.plot.as_deref().and_then(Path::parent) {
+        let there = folder.as_os_str().is_empty() || folder.is_dir();
+        ensure!(there, "--plot: there is no folder {}", folder.display());
+    }
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
     let (info, cells) = runtime.block_on(all_cells(config, arguments))?;
-    if let Some(path) = &arguments.plot {
-        plot::draw(path, &info.name, &cells)
-            .with_context(|| format!("{} cannot be drawn", path.display()))?;
-    }
     if arguments.json {
         say(&serde_json::json!({ "model": info.name, "cells": cells }).to_string());
     } else {
@@ -59,6 +60,10 @@ pub(crate) fn run(config: Config, arguments: &SampleGridArguments) -> anyhow::Re
                 cell.top_p, cell.temperature, it.distinct_1, it.distinct_2, it.repeated, it.length, it.whole
             ));
         }
+    }
+    if let Some(path) = &arguments.plot {
+        plot::draw(path, &info.name, &cells)
+            .with_context(|| format!("{} cannot be drawn", path.display()))?;
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -85,7 +85,7 @@ pub(super) struct Read {
 /// [`VocabularyError`], and [`ConvertError::Vocabulary`] if there are more tokens than rows.
 pub(super) fn of_folder(folder: &Path, architecture: &str, rows: usize) -> Result<Read, ConvertError> {
     let special = SpecialTokens::read(folder)?;
-    let (path, mut vocabulary) = read(folder, architecture, rows, &special)?;
+    let (path, mut vocabulary) = read(folder, architecture, rows)?;
     if vocabulary.tokens.len() > rows {
         return Err(ConvertError::Vocabulary {
             path,
@@ -93,11 +93,11 @@ pub(super) fn of_folder(folder: &Path, architecture: &str, rows: usize) -> Resul
             rows,
         });
     }
-    special.overlay(&mut vocabulary);
     // Rows that no token uses have names, too: llama.cpp wants as many tokens as rows.
     for id in vocabulary.tokens.len()..rows {
         vocabulary.tokens.push((format!("[PAD{id}]"), TokenType::Unused));
     }
+    special.overlay(&mut vocabulary);
     let (template, note) = chat_template(folder, architecture, &special)?;
     vocabulary.notes.extend(note);
     let notes = std::mem::take(&mut vocabulary.notes);
@@ -107,12 +107,7 @@ pub(super) fn of_folder(folder: &Path, architecture: &str, rows: usize) -> Resul
     Ok(Read { metadata, notes })
 }
 
-fn read(
-    folder: &Path,
-    architecture: &str,
-    rows: usize,
-    special: &SpecialTokens,
-) -> Result<(PathBuf, Vocabulary), ConvertError> {
+fn read(folder: &Path, architecture: &str, rows: usize) -> Result<(PathBuf, Vocabulary), ConvertError> {
     let has = |name: &str| Some(folder.join(name)).filter(|it| it.is_file());
     let names = ["ice_text.model", "tokenizer.model", "tokenizer.json"];
     let mut files = names.into_iter().filter_map(has);
@@ -125,11 +120,11 @@ fn read(
         file = File::read(files.next().ok_or_else(missing)?)?;
     }
     let vocabulary = if file.path.extension().is_some_and(|it| it == "json") {
-        tokenizer_json::read(&file, special)?
+        tokenizer_json::read(&file)?
     } else if tiktoken::is_ranks(&file.bytes) {
         tiktoken::read(&file)?
     } else {
-        sentencepiece::read(&file, architecture, rows, special)?
+        sentencepiece::read(&file, architecture, rows)?
     };
     Ok((file.path, vocabulary))
 }
@@ -164,6 +159,22 @@ impl File {
 }
 
 impl Vocabulary {
+    fn new(model: &'static str, pre: &'static str, tokens: Vec<(String, TokenType)>) -> Self {
+        Self {
+            model,
+            pre,
+            tokens,
+            scores: Vec::new(),
+            merges: Vec::new(),
+            first: None,
+            end: None,
+            unknown: None,
+            add_first: false,
+            more: Vec::new(),
+            notes: Vec::new(),
+        }
+    }
+
     fn entries(self, special: &SpecialTokens) -> Vec<(String, Entry)> {
         let id = |text: &str| {
             let found = self.tokens.iter().position(|(it, _)| it == text);

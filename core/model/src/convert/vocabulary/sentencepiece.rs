@@ -3,7 +3,7 @@
 use bedside_tensors::gguf::Entry;
 use prost::Message;
 
-use super::{File, SpecialTokens, TokenType, Vocabulary, VocabularyError};
+use super::{File, TokenType, Vocabulary, VocabularyError};
 use crate::tokenizer::{CHATGLM1, CharacterMap, blanks};
 
 #[derive(Clone, PartialEq, Message)]
@@ -83,12 +83,7 @@ const LATER_SPECIAL: [&str; 9] = [
     "<|observation|>",
 ];
 
-pub(super) fn read(
-    file: &File,
-    architecture: &str,
-    rows: usize,
-    special: &SpecialTokens,
-) -> Result<Vocabulary, VocabularyError> {
+pub(super) fn read(file: &File, architecture: &str, rows: usize) -> Result<Vocabulary, VocabularyError> {
     let model = ModelProto::decode(file.bytes.as_slice())
         .map_err(|error| file.bad(format!("it is no model of sentencepiece: {error}")))?;
     if model.pieces.is_empty() {
@@ -117,17 +112,11 @@ pub(super) fn read(
         Some(id) => u32::try_from(id).ok(),
     };
     let mut vocabulary = Vocabulary {
-        model: kind,
-        pre: "default",
-        tokens: Vec::new(),
-        scores: Vec::new(),
-        merges: Vec::new(),
         first: id(trainer.first, 1),
         end: id(trainer.end, 2),
         unknown: id(trainer.unknown, 0),
         add_first: true,
-        more: Vec::new(),
-        notes: Vec::new(),
+        ..Vocabulary::new(kind, "default", Vec::new())
     };
     for piece in model.pieces {
         let kind = match piece.kind.unwrap_or(1) {
@@ -153,11 +142,7 @@ pub(super) fn read(
                 vocabulary.notes.push(note.to_owned());
             }
         }
-        _ => {
-            for (text, kind) in special.added_from(vocabulary.tokens.len()).collect::<Vec<_>>() {
-                vocabulary.put(text, kind, -1000.0);
-            }
-        }
+        _ => {}
     }
     let flag = |it: Option<bool>| Entry::Bool(it.unwrap_or(true));
     vocabulary

@@ -56,25 +56,24 @@ impl SpecialTokens {
         })
     }
 
-    /// Names and kinds of the added tokens, over those of the vocabulary and behind it.
+    /// Names and kinds of the added tokens, over those of the vocabulary. What lies behind the weights' rows can
+    /// neither be read nor said: Gemma 3 without pictures has such a token for them.
     pub(super) fn overlay(&self, vocabulary: &mut Vocabulary) {
         for (id, (text, special)) in &self.added {
-            let kind = kind_of(*special);
-            let next = vocabulary.tokens.len();
+            let kind = if *special {
+                TokenType::Control
+            } else {
+                TokenType::UserDefined
+            };
             match vocabulary.tokens.get_mut(*id) {
                 Some((own, own_kind)) if own == text && *own_kind != TokenType::Normal => {}
                 Some(own) => *own = (text.clone(), kind),
-                None if *id == next => vocabulary.tokens.push((text.clone(), kind)),
-                None => {}
+                None => {
+                    let note = format!("the added token `{text}` ({id}) has no row and is left out");
+                    vocabulary.notes.push(note);
+                }
             }
         }
-    }
-
-    /// Added tokens from this id on without a gap.
-    pub(super) fn added_from(&self, id: usize) -> impl Iterator<Item = (String, TokenType)> {
-        (id..)
-            .map_while(|id| self.added.get(&id))
-            .map(|(text, special)| (text.clone(), kind_of(*special)))
     }
 
     pub(super) fn first(&self) -> Option<&str> {
@@ -117,14 +116,6 @@ impl SpecialTokens {
         token
             .as_str()
             .or_else(|| token.get("content").and_then(Value::as_str))
-    }
-}
-
-fn kind_of(special: bool) -> TokenType {
-    if special {
-        TokenType::Control
-    } else {
-        TokenType::UserDefined
     }
 }
 

@@ -141,6 +141,30 @@ fn texts_become_the_tokens_that_the_libraries_make_of_them() {
     );
 }
 
+#[test]
+fn added_tokens_keep_their_ids_and_those_without_a_row_are_told() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("tokenizer.model"), small_model()).unwrap();
+    let added = r#"{"added_tokens_decoder": {
+        "5": {"content": "<|turn|>", "special": true}, "6": {"content": "<image>", "special": true}}}"#;
+    fs::write(folder.path().join("tokenizer_config.json"), added).unwrap();
+    let found = of_folder(folder.path(), "llama", 6).unwrap();
+    assert!(
+        found
+            .notes
+            .iter()
+            .any(|it| it.contains("<image>") && it.contains('6')),
+        "{:?}",
+        found.notes
+    );
+    let (tokenizer, gguf, _) = read(folder.path(), "llama", 6);
+    assert_eq!(
+        gguf.texts("tokenizer.ggml.tokens").unwrap()[4..],
+        ["[PAD4]", "<|turn|>"]
+    );
+    assert!(tokenizer.is_special(5) && tokenizer.is_end(5));
+}
+
 fn error(files: &[(&str, &[u8])], rows: usize) -> String {
     error_of("llama", files, rows)
 }

@@ -61,17 +61,9 @@ pub(super) fn read(file: &File) -> Result<Vocabulary, VocabularyError> {
     let end = u32::try_from(listed.len()).ok();
     listed.extend(SPECIAL.map(|it| (it.to_owned(), TokenType::Control)));
     Ok(Vocabulary {
-        model: "gpt2",
-        pre: "chatglm-bpe",
-        tokens: listed,
-        scores: Vec::new(),
         merges,
-        first: None,
         end,
-        unknown: None,
-        add_first: false,
-        more: Vec::new(),
-        notes: Vec::new(),
+        ..Vocabulary::new("gpt2", "chatglm-bpe", listed)
     })
 }
 

@@ -7,7 +7,7 @@ use base64::{Engine, prelude::BASE64_STANDARD};
 use bedside_tensors::gguf::Entry;
 use serde_json::Value;
 
-use super::{File, SpecialTokens, TokenType, Vocabulary, VocabularyError};
+use super::{File, TokenType, Vocabulary, VocabularyError};
 use crate::tokenizer::Tokenizer;
 
 /// Words as Llama 3 cuts them, with digits in groups of three; Qwen's digits stand alone.
@@ -32,7 +32,7 @@ const PROBES: [&str; 6] = [
     "¿Dónde le duele? Où avez-vous mal? Где болит? 어디가 아프세요?",
 ];
 
-pub(super) fn read(file: &File, special: &SpecialTokens) -> Result<Vocabulary, VocabularyError> {
+pub(super) fn read(file: &File) -> Result<Vocabulary, VocabularyError> {
     let json: Value = serde_json::from_slice(&file.bytes).map_err(|error| {
         file.bad(format!(
             "line {}, column {}: {error}",
@@ -58,9 +58,6 @@ pub(super) fn read(file: &File, special: &SpecialTokens) -> Result<Vocabulary, V
         }
         other => return Err(file.unsupported(format!("model.type is {}", other.unwrap_or("missing")))),
     };
-    for (text, kind) in special.added_from(vocabulary.tokens.len()).collect::<Vec<_>>() {
-        vocabulary.tokens.push((text, kind));
-    }
     vocabulary.add_first = begins_with_special(part("post_processor"));
     Ok(vocabulary)
 }
@@ -194,17 +191,8 @@ fn merges(file: &File, model: &Value) -> Result<Vec<(String, String)>, Vocabular
 fn byte_pairs(file: &File, model: &Value, pre: &'static str) -> Result<Vocabulary, VocabularyError> {
     let merges = merges(file, model)?.into_iter();
     Ok(Vocabulary {
-        model: "gpt2",
-        pre,
-        tokens: listed(file, model)?,
-        scores: Vec::new(),
         merges: merges.map(|(left, right)| format!("{left} {right}")).collect(),
-        first: None,
-        end: None,
-        unknown: None,
-        add_first: false,
-        more: Vec::new(),
-        notes: Vec::new(),
+        ..Vocabulary::new("gpt2", pre, listed(file, model)?)
     })
 }
 
@@ -223,17 +211,10 @@ fn pairs_with_scores(file: &File, model: &Value, space_before: bool) -> Result<V
     let unknown = unknown.and_then(|it| tokens.iter().position(|(text, _)| text == it));
     mark(&mut tokens, unknown);
     Ok(Vocabulary {
-        model: "llama",
-        pre: "default",
-        tokens,
         scores,
-        merges: Vec::new(),
-        first: None,
-        end: None,
         unknown: unknown.and_then(|it| u32::try_from(it).ok()),
-        add_first: true,
         more: vec![("add_space_prefix", Entry::Bool(space_before))],
-        notes: Vec::new(),
+        ..Vocabulary::new("llama", "default", tokens)
     })
 }
 
@@ -285,17 +266,10 @@ fn unigram(
     ];
     more.extend(map.map(|it| ("precompiled_charsmap", Entry::U8s(it))));
     Ok(Vocabulary {
-        model: "t5",
-        pre: "default",
-        tokens,
         scores,
-        merges: Vec::new(),
-        first: None,
-        end: None,
         unknown: unknown.and_then(|it| u32::try_from(it).ok()),
-        add_first: false,
         more,
-        notes: Vec::new(),
+        ..Vocabulary::new("t5", "default", tokens)
     })
 }
 

@@ -232,8 +232,7 @@ fn compare(file: &Published<'_>, reference: impl Fn(&[u32], usize) -> Vec<Vec<f3
     }
 }
 
-#[test]
-fn chatglm_6b_of_both_ages() {
+fn chatglm_6b_shapes() -> Vec<(String, Vec<usize>)> {
     let mut shapes = named(
         "transformer.layers",
         &[
@@ -259,6 +258,12 @@ fn chatglm_6b_of_both_ages() {
         ("transformer.final_layernorm.weight".to_owned(), vec![64]),
         ("transformer.final_layernorm.bias".to_owned(), vec![64]),
     ]);
+    shapes
+}
+
+#[test]
+fn chatglm_6b_of_both_ages() {
+    let shapes = chatglm_6b_shapes();
     for legacy_positions in [false, true] {
         let tensors = random(&shapes, 3);
         let config = chatglm1::Config {
@@ -273,8 +278,7 @@ fn chatglm_6b_of_both_ages() {
     }
 }
 
-#[test]
-fn chatglm2_chatglm3_and_glm4_9b() {
+fn chatglm3_shapes() -> Vec<(String, Vec<usize>)> {
     let mut shapes = named(
         "transformer.encoder.layers",
         &[
@@ -295,6 +299,12 @@ fn chatglm2_chatglm3_and_glm4_9b() {
         ("transformer.encoder.final_layernorm.weight".to_owned(), vec![64]),
         ("transformer.output_layer.weight".to_owned(), vec![VOCABULARY, 64]),
     ]);
+    shapes
+}
+
+#[test]
+fn chatglm2_chatglm3_and_glm4_9b() {
+    let shapes = chatglm3_shapes();
     for (epsilon, rotary_base) in [(1e-5, 1e4), (1.5625e-7, 5e6)] {
         let tensors = random(&shapes, 4);
         let config = chatglm::Config {

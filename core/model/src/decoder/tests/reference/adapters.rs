@@ -8,7 +8,10 @@ use candle_core::quantized::GgmlDType;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use super::{LAYERS, Published, VOCABULARY, chatglm_file, chatglm1_file, close, load, named, random, run};
+use super::{
+    LAYERS, Published, VOCABULARY, chatglm_6b_shapes, chatglm_file, chatglm1_file, chatglm3_shapes, close,
+    load, named, random, run,
+};
 use crate::{
     adapters::{Target, fit, save},
     decoder::{Adapter, Decoder},
@@ -271,27 +274,7 @@ fn lora_of_peft_on_glm4_and_chatglm3() {
         |tokens, _| llama::logits(config, &tensors, tokens, None),
     );
 
-    let mut shapes = named(
-        "transformer.encoder.layers",
-        &[
-            ("input_layernorm.weight", &[64]),
-            ("self_attention.query_key_value.weight", &[128, 64]),
-            ("self_attention.query_key_value.bias", &[128]),
-            ("self_attention.dense.weight", &[64, 64]),
-            ("post_attention_layernorm.weight", &[64]),
-            ("mlp.dense_h_to_4h.weight", &[192, 64]),
-            ("mlp.dense_4h_to_h.weight", &[64, 96]),
-        ],
-    );
-    shapes.extend([
-        (
-            "transformer.embedding.word_embeddings.weight".to_owned(),
-            vec![VOCABULARY, 64],
-        ),
-        ("transformer.encoder.final_layernorm.weight".to_owned(), vec![64]),
-        ("transformer.output_layer.weight".to_owned(), vec![VOCABULARY, 64]),
-    ]);
-    let tensors = random(&shapes, 22);
+    let tensors = random(&chatglm3_shapes(), 22);
     let config = chatglm::Config {
         layers: LAYERS,
         heads: 4,
@@ -315,37 +298,12 @@ fn lora_of_peft_on_glm4_and_chatglm3() {
 }
 
 fn chatglm_6b() -> (Tensors, chatglm1::Config) {
-    let mut shapes = named(
-        "transformer.layers",
-        &[
-            ("input_layernorm.weight", &[64]),
-            ("input_layernorm.bias", &[64]),
-            ("attention.query_key_value.weight", &[192, 64]),
-            ("attention.query_key_value.bias", &[192]),
-            ("attention.dense.weight", &[64, 64]),
-            ("attention.dense.bias", &[64]),
-            ("post_attention_layernorm.weight", &[64]),
-            ("post_attention_layernorm.bias", &[64]),
-            ("mlp.dense_h_to_4h.weight", &[256, 64]),
-            ("mlp.dense_h_to_4h.bias", &[256]),
-            ("mlp.dense_4h_to_h.weight", &[64, 256]),
-            ("mlp.dense_4h_to_h.bias", &[64]),
-        ],
-    );
-    shapes.extend([
-        (
-            "transformer.word_embeddings.weight".to_owned(),
-            vec![VOCABULARY, 64],
-        ),
-        ("transformer.final_layernorm.weight".to_owned(), vec![64]),
-        ("transformer.final_layernorm.bias".to_owned(), vec![64]),
-    ]);
     let config = chatglm1::Config {
         layers: LAYERS,
         heads: 4,
         legacy_positions: false,
     };
-    (random(&shapes, 23), config)
+    (random(&chatglm_6b_shapes(), 23), config)
 }
 
 #[test]
