@@ -77,6 +77,12 @@ pub(crate) enum Fact {
 
 impl Condition {
     pub(crate) fn holds(&self, evidence: &Evidence) -> bool {
+        self.holds_within(evidence, false)
+    }
+
+    /// Under an odd number of `!` (`excluding`) a duration takes something away, so it must be said of the
+    /// finding itself.
+    fn holds_within(&self, evidence: &Evidence, excluding: bool) -> bool {
         match self {
             Self::Finding(finding) => evidence.is_active(*finding),
             Self::Modified { finding, modifier } => evidence.is_modified(*finding, *modifier),
@@ -85,10 +91,13 @@ impl Condition {
                 comparison,
                 days,
             } => {
-                evidence.is_active(*finding)
-                    && evidence
-                        .lasts_days(*finding)
-                        .is_some_and(|it| comparison.holds(it, *days))
+                let lasting = evidence.lasting(*finding);
+                let known = match comparison {
+                    _ if excluding => lasting.own,
+                    Comparison::More | Comparison::AtLeast => lasting.longest,
+                    Comparison::Less | Comparison::AtMost => lasting.shortest,
+                };
+                evidence.is_active(*finding) && known.is_some_and(|it| comparison.holds(it, *days))
             }
             Self::Value {
                 value,
@@ -98,10 +107,13 @@ impl Condition {
                 .value(*value)
                 .is_some_and(|it| comparison.holds(it, *than)),
             Self::Fact(fact) => evidence.fact(*fact),
-            Self::Not(inner) => !inner.holds(evidence),
-            Self::All(parts) => parts.iter().all(|it| it.holds(evidence)),
-            Self::Any(parts) => parts.iter().any(|it| it.holds(evidence)),
-            Self::AtLeast(count, parts) => parts.iter().filter(|it| it.holds(evidence)).count() >= *count,
+            Self::Not(inner) => !inner.holds_within(evidence, !excluding),
+            Self::All(parts) => parts.iter().all(|it| it.holds_within(evidence, excluding)),
+            Self::Any(parts) => parts.iter().any(|it| it.holds_within(evidence, excluding)),
+            Self::AtLeast(count, parts) => {
+                let met = parts.iter().filter(|it| it.holds_within(evidence, excluding));
+                met.count() >= *count
+            }
         }
     }
 }

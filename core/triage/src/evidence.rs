@@ -1,6 +1,10 @@
 //! All that is known of one case, in the form in which conditions ask for it.
 
+mod durations;
+
 use std::{collections::HashMap, ops::Range};
+
+use durations::Lasting;
 
 use crate::{
     assessment::{FindingStatus, PatientFacts, Sex},
@@ -21,7 +25,7 @@ pub(crate) struct Evidence {
     active: Vec<bool>,
     mentioned: Vec<bool>,
     modified: Vec<(usize, usize)>,
-    lasting: HashMap<usize, f32>,
+    lasting: HashMap<usize, Lasting>,
     pub(crate) age_years: Option<f32>,
     pub(crate) sex: Option<Sex>,
     pub(crate) pregnant: Option<bool>,
@@ -75,7 +79,7 @@ impl Evidence {
         };
         evidence.activate(bundle);
         evidence.collect_modifiers(bundle, text, &layout);
-        evidence.collect_durations(&layout);
+        evidence.collect_durations(bundle, text, &layout);
         evidence.settle_facts(bundle);
         evidence
     }
@@ -105,8 +109,9 @@ impl Evidence {
         self.modified.iter().any(|(_, it)| *it == modifier)
     }
 
-    pub(crate) fn lasts_days(&self, finding: usize) -> Option<f32> {
-        self.lasting.get(&finding).copied()
+    /// How long a finding that is there has lasted.
+    pub(crate) fn lasting(&self, finding: usize) -> Lasting {
+        self.lasting.get(&finding).copied().unwrap_or_default()
     }
 
     pub(crate) fn value(&self, value: Value) -> Option<f32> {
@@ -205,36 +210,12 @@ impl Evidence {
         self.modified.extend(implied);
     }
 
-    /// The duration in the finding's own clause, else in its sentence, else the longest of the text.
-    fn collect_durations(&mut self, layout: &Layout) {
-        let longest = self.facts.durations.iter().map(|it| it.days).reduce(f32::max);
-        let within = |range: &Range<usize>, at: usize| {
-            let inside = self
-                .facts
-                .durations
-                .iter()
-                .filter(|it| range.start <= it.span.start && it.span.end <= range.end);
-            inside
-                .min_by_key(|it| it.span.start.abs_diff(at))
-                .map(|it| it.days)
-        };
-        let mut lasting: HashMap<usize, f32> = HashMap::new();
-        for reading in self.mentions.iter().filter(|it| it.active) {
-            let span = &reading.mention.span;
-            let days = within(&layout.clause_of(span), span.end)
-                .or_else(|| within(&layout.sentence_of(span), span.end))
-                .or(longest);
-            if let Some(days) = days {
-                lasting
-                    .entry(reading.mention.entry)
-                    .and_modify(|it| *it = it.max(days))
-                    .or_insert(days);
-            }
-        }
+    fn collect_durations(&mut self, bundle: &Bundle, text: &str, layout: &Layout) {
+        let kind = |entry: usize| bundle.findings.get(entry).map_or(FindingKind::Term, |it| it.kind);
+        let mut lasting = durations::lasting(text, layout, &self.mentions, &self.facts.durations, kind);
+        let unplaced = durations::of_the_text(&self.facts.durations);
         for finding in self.active().collect::<Vec<_>>() {
-            if let Some(longest) = longest {
-                lasting.entry(finding).or_insert(longest);
-            }
+            lasting.entry(finding).or_insert(unplaced);
         }
         self.lasting = lasting;
     }

@@ -2,6 +2,8 @@
 
 use std::ops::Range;
 
+use regex::Captures;
+
 use crate::{assessment::Sex, numerals::parse_number, pattern::pattern};
 
 /// What a text says of the patient beside findings.
@@ -27,19 +29,19 @@ pattern!(
 );
 pattern!(
     AGE_HAN_SMALL,
-    r"(?<n>[0-9]+|[一二两三四五六七八九十]+|半)个?(?<unit>月|周|星期|天)(大|龄|的?(宝宝|孩子|婴儿|小孩|娃|新生儿|女婴|男婴|女儿|儿子))|(宝宝|孩子|婴儿|娃|女儿|儿子|新生儿)(今天|现在|才|刚|刚满|快)*(满)?(?<n2>[0-9]+|[一二两三四五六七八九十]+|半)个?(?<unit2>月|周|天)($|[,。了大 ])|(出生|生下来)(才|刚)?(?<n3>[0-9]+|[一二两三四五六七八九十]+)个?(?<unit3>月|周|天)"
+    r"(?<n>[0-9]+(\.[0-9])?|[一二两三四五六七八九十]+|半)(多|来|几)?个?(?<half>半|多)?(?<unit>月|周|星期|礼拜|天|日|小时)(零?[0-9一二两三四五六七八九十]+天)?(大|龄|的?(小|早产)?(宝宝|宝贝|孩子|婴儿|小孩|娃|新生儿|女婴|男婴|女儿|儿子|闺女|宝))|(宝宝|宝贝|孩子|婴儿|娃|娃娃|女儿|儿子|闺女|新生儿|小孩|宝)(今天|现在|今年|才|刚|刚刚|快|还|都|差不多|大概|大约|约|已经)*(?<under>不满|不到|未满|没满|没到|不足)?(满)?(?<n2>[0-9]+(\.[0-9])?|[一二两三四五六七八九十]+|半)(多|来|几)?个?(?<half2>半|多)?(?<unit2>月|周|天|小时)(零?[0-9一二两三四五六七八九十]+天)?($|[,。了大 、;!?(])|(宝宝|宝贝|孩子|婴儿|娃|女儿|儿子|闺女|新生儿|小孩|宝)(还|都|现在)*(?<under4>不满|不到|未满|没满|没到|不足|才|刚满|刚)(?<n4>[0-9]+(\.[0-9])?|[一二两三四五六七八九十]+|半)(多|来|几)?个?(?<half4>半|多)?(?<unit4>月|周|天)|(出生|生下来|落地|生完)(后|才|刚|第|还|已经|大概|大约|有|约)*(?<under3>不满|不到|未满|没到)?(?<n3>[0-9]+(\.[0-9])?|[一二两三四五六七八九十]+|半)(多|来|几)?个?(?<half3>半|多)?(?<unit3>月|周|天|日|小时)"
 );
 pattern!(
     AGE_ENGLISH,
-    r"\b(?<n>[0-9]+(\.[0-9])?|one|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve) ?(?<unit>years?|yrs?|months?|mos?|weeks?|wks?|days?) ?old\b|\b(?<y>[0-9]{1,3}) ?(yo|y o|y/o|yr old)\b|\b(aged?|age is|age of) (?<y2>[0-9]{1,3})\b|\b(im|i am|he is|shes|she is|hes|dad is|mom is|mother is|father is|husband is|wife is) (a |an )?(?<y3>[0-9]{1,2})\b( ?(?<notage>weeks?|months?|days?|kg|lbs?|cm|feet|stone))?|\b(?<y4>[0-9]{2}) ?(?<s>m|f)\b|\b(?<y5>[0-9]{1,2}) years? of age"
+    r"\b(?<n>[0-9]+(\.[0-9])?|an?|one|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|thirteen|fourteen|fifteen|sixteen|seventeen|eighteen|nineteen|twenty|thirty)(?<half> and a half| 1/2)? ?(?<unit>years?|yrs?|months?|mos?|mths?|weeks?|wks?|days?|hours?|hrs?) ?(old|of age)\b|\b(?<y>[0-9]{1,3}) ?(yo|y o|y/o|yr old)\b|\b(aged?|age is|age of) (?<y2>[0-9]{1,3})\b|\b(im|i am|he is|shes|she is|hes|dad is|mom is|mum is|mother is|father is|husband is|wife is|nan is|gran is) (a |an |only |just )?(?<y3>[0-9]{1,2})\b( ?(?<notage>weeks?|months?|days?|kg|lbs?|cm|feet|stone))?|\b(?<y4>[0-9]{2}) ?(?<s>m|f)\b"
 );
 pattern!(
     AGE_BABY,
-    r"\b(baby|infant|newborn|son|daughter|she|he|little one) is (only |just )?(?<n>[0-9]+|one|two|three|four|five|six|seven|eight|nine|ten) (?<unit>months?|weeks?|days?)\b"
+    r"\b(baby|infant|newborn|bub|bubba|son|daughter|she|he|little one|little girl|little boy|grandson|granddaughter)(s| is| was)? (only |just |about |almost |nearly |now |barely )*(?<under>not (yet|even)|under|less than)? ?(?<n>[0-9]+(\.[0-9])?|an?|one|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve)(?<half> and a half)? (?<unit>months?|mos|weeks?|wks?|days?|hours?)\b($| old|[,.;!?]| and | with | but )|\b(?<u3>under|less than|not yet|younger than) (?<n3>[0-9]+|one|two|three|four|five|six) (?<unit3>months|weeks|days) old|\bborn (just |only |about )*(?<n2>[0-9]+|an?|one|two|three|four|five|six|seven|a few) (?<unit2>days?|weeks?|hours?) ago"
 );
 pattern!(
     NEWBORN,
-    r"新生儿|刚出生|刚满月|月子里的(宝宝|孩子)|\b(newborn|neonate)\b"
+    r"新生儿|刚出生|刚生下来|刚满月|未满月|没满月|没出月子|月子里的(宝宝|孩子|娃)|\b(newborn|neonate|new born|born (yesterday|today|this morning|last night|this week))\b"
 );
 pattern!(
     DECADE,
@@ -92,13 +94,14 @@ impl TextFacts {
 
 /// Years, and where it stands.
 fn age(text: &str) -> Option<(f32, Range<usize>)> {
-    let small = AGE_HAN_SMALL.captures(text).and_then(|it| {
-        let n = it.name("n").or(it.name("n2")).or(it.name("n3"))?;
-        let unit = it.name("unit").or(it.name("unit2")).or(it.name("unit3"))?;
-        Some((
-            parse_number(n.as_str())? * years_of(unit.as_str())?,
-            it.get(0)?.range(),
-        ))
+    let small = AGE_HAN_SMALL.captures_iter(text).find_map(|it| {
+        let n = first_of(&it, ["n", "n2", "n3", "n4"])?;
+        let unit = first_of(&it, ["unit", "unit2", "unit3", "unit4"])?;
+        let half = first_of(&it, ["half", "half2", "half3", "half4"]);
+        let more = half.map_or(0.0, |it| if it == "半" { 0.5 } else { 0.2 });
+        let under = first_of(&it, ["under", "under3", "under4"]).is_some_and(|it| !it.starts_with(['才', '刚']));
+        let count = just_under(parse_number(n)? + more, under);
+        Some((count * years_of(unit)?, it.get(0)?.range()))
     });
     let han = AGE_HAN.captures(text).and_then(|it| {
         let n = it.name("n")?;
@@ -112,8 +115,11 @@ fn age(text: &str) -> Option<(f32, Range<usize>)> {
         .filter(|it| it.name("notage").is_none())
         .find_map(|it| {
             let years = match (it.name("n"), it.name("unit")) {
-                (Some(n), Some(unit)) => parse_number(n.as_str())? * years_of(unit.as_str())?,
-                _ => ["y", "y2", "y3", "y4", "y5"]
+                (Some(n), Some(unit)) => {
+                    let half = if it.name("half").is_some() { 0.5 } else { 0.0 };
+                    (parse_number(n.as_str())? + half) * years_of(unit.as_str())?
+                }
+                _ => ["y", "y2", "y3", "y4"]
                     .iter()
                     .find_map(|name| it.name(name))?
                     .as_str()
@@ -123,10 +129,12 @@ fn age(text: &str) -> Option<(f32, Range<usize>)> {
             Some((years, it.get(0)?.range()))
         });
     let baby = AGE_BABY.captures(text).and_then(|it| {
-        Some((
-            parse_number(it.name("n")?.as_str())? * years_of(it.name("unit")?.as_str())?,
-            it.get(0)?.range(),
-        ))
+        let n = it.name("n").or(it.name("n2")).or(it.name("n3"))?;
+        let unit = it.name("unit").or(it.name("unit2")).or(it.name("unit3"))?;
+        let half = if it.name("half").is_some() { 0.5 } else { 0.0 };
+        let under = it.name("under").or(it.name("u3")).is_some();
+        let count = just_under(parse_number(n.as_str())? + half, under);
+        Some((count * years_of(unit.as_str())?, it.get(0)?.range()))
     });
     let decade = DECADE.captures(text).and_then(|it| {
         let tens = it.name("n").or(it.name("d"))?;
@@ -139,6 +147,15 @@ fn age(text: &str) -> Option<(f32, Range<usize>)> {
         .flatten()
         .filter(|(years, _)| (0.0..=120.0).contains(years))
         .min_by_key(|(_, span)| span.start)
+}
+
+fn first_of<'t, const N: usize>(captures: &Captures<'t>, names: [&str; N]) -> Option<&'t str> {
+    names.iter().find_map(|it| captures.name(it)).map(|it| it.as_str())
+}
+
+/// 不满三个月, "less than three months old".
+fn just_under(count: f32, under: bool) -> f32 {
+    if under { count * 0.95 } else { count }
 }
 
 fn years_of(unit: &str) -> Option<f32> {
@@ -256,6 +273,22 @@ mod tests {
             ("六十多岁", 65.0),
             ("新生儿黄疸", 0.04),
             ("My baby is 5 months old", 0.41),
+            ("40多天的宝宝发烧38.5", 0.11),
+            ("出生50多天，发烧38.6", 0.137),
+            ("2个多月的宝宝发烧38.2", 0.18),
+            ("宝宝两个半月，发烧38.5", 0.205),
+            ("宝宝不满三个月发烧了", 0.234),
+            ("my eight week old baby", 0.153),
+            ("our 10-week-old feels hot", 0.19),
+            ("she is less than three months old", 0.234),
+            ("my baby is two and a half months old", 0.205),
+            ("baby is 18 hours old", 0.002),
+            ("出生第一天", 0.003),
+            ("a week old baby", 0.02),
+            ("born 3 days ago", 0.008),
+            ("41F with a mild cough", 41.0),
+            ("I'm 41 f, runny nose", 41.0),
+            ("两个半月的宝宝", 0.205),
         ] {
             let found = read(text).age_years.unwrap_or(-1.0);
             assert!((found - years).abs() < 0.02, "{text}: {found}");

@@ -7,11 +7,12 @@
 use std::{
     collections::{HashMap, HashSet},
     ops::Range,
+    sync::OnceLock,
 };
 
 use aho_corasick::{AhoCorasick, AhoCorasickKind, MatchKind};
 
-use crate::normal_text::is_han;
+use crate::{normal_text::is_han, spelling::Speller};
 
 /// The text speaks of a finding here.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -29,6 +30,9 @@ pub(crate) struct Lexicon {
     automata: [Automaton; 2],
     literals: Vec<Literal>,
     aside: HashSet<usize>,
+    /// Knows the words of the Latin forms; made when a text has a word that they do not.
+    speller: OnceLock<Speller>,
+    latin_forms: Vec<String>,
 }
 
 /// Finds some of the literals.
@@ -158,10 +162,13 @@ impl LexiconBuilder {
                 chinese,
             )
         });
+        let latin_forms = self.texts.into_iter().filter(|it| it.is_ascii()).collect();
         Ok(Lexicon {
             automata: [latin?, chinese?],
             literals: self.literals,
             aside: self.aside,
+            speller: OnceLock::new(),
+            latin_forms,
         })
     }
 
@@ -178,10 +185,20 @@ impl LexiconBuilder {
 }
 
 impl Lexicon {
+    /// Corrects slips of typing in words of the forms.
+    pub(crate) fn speller(&self) -> &Speller {
+        self.speller
+            .get_or_init(|| Speller::new(self.latin_forms.iter().map(String::as_str)))
+    }
+
     /// All mentions in the order of the text; of mentions one inside the other only the longer stays.
     pub(crate) fn mentions(&self, text: &str) -> Vec<Mention> {
         let mut hits: Vec<(usize, Range<usize>)> =
             self.automata.iter().flat_map(|it| it.hits(text)).collect();
+        if let Some(closed) = ClosedUp::new(text) {
+            let across = self.automata.iter().flat_map(|it| it.hits(&closed.text));
+            hits.extend(across.filter_map(|(literal, span)| Some((literal, closed.across_blank(&span)?))));
+        }
         hits.sort_by_key(|(_, span)| (span.end, span.start));
         let mut mentions: Vec<Mention> = Vec::new();
         for (literal, span) in &hits {
@@ -212,6 +229,37 @@ impl Lexicon {
         });
         keep_longest_per_entry(&mut mentions);
         mentions
+    }
+}
+
+/// A text without the blanks and line ends between Chinese characters: 胸口 压榨 样痛.
+struct ClosedUp {
+    text: String,
+    /// For each byte, where it stands in the text with blanks.
+    origin: Vec<usize>,
+}
+
+impl ClosedUp {
+    /// Nothing if there are no such blanks.
+    fn new(text: &str) -> Option<Self> {
+        let blank = |c: char| matches!(c, ' ' | '\n');
+        let mut closed = Self { text: String::with_capacity(text.len()), origin: Vec::with_capacity(text.len()) };
+        for (at, c) in text.char_indices() {
+            let after = text.get(at..).and_then(|it| it.chars().find(|it| !blank(*it)));
+            if blank(c) && closed.text.ends_with(is_han) && after.is_some_and(is_han) {
+                continue;
+            }
+            closed.text.push(c);
+            closed.origin.extend(at..at + c.len_utf8());
+        }
+        (closed.text.len() < text.len()).then_some(closed)
+    }
+
+    /// Where a span of this text stands in the text with blanks, if one is within.
+    fn across_blank(&self, span: &Range<usize>) -> Option<Range<usize>> {
+        let start = *self.origin.get(span.start)?;
+        let end = *self.origin.get(span.end.checked_sub(1)?)? + 1;
+        (end - start > span.len()).then_some(start..end)
     }
 }
 

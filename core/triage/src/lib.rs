@@ -26,6 +26,7 @@ mod numerals;
 mod output_gate;
 mod pattern;
 mod rules;
+mod spelling;
 
 pub use bedside_contract::{Disposition, Language};
 

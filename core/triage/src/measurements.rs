@@ -27,11 +27,11 @@ pub(crate) struct Measurements {
 
 pattern!(
     TEMPERATURE_UNIT,
-    r"(?<n>[0-9]{2,3}(\.[0-9]+)?) ?(°c|°f|°|度(?<half>[0-9半])?|degrees?( celsius| fahrenheit| c\b| f\b)?|c\b|f\b|celsius|fahrenheit|华氏度?)"
+    r"(?<n>[0-9]{2,3}(\.[0-9]+)?) ?(°c|°f|°|度(?<half>[0-9半])?|degrees?( celsius| fahrenheit| centigrade| c\b| f\b)?|c\b|celsius|centigrade|华氏度?)|(?<f>(9[4-9]|10[0-9])(\.[0-9]+)?) ?(f\b|fahrenheit)"
 );
 pattern!(
     TEMPERATURE_WORD,
-    r"(体温|最高|高达|发烧|发热|高烧|低烧|烧到了?|高热|烧|\btemp(erature)?|\bfever)[^0-9,。;.!?\n]{0,14}(?<n>[0-9]{2,3}(\.[0-9]+)?)( ?(?<unit>周|天|小时|个|岁|次|day|hour|week|month|year|min))?"
+    r"(体温|最高|高达|发烧|发热|高烧|低烧|烧到了?|高热|烧|\btemp(erature)?|\bfever|\bthermometer)[^0-9,。;.!?\n]{0,14}(?<n>[0-9]{2,3}(\.[0-9]+)?)( ?(?<unit>周|天|小时|个|岁|次|年|月|分钟|%|day|hour|week|month|year|min|time))?"
 );
 pattern!(
     TEMPERATURE_HAN,
@@ -39,28 +39,33 @@ pattern!(
 );
 pattern!(
     TEMPERATURE_FEVER,
-    r"(?<n>(9[5-9]|10[0-8])(\.[0-9]+)?) ?(degree )?(fever|temp)"
+    r"(?<n>(9[5-9]|10[0-8]|3[5-9]|4[0-2])(\.[0-9]+)?) ?(degree )?(fever|temp|发烧|高烧)"
+);
+// A number with one decimal in this range is a temperature unless something else is said of it.
+pattern!(
+    TEMPERATURE_BARE,
+    r"(?<word>bmi|体重|weigh\w*|身高|hct|hematocrit|haematocrit|红细胞压积|[:/.0-9])?(^|[^0-9./])(?<n>3[5-9]\.[0-9]|4[0-2]\.[0-9])(?<unit> ?[0-9a-z%公千斤厘元块年岁周升毫克/])?"
 );
 pattern!(
     OXYGEN,
-    r"(血氧|氧饱和|spo2|\bsp02|\bo2|\boxygen|\bsats?\b)[^0-9,。;\n]{0,22}(?<n>[0-9]{2,3})"
+    r"\bsats?( \w+){0,2} in the (low |mid |high )?(?<decade>[5-9]0)s|(?<word>血氧|氧饱和|指脉氧|指氧|脉氧|spo2|\bsp02|\bsao2|\bo2|\boxygen|\bsat(s|uration|urating|ting)?\b|\bpulse ?ox|\bpulse ?oximeter|\boximeter)(?<between>[^0-9,。;\n]{0,22})((?<n>[0-9]{2,3}) ?(?<unit>%|天|年|个?月|周|次|小时|分钟|元|块|升|l\b|ml|litre|liter|day|week|month|year|hour|min|dollar|pound|euro|times|bucks)?|(?<tens>[六七八九]十)(?<ones>[一二三四五六七八九])?)"
 );
 pattern!(PRESSURE_PAIR, r"(?<s>[0-9]{2,3}) ?(/|over) ?(?<d>[0-9]{2,3})");
 pattern!(
     PRESSURE_WORD,
-    r"(血压|高压|收缩压|\bblood pressure|\bbp\b|\bsystolic)[^0-9,。;\n]{0,16}(?<n>[0-9]{2,3})"
+    r"(血压|高压|收缩压|\bblood pressure|\bbp\b|\bsystolic)[^0-9,。;\n]{0,16}(?<n>[0-9]{2,3})( ?(?<unit>天|年|个?月|周|次|小时|day|week|month|year|hour|min|mg))?"
 );
 pattern!(
     GLUCOSE,
-    r"(血糖|\bblood sugar|\bglucose|\bsugar level|\bsugars?)[^0-9,。;\n]{0,22}(?<n>[0-9]{1,3}(\.[0-9]+)?)( ?(?<unit>mg))?"
+    r"(血糖|糖|\bblood sugars?|\bglucose|\bsugar level|\bsugars?|\bbgl?\b|\bbm\b|\bbsl\b)(?<between>[^0-9,。;\n]{0,22})(?<n>[0-9]{1,3}(\.[0-9]+)?)( ?(?<unit>mg|mmol))?( ?(?<other>天|年|个?月|周|次|点|小时|分钟|岁|片|%|克|g\b|day|week|month|year|hour|min|times|am\b|pm\b|tea|spoon|cube|:))?"
 );
 pattern!(
     HEART_RATE,
-    r"(心率|心跳|脉搏|\bheart rate|\bpulse( rate)?|\bhr\b|\bheart (is )?(beating|racing) (at )?)[^0-9,。;\n]{0,14}(?<n>[0-9]{2,3})( ?(?<unit>天|小时|day|hour|week|year|min[a-z]* (ago|for)))?"
+    r"(心率|心跳|脉搏|\bheart rate|\bpulse( rate)?|\bhr\b|\bheart (is )?(beating|racing|going|pounding) (at )?)(?<between>[^0-9,。;\n]{0,14})(?<n>[0-9]{2,3})( ?(?<unit>天|年|个?月|周|小时|day|hour|week|year|%|min[a-z]* (ago|for)))?|每分钟心?跳?(?<n2>[0-9]{2,3}) ?[次下]|(?<n3>[0-9]{2,3}) ?(bpm|beats (per|a) minute)"
 );
 pattern!(
     BREATHING_RATE,
-    r"(呼吸(频率)?|\brespiratory rate|\bbreathing rate|\bbreaths?)[^0-9,。;\n]{0,10}(?<n>[0-9]{2,3}) ?(次|bpm|/|per|breaths|a minute)?"
+    r"(呼吸频率|呼吸次数|\bresp(iratory|iration)?s?( rate)?|\bbreathing rate|\brr)\b?[^0-9,。;\n]{0,10}(?<n>[0-9]{2,3})( ?(?<unit>天|年|个?月|周|小时|day|week|month|year|hour))?|(呼吸|喘气?|喘息|\bbreath\w*)(?<between>[^0-9,。;\n]{0,16})(?<n2>[0-9]{2,3}) ?(次|下|bpm|times|breaths|/ ?m|per m|a min|每分)|(?<n3>[0-9]{2,3}) ?(breaths|respirations)"
 );
 pattern!(
     PAIN,
@@ -75,16 +80,11 @@ impl Measurements {
             return values;
         }
         values.temperature = temperature(text);
-        values.oxygen_saturation = lowest(
-            OXYGEN
-                .captures_iter(text)
-                .filter_map(|it| number(&it, "n"))
-                .filter(|it| (50.0..=100.0).contains(it)),
-        );
+        values.oxygen_saturation = lowest(OXYGEN.captures_iter(text).filter_map(|it| oxygen(&it)));
         for pair in PRESSURE_PAIR.captures_iter(text) {
             if let (Some(systolic), Some(diastolic)) = (number(&pair, "s"), number(&pair, "d"))
-                && (60.0..=300.0).contains(&systolic)
-                && (30.0..=200.0).contains(&diastolic)
+                && (50.0..=300.0).contains(&systolic)
+                && (20.0..=200.0).contains(&diastolic)
                 && systolic > diastolic
             {
                 values.systolic = Some(systolic);
@@ -94,30 +94,21 @@ impl Measurements {
         if values.systolic.is_none() {
             values.systolic = PRESSURE_WORD
                 .captures_iter(text)
+                .filter(|it| it.name("unit").is_none())
                 .filter_map(|it| number(&it, "n"))
-                .find(|it| (60.0..=300.0).contains(it));
+                .find(|it| (50.0..=300.0).contains(it));
         }
-        values.glucose = GLUCOSE
-            .captures_iter(text)
-            .filter_map(|it| {
-                let value = number(&it, "n")?;
-                // Above 40 only mg/dl makes sense.
-                Some(if it.name("unit").is_some() || value > 40.0 {
-                    value / 18.0
-                } else {
-                    value
-                })
-            })
-            .next();
+        values.glucose = GLUCOSE.captures_iter(text).find_map(|it| glucose(&it));
         values.heart_rate = HEART_RATE
             .captures_iter(text)
-            .filter(|it| it.name("unit").is_none())
-            .filter_map(|it| number(&it, "n"))
+            .filter(|it| it.name("unit").is_none() && !is_device(it))
+            .filter_map(|it| any_number(&it, &["n", "n2", "n3"]))
             .find(|it| (20.0..=300.0).contains(it));
         values.breathing_rate = BREATHING_RATE
             .captures_iter(text)
-            .filter_map(|it| number(&it, "n"))
-            .find(|it| (4.0..=90.0).contains(it));
+            .filter(|it| it.name("unit").is_none() && !is_device(it))
+            .filter_map(|it| any_number(&it, &["n", "n2", "n3"]))
+            .find(|it| (4.0..=120.0).contains(it));
         values.pain_score = PAIN
             .captures_iter(text)
             .filter_map(|it| number(&it, "n").or_else(|| number(&it, "m")))
@@ -126,10 +117,47 @@ impl Measurements {
     }
 }
 
+fn oxygen(captures: &Captures<'_>) -> Option<f32> {
+    if let Some(decade) = number(captures, "decade") {
+        return Some(decade + 5.0);
+    }
+    if is_device(captures) || captures.name("unit").is_some_and(|it| it.as_str() != "%") {
+        return None;
+    }
+    let value = number(captures, "n").or_else(|| {
+        let ones = captures.name("ones").map_or("", |it| it.as_str());
+        parse_number(&format!("{}{ones}", captures.name("tens")?.as_str()))
+    });
+    value.filter(|it| (50.0..=100.0).contains(it))
+}
+
+/// 血糖仪, an oxygen concentrator, 呼吸道: the number behind is no measurement.
+fn is_device(captures: &Captures<'_>) -> bool {
+    captures.name("between").is_some_and(|it| {
+        ["机", "仪用", "仪买", "道", "科", "用了", "machine", "concentrator", "cylinder", "tank", "therapy", "checked", "test"]
+            .iter()
+            .any(|word| it.as_str().contains(word))
+    })
+}
+
+fn glucose(captures: &Captures<'_>) -> Option<f32> {
+    if captures.name("other").is_some() || is_device(captures) {
+        return None;
+    }
+    let value = number(captures, "n")?;
+    let in_milligrams = captures.name("unit").is_some_and(|it| it.as_str() == "mg");
+    // Above 40 only mg/dl makes sense.
+    Some(if in_milligrams || value > 40.0 { value / 18.0 } else { value })
+}
+
+fn any_number(captures: &Captures<'_>, names: &[&str]) -> Option<f32> {
+    names.iter().find_map(|it| number(captures, it))
+}
+
 fn temperature(text: &str) -> Option<f32> {
     let with_unit = TEMPERATURE_UNIT
         .captures_iter(text)
-        .filter_map(|it| Some(number(&it, "n")? + half(&it)));
+        .filter_map(|it| Some(any_number(&it, &["n", "f"])? + half(&it)));
     let after_word = TEMPERATURE_WORD
         .captures_iter(text)
         .filter(|it| it.name("unit").is_none())
@@ -140,7 +168,12 @@ fn temperature(text: &str) -> Option<f32> {
     let before_fever = TEMPERATURE_FEVER
         .captures_iter(text)
         .filter_map(|it| number(&it, "n"));
+    let bare = TEMPERATURE_BARE
+        .captures_iter(text)
+        .filter(|it| it.name("word").is_none() && it.name("unit").is_none())
+        .filter_map(|it| number(&it, "n"));
     with_unit
+        .chain(bare)
         .chain(after_word)
         .chain(han)
         .chain(before_fever)
@@ -199,6 +232,11 @@ mod tests {
             ("104°F", 40.0),
             ("高烧40度", 40.0),
             ("a 101.5 degree fever", 38.6),
+            ("my 8 week old baby has a 38.4 temperature", 38.4),
+            ("our 10-week-old feels hot, 38.3", 38.3),
+            ("38.6，吃了药", 38.6),
+            ("102.5 f", 39.2),
+            ("38 C this morning", 38.0),
         ] {
             let found = read(text).temperature.unwrap();
             assert!((found - expect).abs() < 0.06, "{text}: {found}");
@@ -208,6 +246,12 @@ mod tests {
             "fever for 40 hours",
             "年龄38岁",
             "I am 38 and have a cough",
+            "41F with a mild cough",
+            "I'm 41 f, runny nose for two days",
+            "BMI 38.5",
+            "体重38.5公斤",
+            "weight 40.5 kg",
+            "36.5 weeks pregnant",
         ] {
             assert_eq!(read(text).temperature, None, "{text}");
         }
@@ -223,6 +267,37 @@ mod tests {
         assert!((read("blood sugar 450 mg/dL").glucose.unwrap() - 25.0).abs() < 0.01);
         assert_eq!(read("心率150次").heart_rate, Some(150.0));
         assert_eq!(read("pain is 9/10").pain_score, Some(9.0));
+        for (text, expect) in [
+            ("my oximeter says 90", 90.0),
+            ("指氧仪89%", 89.0),
+            ("SpO2 82%", 82.0),
+            ("血氧八十五", 85.0),
+            ("her sats are in the 80s", 85.0),
+        ] {
+            assert_eq!(read(text).oxygen_saturation, Some(expect), "{text}");
+        }
+        assert_eq!(read("宝宝呼吸一分钟70次").breathing_rate, Some(70.0));
+        assert_eq!(read("RR 32").breathing_rate, Some(32.0));
+        assert_eq!(read("每分钟140次").heart_rate, Some(140.0));
+        assert_eq!(read("BP 80/50").systolic, Some(80.0));
+    }
+
+    #[test]
+    fn numbers_that_measure_nothing() {
+        for text in [
+            "I have had bad breath for 30 days",
+            "上呼吸道感染30天了",
+            "oxygen machine 50 dollars",
+            "血糖高2年了，想复查",
+            "血糖仪用了2年了，想换一个",
+            "My blood sugar was checked 2 days ago, all fine",
+            "血压高10年",
+            "blood pressure tablets for 60 days",
+            "home oxygen for 50 weeks",
+            "心跳快30年了",
+        ] {
+            assert_eq!(read(text), Measurements::default(), "{text}");
+        }
         assert_eq!(read("pain is 9/10").systolic, None);
     }
 }

@@ -104,7 +104,19 @@ impl Rules {
     #[must_use]
     pub fn assess(&self, text: &str, patient: &PatientFacts) -> Assessment {
         let normal = NormalText::new(text);
-        let evidence = Evidence::gather(&self.bundle, &normal, patient);
+        if !text.bytes().any(|it| it.is_ascii_alphabetic()) {
+            return self.assess_reading(text, &normal, patient);
+        }
+        // A slip that may have been meant for several words is read as the most urgent of them.
+        let readings = self.bundle.lexicon.speller().readings(&normal);
+        let assessments = readings.iter().map(|it| self.assess_reading(text, it, patient));
+        assessments
+            .reduce(|first, other| if other.disposition > first.disposition { other } else { first })
+            .unwrap_or_else(|| self.assess_reading(text, &normal, patient))
+    }
+
+    fn assess_reading(&self, text: &str, normal: &NormalText, patient: &PatientFacts) -> Assessment {
+        let evidence = Evidence::gather(&self.bundle, normal, patient);
         let fired: Vec<_> = self
             .bundle
             .red_flags
@@ -164,7 +176,7 @@ impl Rules {
                     title_zh: it.title.zh.clone(),
                 })
                 .collect(),
-            findings: self.findings(&evidence, &normal),
+            findings: self.findings(&evidence, normal),
             departments,
             missing: self.missing(&evidence),
             medical,
@@ -236,6 +248,13 @@ impl Rules {
             .red_flags
             .iter()
             .map(|it| (it.id.as_str(), it.examples.as_slice()))
+    }
+
+    /// Those of some English words that lie one slip from a word of the forms and are none: what the correction
+    /// of slips must leave alone. For `examples/similar_words.rs`.
+    #[must_use]
+    pub fn similar_words(&self, words: &[String]) -> Vec<String> {
+        self.bundle.lexicon.speller().similar(words)
     }
 
     #[cfg(test)]

@@ -30,9 +30,25 @@ pattern!(
     SUSPICION,
     "是不是|是否|该不会|怀疑|疑似|可能|也许|估计|说不定|不排除|考虑|不确定|不知道是|不晓得是"
 );
+// Cues that make what follows them a matter of interest.
 pattern!(
-    INFORMATION,
-    "(什么|哪些|啥|怎样的|哪几种).{0,3}(症状|表现|征兆|前兆|信号|先兆|特征|区别|不同|危害|后果|并发症|类型)|(症状|表现|征兆|前兆|先兆|特征|区别)(是|有|都有|包括|会有)?(什么|哪些|啥)|的(典型|早期|主要|常见|初期)*(症状|表现|征兆|前兆|病因|后遗症|并发症|危害|定义|机制|护理|发病率|死亡率)|的?(预防|治疗|护理|急救)(的)?(方法|措施|知识)|什么是|是(一种|个)?(什么病|什么意思|啥病|什么样的病)|(怎么|如何|怎样)(预防|避免|判断|鉴别|区分|识别|分辨|知道)|传染吗|会传染|会遗传|遗传吗|科普|疫苗|是怎么形成|是如何|一般都?会有|通常会"
+    ASKS_ABOUT,
+    r"什么是|科普|疫苗|(怎么|如何|怎样)(预防|避免|判断|鉴别|区分|识别|分辨|知道)|一般都?会有|通常会"
+);
+// What stands before them and is a disease, or a complaint that is named as a topic only.
+pattern!(
+    TOPIC_AFTER,
+    r"^(.{0,4}(患者|病人|的人))?(一般|通常)?的?(典型|早期|主要|常见|初期|都|会|有)*(什么|哪些|啥|怎样的|哪几种).{0,3}(症状|表现|征兆|前兆|信号|先兆|特征|区别|不同|危害|后果|并发症|类型)|^的?(典型|早期|主要|常见|初期)*(症状|表现|征兆|前兆|先兆|特征|区别)(是|有|都有|包括|会有)?(什么|哪些|啥)|^的(典型|早期|主要|常见|初期)*(症状|表现|征兆|前兆|病因|后遗症|并发症|危害|定义|机制|护理|发病率|死亡率)|^的?(预防|治疗|护理|急救)(的)?(方法|措施|知识)|^是(一种|个)?(什么病|什么意思|啥病|什么样的病)|^(应该|要|该)?(怎么|如何|怎样)(预防|避免)|^(会|能)?传染(吗|么)|^会遗传|^遗传吗|^是怎么形成|^是如何"
+);
+// The same behind a disease, with other words between.
+pattern!(
+    QUESTION_AFTER,
+    r"(什么|哪些|啥|怎样的|哪几种).{0,3}(症状|表现|征兆|前兆|信号|先兆|特征|区别|不同|危害|后果|并发症|类型)|(症状|表现|征兆|前兆|先兆|特征|区别)(是|有|都有|包括|会有)?(什么|哪些|啥)|(怎么|如何|怎样)(预防|避免|判断|鉴别|区分|识别|分辨|知道)|传染吗|会传染|会遗传|遗传吗|是怎么形成|是如何"
+);
+// 没有一天不胸痛 says that there is pain every day.
+pattern!(
+    DOUBLE_NEGATION,
+    r"没有?(哪?一?(天|日|夜|晚|刻|会儿?|次|小时|分钟)|时候|个时候|什么时候)不|不是(没有|没|不|无)|无时无刻不(在)?|不得不|不可能(没有|没|不)|并非(没有|没|不|无)|不能(说|讲|算|叫)(没有|没|不|无|是没有|是不)|不敢说(没有|没|不)|没少|哪有不|何尝不|怎么(会|可能)不|岂能不|难免不|否认不了|无法否认|不否认|免不了|少不了"
 );
 pattern!(
     CAUSES,
@@ -74,7 +90,7 @@ pub(super) fn polarity(text: &str, layout: &Layout, all: &[Placed<'_>], placed: 
     if let Some(polarity) = in_gap(text, placed) {
         return polarity;
     }
-    if is_information(&before, &after, &rest) {
+    if is_information(placed.kind, &before, &after, &rest) {
         return Polarity::Hypothetical;
     }
     if let Some(polarity) = asked(&before, &after) {
@@ -101,7 +117,8 @@ pub(super) fn polarity(text: &str, layout: &Layout, all: &[Placed<'_>], placed: 
 /// 头不疼: the negation stands inside the form.
 fn in_gap(text: &str, placed: &Placed<'_>) -> Option<Polarity> {
     let gap = text.get(placed.mention.gap.clone()?)?;
-    let gap = GAP_PSEUDO.replace_all(gap, "");
+    let gap = DOUBLE_NEGATION.replace_all(gap, "");
+    let gap = GAP_PSEUDO.replace_all(&gap, "");
     if gap.contains("有没有") || gap.contains("是不是") || gap.contains("痛不") {
         return Some(Polarity::Hypothetical);
     }
@@ -111,17 +128,22 @@ fn in_gap(text: &str, placed: &Placed<'_>) -> Option<Polarity> {
     gap.contains(['不', '没', '无', '未']).then_some(Polarity::Absent)
 }
 
-fn is_information(before: &str, after: &str, rest: &str) -> bool {
-    let near = format!("{before}T{after}");
-    let says_has = before.contains("我有")
-        || before.contains("我的")
-        || before.contains("现在")
-        || before.contains("出现了");
-    if INFORMATION.is_match(&near) {
-        return !says_has;
+fn is_information(kind: FindingKind, before: &str, after: &str, rest: &str) -> bool {
+    let says_has = ["我有", "我的", "现在", "出现了", "突然"].iter().any(|it| before.contains(it));
+    if says_has {
+        return false;
+    }
+    let complaint = matches!(kind, FindingKind::Symptom | FindingKind::Event);
+    let alone = !before.contains('M') && !after.contains('M');
+    if ASKS_ABOUT.is_match(before) || TOPIC_AFTER.is_match(after) && (!complaint || alone) {
+        return true;
+    }
+    if complaint {
+        return false;
     }
     // 心梗，有什么症状
-    before.is_empty() && rest.starts_with(',') && INFORMATION.is_match(rest) && rest.chars().count() < 16
+    let next_clause = before.is_empty() && rest.starts_with(',') && !rest.contains('M') && rest.chars().count() < 16;
+    QUESTION_AFTER.is_match(after) || next_clause && QUESTION_AFTER.is_match(rest)
 }
 
 fn asked(before: &str, after: &str) -> Option<Polarity> {
@@ -154,7 +176,8 @@ fn asked(before: &str, after: &str) -> Option<Polarity> {
 /// The last cue before the target reaches it.
 fn is_negated(before: &str) -> bool {
     // As many characters, but no cue.
-    let before = PSEUDO.replace_all(before, "口");
+    let before = DOUBLE_NEGATION.replace_all(before, "口");
+    let before = PSEUDO.replace_all(&before, "口");
     let Some(cue) = NEGATION.find_iter(&before).last() else {
         return false;
     };

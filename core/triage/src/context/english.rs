@@ -6,7 +6,7 @@ use crate::{data::FindingKind, pattern::pattern};
 // Words with a negative in them that deny nothing of what follows.
 pattern!(
     PSEUDO,
-    r"\b(not only|not just|no doubt|no idea|no relief|no better|no improvement|no change|no matter|no one|no energy|no sleep|no (apparent |obvious |known )?(reason|cause|trigger)|(not|isnt|arent|wasnt|werent|dont|doesnt|didnt|havent|hasnt|wont) (really |been |very |even )?(getting|gotten|going|gone|improv\w*|reliev\w*|help\w*|work\w*|able|better|stopp?\w*|resolv\w*|respond\w*|sleep\w*|eat\w*|drink\w*|well|right|normal|too|as|feeling)|dont (know|understand|want|care|remember|drink|smoke|sleep|eat|feel (well|good|right))|didnt (sleep|eat|help|work|know|go|want|stop|take|drink)|doesnt (go|help|stop|work|know|want|improve|respond|get better|eat|drink|feel right|seem)|hasnt (gone|improved|stopped|helped|eaten|been able|peed|got)|havent (slept|eaten|been|taken|peed|pooped|gone|seen|drunk)|isnt (going|getting|helping|working|better|stopping|responding|well|normal)|wont (stop|go|eat|drink|wake|feed)|never (had|felt|experienced|seen) (such|this|anything|so)|nothing (helps|works|has helped)|not to mention|without (relief|success|warning|improvement))\b"
+    r"\b(not only|not just|no doubt|no idea|no relief|no better|no improvement|no change|no matter|no one|no energy|no sleep|no (apparent |obvious |known )?(reason|cause|trigger)|(not|isnt|arent|wasnt|werent|dont|doesnt|didnt|havent|hasnt|wont) (really |been |very |even )?(getting|gotten|going|gone|improv\w*|reliev\w*|help\w*|work\w*|able|better|stopp?\w*|resolv\w*|respond\w*|sleep\w*|eat\w*|drink\w*|well|right|normal|too|as|feeling)|dont (know|understand|want|care|remember|drink|smoke|sleep|eat|feel (well|good|right))|didnt (sleep|eat|help|work|know|go|want|stop|take|drink)|doesnt (go|help|stop|work|know|want|improve|respond|get better|eat|drink|feel right|seem)|hasnt (gone|improved|stopped|helped|eaten|been able|peed|got)|havent (slept|eaten|been|taken|peed|pooped|gone|seen|drunk)|isnt (going|getting|helping|working|better|stopping|responding|well|normal)|wont (stop|go|eat|drink|wake|feed)|never (had|felt|experienced|seen) (such|this|anything|so)|nothing (helps|works|has helped)|not to mention|without (relief|success|warning|improvement)|not without|never without|no denying|cant deny|not an? (single )?(day|hour|minute|night) (goes by )?without|no (day|night|hour) without|(cant|couldnt|wouldnt|dont|not) (say|claim|deny|pretend)( that)?( (i|he|she|it|we|they|there))?( (am|is|are|was))? (dont|doesnt|didnt|isnt|arent|havent|hasnt|not|no|free of|without)|isnt (nothing|free of|without)|(not|isnt|wasnt) that (i|he|she|it|we|they|there) (dont|doesnt|didnt|isnt|hasnt|havent|isnt|arent)|no longer (able|capable)|not the first|not for the first)\b"
 );
 pattern!(
     NEGATION,
@@ -14,23 +14,24 @@ pattern!(
 );
 pattern!(
     SCOPE_ENDS,
-    r"\b(but|however|except|although|though|yet|because|just|only|now|then|so|instead|which|started|since|until|i|im|ive|he|she|they|it|my|there|also|has|with|after|when|while|apart|besides|today|yesterday|this morning|plus|suddenly|got|getting|developed)\b|[;:]"
+    r"\b(but|however|except|although|though|yet|because|just|only|now|then|so|instead|which|started|since|until|i|im|ive|he|she|they|it|my|there|also|has|with|after|when|while|apart|besides|today|yesterday|this morning|plus|suddenly|got|getting|developed|presents|presented|presenting|complains|reports|reported|noted|examination|for the (past|last)|[0-9]+ ?(minutes?|mins?|hours?|hrs?|days?|weeks?|months?|years?|yo|yrs?|d|h|w)|[0-9]+ (out of|pounds?|kg))\b|[;:]|[0-9]+(/|\.[0-9])"
 );
 pattern!(
     FILLER,
     r"\b(any|a|an|the|of|or|and|nor|other|signs?|symptoms?|history|evidence|such as|like|significant|obvious|known|recent|have|had|having|feel|felt|feeling|experienc\w*|notic\w*|complain\w*|associated with|accompanied by|his|her|more|really|been|at all|for|from|is|are|to|currently|either|very|much|particularly|get|seem|see|new|visible|past|previous|personal|family|associated|in|on)\b|[MS,]"
 );
+pattern!(NOT_PREFIX, r"\bnon ?$");
 pattern!(
     LIKE_THIS,
     r"^ ?(like this|this bad|as bad|so bad|this severe|like it)\b"
 );
 pattern!(
     ABSENT_AFTER,
-    r"^ ?(:|-|is|are|was|were)? ?(absent|negative|none|nil|no|denied|not present|denies)\b"
+    r"^ ?(:|-|is|are|was|were)? ?((absent|negative|not present|unremarkable|not (raised|elevated|seen|noted|felt|there))\b|(none|nil|no|denied|denies) ?($|[,.;)!?\n]))"
 );
 pattern!(
     OVER_AFTER,
-    r"^ ?(is|are|was|were|has|have|had|all|that)? ?(now |since |already |completely |just )?(been )?(gone|resolved|subsided|cleared|went away|disappeared|stopped|vanished|better now|over now|gone away)\b"
+    r"^ ?,? ?(but|and|which|that)? ?(now )?(its|(it|they|this|that|he|she|those|these|i)( all| both)?)? ?(is|are|was|were|has|have|had|s|all|that)? ?(now |since |already |completely |fully |mostly |just |then |all |quickly )*(been )?(gone|resolved|subsided|cleared|cleared up|settled|went away|disappeared|stopped|vanished|better now|over now|gone away|went down|passed off|wore off)\b"
 );
 pattern!(
     PAST,
@@ -44,9 +45,36 @@ pattern!(
     STILL,
     r"\b(since|started|began|begun|ongoing|still|keeps?|again|developed|noticed|first|gradually|getting|now|today|back|returned|recurr\w*|come back|continues)\b"
 );
+// Cues that make what follows them a matter of interest: "what are the symptoms of M".
 pattern!(
-    INFORMATION,
-    r"\b(what|which)( are| is|re|s)( the| some)?( \w+){0,2} (symptoms?|signs?|causes?|treatments?|risk factors?|complications?|differences?)\b|\b(what|which) (symptoms|signs|foods?|vaccines?) |\b(can|could|does|do|will|would|is|are)\b[^,.]*\b(cause|causes|lead to|trigger|give you|give someone|result in|contagious|hereditary|curable|inherited|preventable|genetic|spread)\b|\bhow (do|can|could|would|to|does|should)( \w+){0,3} (know|tell|prevent|avoid|recogni[sz]e|spot|differ|look|feel|happen|get diagnosed|spread)\b|\bhow (is|are) \w* ?T (treated|diagnosed|prevented|spread|tested)|\bhow (common|long does|long do|dangerous|likely)\b|\bwhat (is|are|s|causes|happens|does)( an?| the| during an?| in an?)? T\b|\b(tell me|explain|information|info|learn|reading|article|curious|lecture|essay|exam|research|presentation) (more )?(about|on)\b|\bdifference between\b|\bwhen should (i|someone|you|people)\b|\b(vaccine|vaccinated|screening|screened|insurance) (for|against)\b|\brisk (of|factors?|for)\b|\bchances? of\b"
+    ASKS_ABOUT,
+    r"\b(what|which)( are| is|re|s)( the| some)?( \w+){0,2} (symptoms?|signs?|causes?|treatments?|risk factors?|complications?|differences?)\b|\b(what|which) (symptoms|signs|foods?|vaccines?) |\b(can|could|does|do|will|would|is|are)\b[^,.]*\b(cause|causes|lead to|trigger|give you|give someone|result in)\b|\bhow (do|can|could|would|to|does|should)( \w+){0,3} (know|tell|prevent|avoid|recogni[sz]e|spot|differ|look|feel|happen|get diagnosed|spread)\b|\bhow (is|are) \w* ?$|\bhow (common|long does|long do|dangerous|likely)\b|\bwhat (is|are|s|causes|happens|does)( an?| the| during an?| in an?)? ?$|\b(tell me|explain|information|info|learn|reading|article|curious|lecture|essay|exam|research|presentation) (more )?(about|on)\b|\bdifference between\b|\b(vaccine|vaccinated|screening|screened|insurance) (for|against)\b|\b(symptoms?|signs) of\b"
+);
+// Weaker: among several complaints they are a question about them.
+pattern!(
+    ASKS_WHEN,
+    r"\bwhen should (i|someone|you|people)\b|\brisk (of|factors?|for)\b|\bchances? of\b"
+);
+pattern!(
+    ASKED_BEFORE,
+    r"\b(is|are|can|could|does|do|will|would)( an?| the| my| too much| bad)? ?$"
+);
+pattern!(
+    ASKED_AFTER,
+    r"^ ?(attacks? |also |really |even )?(be |get |you )?(contagious|hereditary|curable|inherited|preventable|genetic|spread|cause|lead to|trigger|give you|make you|bring on|do this|do that)\b"
+);
+pattern!(
+    TOPIC_AFTER,
+    r"^( attack| disease)? ?(symptoms?|signs|causes|treatments?|risk factors?|vaccines?|screening|prevention|awareness)\b"
+);
+// A topic and a question on it: "Stroke: what are the signs?"
+pattern!(
+    QUESTION_AFTER,
+    r"^ ?[:,-]? ?(what|which|how|when|can|is) .*\b(symptoms?|signs?|causes?|treated|prevent\w*|treatments?|know|tell|recogni[sz]e|go)\b"
+);
+pattern!(
+    HAS_IT_NOW,
+    r"\b(i|he|she|my \w+) (have|has|got|am having|is having|feel|feels) (it|this|that|them|these|those|both|all)( of (it|them|these|those))?\b|\bim having (it|this|them)\b|\bthis is happening\b|\bhappening (to (me|him|her) )?(right )?now\b|\bi have it now\b|\bthats (what|how) (i|he|she)\b"
 );
 pattern!(
     OWN_BEFORE,
@@ -56,6 +84,11 @@ pattern!(IF_BEFORE, r"\b(if|in case|unless|what if|whether)\b");
 pattern!(
     NOT_IF,
     r"\b(as if|even if|only if|see if|worse if|hurts if|like if|better if|know if|sure if|wonder\w* if|whether)\b"
+);
+// Not imagined: "what if" asks about what was done, "what do I do if my baby is not breathing" is asked over the baby.
+pattern!(
+    DONE_ALREADY,
+    r"\bif (i|we|he|she|my \w+) (just |have |has |had |already )*(took|taken|swallowed|drank|drunk|ate|eaten|overdosed|cut|hit|injected|inhaled|fell|fainted|collapsed)\b|\b(what|how) (do|should|can|could|shall|must|would)( i| we| one)?( \w+){0,4} if (my|our|the) \w+|\bwhat to do if (my|our|the) \w+"
 );
 pattern!(
     ANYBODY,
@@ -78,7 +111,12 @@ pub(super) fn prepare() {
         &OVER_AFTER,
         &PAST,
         &STILL,
-        &INFORMATION,
+        &ASKS_ABOUT,
+        &ASKS_WHEN,
+        &ASKED_BEFORE,
+        &TOPIC_AFTER,
+        &QUESTION_AFTER,
+        &NOT_PREFIX,
         &ANYBODY,
         &OWN_BEFORE,
         &IF_BEFORE,
@@ -106,11 +144,15 @@ pub(super) fn polarity(text: &str, layout: &Layout, all: &[Placed<'_>], placed: 
         return Polarity::Absent;
     }
     let own = OWN_BEFORE.is_match(clause_before.trim_end()) && !ANYBODY.is_match(&before);
-    if !own && INFORMATION.is_match(&format!("{before}T{after}")) {
+    if !own && is_information(text, placed.kind, &before, &after) {
         return Polarity::Hypothetical;
     }
-    if IF_BEFORE.is_match(&clause_before) && !NOT_IF.is_match(&clause_before) {
+    let imagined = IF_BEFORE.is_match(&clause_before) && !NOT_IF.is_match(&clause_before);
+    if imagined && !DONE_ALREADY.is_match(text.get(sentence.clone()).unwrap_or_default()) {
         return Polarity::Hypothetical;
+    }
+    if NOT_PREFIX.is_match(&before) {
+        return Polarity::Absent;
     }
     if is_negated(&before, &after) && !LIKE_THIS.is_match(&after) {
         return Polarity::Absent;
@@ -132,6 +174,18 @@ pub(super) fn polarity(text: &str, layout: &Layout, all: &[Placed<'_>], placed: 
         return Polarity::Over;
     }
     Polarity::Present
+}
+
+/// Asked out of interest. A complaint that stands before the question is there, whatever is asked about it.
+fn is_information(text: &str, kind: FindingKind, before: &str, after: &str) -> bool {
+    let complaint = matches!(kind, FindingKind::Symptom | FindingKind::Event);
+    let alone = !before.contains('M') && !after.contains('M');
+    let asked = ASKS_ABOUT.is_match(before)
+        || ASKS_WHEN.is_match(before) && (!complaint || alone)
+        || ASKED_BEFORE.is_match(before) && ASKED_AFTER.is_match(after)
+        || TOPIC_AFTER.is_match(after) && (!complaint || alone)
+        || !complaint && alone && QUESTION_AFTER.is_match(after);
+    asked && !HAS_IT_NOW.is_match(text)
 }
 
 fn is_negated(before: &str, after: &str) -> bool {

@@ -1,0 +1,279 @@
+//! Slips in Latin words: a word that is none and lies one slip from a word of the rules is read as that word.
+
+use std::collections::{HashMap, HashSet};
+
+use crate::normal_text::NormalText;
+
+/// Words of the forms, and what they must not be taken for.
+pub(crate) struct Speller {
+    words: Vec<String>,
+    /// Every word that is right, with the number of its forms.
+    known: HashMap<String, u32>,
+    /// What is left of a word without one of its letters, and the word itself → index in `words`.
+    shortened: HashMap<String, Vec<u32>>,
+}
+
+/// Shorter words have too many neighbours.
+const SHORTEST: usize = 6;
+/// Halves of a word that was cut in two by a blank make a word of at least this length.
+const SHORTEST_JOINED: usize = 5;
+
+/// A slip that may be more words than this is read as the likeliest ones.
+const MOST_READINGS: usize = 4;
+
+/// English words that lie one slip from a word of the rules (SCOWL; see `examples/similar_words.rs`).
+static REAL_WORDS: &str = include_str!("../data/similar_words.txt");
+
+impl Speller {
+    /// `forms`: normal texts of which every Latin word counts.
+    pub(crate) fn new<'a>(forms: impl Iterator<Item = &'a str>) -> Self {
+        let mut known: HashMap<String, u32> = real_words().map(|it| (it.to_owned(), 0)).collect();
+        let words_of_forms = forms
+            .flat_map(|it| it.split(|c: char| !c.is_ascii_alphabetic()))
+            .filter(|it| it.len() > 1);
+        for word in words_of_forms {
+            *known.entry(word.to_owned()).or_default() += 1;
+        }
+        let mut words: Vec<String> = known
+            .iter()
+            .filter(|(it, forms)| it.len() >= SHORTEST && **forms > 0)
+            .map(|(it, _)| it.clone())
+            .collect();
+        words.sort_unstable();
+        let mut shortened: HashMap<String, Vec<u32>> = HashMap::new();
+        for (index, word) in (0u32..).zip(&words) {
+            for key in shortenings(word) {
+                shortened.entry(key).or_default().push(index);
+            }
+        }
+        Self { words, known, shortened }
+    }
+
+    /// The text with its slips corrected. Where a word may have been meant for several, there are several texts,
+    /// the likeliest first.
+    pub(crate) fn readings(&self, text: &NormalText) -> Vec<NormalText> {
+        let mut first = text.clone();
+        let most = self.correct(&mut first, 0).min(MOST_READINGS);
+        let others = (1..most).map(|choice| {
+            let mut other = text.clone();
+            self.correct(&mut other, choice);
+            other
+        });
+        std::iter::once(first).chain(others).collect()
+    }
+
+    /// Takes the `choice`-th likeliest word for each slip; returns how many the most ambiguous slip has.
+    fn correct(&self, text: &mut NormalText, choice: usize) -> usize {
+        let mut most = 1;
+        let mut at = 0;
+        while let Some((start, end)) = next_word(&text.text, at) {
+            at = end;
+            let word = text.text.get(start..end).unwrap_or_default();
+            if self.is_known(word) {
+                continue;
+            }
+            if let Some((next_start, next_end)) = next_word(&text.text, end)
+                && text.text.get(end..next_start).is_some_and(|it| matches!(it, " " | "\n"))
+                && let Some(joined) = self.join(word, text.text.get(next_start..next_end).unwrap_or_default())
+            {
+                at = start + joined.len();
+                text.replace(start..next_end, &joined);
+                continue;
+            }
+            let right = self.corrections(word);
+            most = most.max(right.len());
+            if let Some(right) = right.get(choice.min(right.len().saturating_sub(1))) {
+                at = start + right.len();
+                text.replace(start..end, right);
+            }
+        }
+        most
+    }
+
+    /// Those of `words` that would be taken for slips, in order.
+    pub(crate) fn similar(&self, words: &[String]) -> Vec<String> {
+        let real: HashSet<&str> = real_words().collect();
+        let mut similar: Vec<String> = words
+            .iter()
+            .map(|it| it.to_lowercase().replace('\'', ""))
+            .filter(|it| it.bytes().all(|it| it.is_ascii_lowercase()))
+            .filter(|it| real.contains(it.as_str()) || !self.is_known(it) && !self.corrections(it).is_empty())
+            .collect();
+        similar.sort_unstable();
+        similar.dedup();
+        similar
+    }
+
+    fn is_known(&self, word: &str) -> bool {
+        self.known.contains_key(word)
+            || word
+                .strip_suffix('s')
+                .is_some_and(|it| self.known.contains_key(it))
+    }
+
+    fn join(&self, word: &str, next: &str) -> Option<String> {
+        let joined = format!("{word}{next}");
+        let fits = joined.len() >= SHORTEST_JOINED && !self.is_known(next) && self.is_known(&joined);
+        fits.then_some(joined)
+    }
+
+    /// The words of the rules that are one slip away, or that digits stand in for letters of. Those that begin
+    /// alike (people seldom miss the first letter) come first, then those that stand in the most forms.
+    fn corrections(&self, word: &str) -> Vec<String> {
+        if word.bytes().any(|it| it.is_ascii_digit()) {
+            let letters = without_digits(word).filter(|it| self.known.contains_key(it));
+            return letters.into_iter().collect();
+        }
+        if word.len() + 1 < SHORTEST {
+            return Vec::new();
+        }
+        let nearest = self.nearest(word);
+        match word.strip_suffix('s').filter(|it| !it.ends_with('s')) {
+            Some(singular) if nearest.is_empty() => {
+                let plurals = self.nearest(singular).into_iter().map(|it| format!("{it}s"));
+                plurals.collect()
+            }
+            _ => nearest.into_iter().map(str::to_owned).collect(),
+        }
+    }
+
+    fn nearest(&self, word: &str) -> Vec<&str> {
+        let mut nearest: Vec<&str> = shortenings(word)
+            .into_iter()
+            .filter_map(|it| self.shortened.get(&it))
+            .flatten()
+            .filter_map(|it| self.words.get(*it as usize).map(String::as_str))
+            .filter(|it| is_one_slip(word, it))
+            .collect();
+        nearest.sort_by_key(|it| {
+            let begins_otherwise = it.bytes().next() != word.bytes().next();
+            (begins_otherwise, std::cmp::Reverse(self.known.get(*it)), *it)
+        });
+        nearest.dedup();
+        nearest
+    }
+}
+
+fn real_words() -> impl Iterator<Item = &'static str> {
+    REAL_WORDS.lines().filter(|it| !it.starts_with('#') && !it.is_empty())
+}
+
+fn shortenings(word: &str) -> HashSet<String> {
+    let mut keys: HashSet<String> = (0..word.len())
+        .filter_map(|skip| Some(format!("{}{}", word.get(..skip)?, word.get(skip + 1..)?)))
+        .collect();
+    keys.insert(word.to_owned());
+    keys
+}
+
+/// One letter added, left out, changed, or two neighbours exchanged.
+pub(crate) fn is_one_slip(a: &str, b: &str) -> bool {
+    let (a, b) = (a.as_bytes(), b.as_bytes());
+    let front = a.iter().zip(b).take_while(|(a, b)| a == b).count();
+    let rest_a = a.get(front..).unwrap_or_default();
+    let rest_b = b.get(front..).unwrap_or_default();
+    let back = rest_a.iter().rev().zip(rest_b.iter().rev()).take_while(|(a, b)| a == b).count();
+    let middle_a = rest_a.get(..rest_a.len() - back).unwrap_or_default();
+    let middle_b = rest_b.get(..rest_b.len() - back).unwrap_or_default();
+    match (middle_a, middle_b) {
+        ([], [_]) | ([_], []) | ([_], [_]) => true,
+        ([a, b], [c, d]) => a == d && b == c,
+        _ => false,
+    }
+}
+
+/// su1c1de, k!ll, p@in.
+fn without_digits(word: &str) -> Option<String> {
+    let letters = word.bytes().filter(u8::is_ascii_alphabetic).count();
+    if letters < 3 {
+        return None;
+    }
+    word.chars()
+        .map(|it| {
+            Some(match it {
+                '0' => 'o',
+                '1' | '!' => 'i',
+                '3' => 'e',
+                '4' | '@' => 'a',
+                '5' | '$' => 's',
+                '7' => 't',
+                it if it.is_ascii_alphabetic() => it,
+                _ => return None,
+            })
+        })
+        .collect()
+}
+
+/// The next run of letters and digits that has a letter.
+fn next_word(text: &str, from: usize) -> Option<(usize, usize)> {
+    let bytes = text.as_bytes();
+    let is_part = |at: usize| {
+        bytes
+            .get(at)
+            .is_some_and(|it| it.is_ascii_alphanumeric() || matches!(it, b'@' | b'$'))
+            || bytes.get(at) == Some(&b'!') && bytes.get(at + 1).is_some_and(u8::is_ascii_alphabetic)
+    };
+    let mut start = from;
+    loop {
+        while start < bytes.len() && !is_part(start) {
+            start += 1;
+        }
+        let end = (start..bytes.len()).find(|it| !is_part(*it)).unwrap_or(bytes.len());
+        if start >= end {
+            return None;
+        }
+        if bytes.get(start..end).is_some_and(|it| it.iter().any(u8::is_ascii_alphabetic)) {
+            return Some((start, end));
+        }
+        start = end;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Speller, is_one_slip};
+    use crate::normal_text::NormalText;
+
+    fn corrected(text: &str) -> String {
+        let speller = Speller::new(["chest pain", "unconscious", "suicide", "breathing", "seizure", "cant"].into_iter());
+        let mut normal = NormalText::new(text);
+        speller.correct(&mut normal, 0);
+        normal.text
+    }
+
+    #[test]
+    fn slips_are_read_as_what_was_meant() {
+        for (text, expect) in [
+            ("my wife is unconcious", "my wife is unconscious"),
+            ("siezure", "seizure"),
+            ("breathng", "breathing"),
+            ("su1c1de", "suicide"),
+            ("che st pain", "chest pain"),
+            ("unconsc\nious", "unconscious"),
+            ("breathing", "breathing"),
+            ("i ate", "i ate"),
+        ] {
+            assert_eq!(corrected(text), expect, "{text}");
+        }
+    }
+
+    #[test]
+    fn one_slip_is_one() {
+        for (a, b) in [("ab", "abc"), ("abc", "ac"), ("abc", "axc"), ("abcd", "acbd")] {
+            assert!(is_one_slip(a, b) && is_one_slip(b, a), "{a} {b}");
+        }
+        for (a, b) in [("abc", "abc"), ("abcd", "ab"), ("abcd", "badc"), ("abc", "cba")] {
+            assert!(!is_one_slip(a, b), "{a} {b}");
+        }
+    }
+
+    #[test]
+    fn offsets_still_lead_back() {
+        let original = "my wife is unconcious now";
+        let speller = Speller::new(["unconscious"].into_iter());
+        let mut normal = NormalText::new(original);
+        speller.correct(&mut normal, 0);
+        let start = normal.text.find("unconscious").unwrap();
+        assert_eq!(normal.original_characters(&(start..start + 11)), 11..21);
+    }
+}
