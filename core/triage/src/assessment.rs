@@ -3,6 +3,8 @@
 use bedside_contract::Disposition;
 use serde::{Deserialize, Serialize};
 
+use crate::second_reader::SecondReading;
+
 /// What the rules read out of one message.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Assessment {
@@ -22,6 +24,9 @@ pub struct Assessment {
     pub medical: bool,
     /// Suicidal thoughts or self-harm: other advice stops.
     pub self_harm: bool,
+    /// What the second reader makes of the text, where there is one.
+    #[serde(default)]
+    pub second_reading: Option<SecondReading>,
 }
 
 /// A constellation that needs emergency care.

@@ -26,6 +26,7 @@ mod numerals;
 mod output_gate;
 mod pattern;
 mod rules;
+mod second_reader;
 mod spelling;
 
 pub use bedside_contract::{Disposition, Language};
@@ -34,3 +35,4 @@ pub use assessment::{Assessment, EmergencyContacts, Finding, FindingStatus, Pati
 pub use error::{RulesError, RulesProblem};
 pub use output_gate::{OutputGate, OutputVerdict};
 pub use rules::Rules;
+pub use second_reader::{Explanation, ModelFileError, NearExample, SecondReader, SecondReading, training};

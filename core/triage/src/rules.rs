@@ -15,11 +15,14 @@ use crate::{
     measurements::Measurements,
     normal_text::{NormalText, normalized, normalized_built_in},
     notice,
+    second_reader::{Explanation, SecondReader, evidence_words, training::Batch},
 };
 
 /// Findings, red flags, rules, departments and questions, ready to read texts.
 pub struct Rules {
     bundle: Bundle,
+    /// Beside the rules; they alone decide where there is none.
+    second_reader: Option<SecondReader>,
 }
 
 macro_rules! built_in {
@@ -97,22 +100,73 @@ impl Rules {
         let files = built_in.chain(added).collect::<Result<Vec<_>, _>>()?;
         Ok(Self {
             bundle: Bundle::build(&files)?,
+            second_reader: SecondReader::built_in().ok(),
         })
     }
 
-    /// Reads a message. Never panics, whatever the text; takes well under a millisecond.
+    /// Another model for the second reader, e.g. one trained with a hospital's own messages, or none.
+    #[must_use]
+    pub fn with_second_reader(mut self, second_reader: Option<SecondReader>) -> Self {
+        self.second_reader = second_reader;
+        self
+    }
+
+    /// Why the second reader thinks as it does, for staff. `batches` hold the messages to compare with. Nothing
+    /// where there is no second reader.
+    #[must_use]
+    pub fn explain(&self, text: &str, batches: &[Batch]) -> Option<Explanation> {
+        let (normal, evidence, _) = self.for_training(text);
+        let reader = self.second_reader.as_ref()?;
+        Some(reader.explain(&normal, &evidence, batches, |it| NormalText::new(it).text))
+    }
+
+    /// The normal text, what the rules found in it as words, and their disposition.
+    pub(crate) fn for_training(&self, text: &str) -> (String, Vec<String>, Disposition) {
+        let normal = self.readings(text).swap_remove(0);
+        let evidence = Evidence::gather(&self.bundle, &normal, &PatientFacts::default());
+        let by_rules = self.assess_by_rules(text, &PatientFacts::default());
+        (normal.text, evidence_words(&self.bundle, &evidence), by_rules.disposition)
+    }
+
+    /// Reads a message by rules and second reader. Never panics, whatever the text; takes about a millisecond.
     #[must_use]
     pub fn assess(&self, text: &str, patient: &PatientFacts) -> Assessment {
-        let normal = NormalText::new(text);
-        if !text.bytes().any(|it| it.is_ascii_alphabetic()) {
-            return self.assess_reading(text, &normal, patient);
+        let mut assessment = self.assess_by_rules(text, patient);
+        if let Some(reader) = &self.second_reader {
+            let (normal, evidence, _) = self.for_training(text);
+            let mut reading = reader.read(&normal, &evidence);
+            let raises = reading.disposition > assessment.disposition;
+            // Small talk is not raised to a doctor's visit.
+            if raises && (assessment.medical || reading.disposition == Disposition::Emergency) {
+                reading.raised = true;
+                assessment.medical = true;
+                assessment.disposition = reading.disposition;
+                assessment.level = level_of(reading.disposition, None);
+            }
+            assessment.second_reading = Some(reading);
         }
+        assessment
+    }
+
+    /// Reads a message by the rules alone.
+    #[must_use]
+    pub fn assess_by_rules(&self, text: &str, patient: &PatientFacts) -> Assessment {
         // A slip that may have been meant for several words is read as the most urgent of them.
-        let readings = self.bundle.lexicon.speller().readings(&normal);
-        let assessments = readings.iter().map(|it| self.assess_reading(text, it, patient));
-        assessments
+        self.readings(text)
+            .iter()
+            .map(|it| self.assess_reading(text, it, patient))
             .reduce(|first, other| if other.disposition > first.disposition { other } else { first })
-            .unwrap_or_else(|| self.assess_reading(text, &normal, patient))
+            .unwrap_or_else(|| self.assess_reading(text, &NormalText::new(text), patient))
+    }
+
+    /// At least one.
+    fn readings(&self, text: &str) -> Vec<NormalText> {
+        let normal = NormalText::new(text);
+        if text.is_ascii() || text.bytes().any(|it| it.is_ascii_alphabetic()) {
+            self.bundle.lexicon.speller().readings(&normal)
+        } else {
+            vec![normal]
+        }
     }
 
     fn assess_reading(&self, text: &str, normal: &NormalText, patient: &PatientFacts) -> Assessment {
@@ -147,11 +201,7 @@ impl Rules {
         if !fired.is_empty() {
             disposition = Disposition::Emergency;
         }
-        let level = match disposition {
-            Disposition::Emergency => fired.iter().map(|it| it.level).min().unwrap_or(2),
-            Disposition::SameDay => 3,
-            Disposition::OutPatient | Disposition::SelfCare => 4,
-        };
+        let level = level_of(disposition, fired.iter().map(|it| it.level).min());
 
         let mut scores: HashMap<usize, f32> = HashMap::new();
         let mut score = |departments: &[usize], weight: f32| {
@@ -181,6 +231,7 @@ impl Rules {
             missing: self.missing(&evidence),
             medical,
             self_harm: fired.iter().any(|it| it.self_harm),
+            second_reading: None,
         }
     }
 
@@ -439,6 +490,15 @@ impl Rules {
                 .find(|it| it.id == question)
                 .is_none_or(|it| it.answered_by.iter().any(|it| evidence.is_mentioned(*it))),
         }
+    }
+}
+
+/// `flag`: the level of the most urgent red flag.
+fn level_of(disposition: Disposition, flag: Option<u8>) -> u8 {
+    match disposition {
+        Disposition::Emergency => flag.unwrap_or(2),
+        Disposition::SameDay => 3,
+        Disposition::OutPatient | Disposition::SelfCare => 4,
     }
 }
 

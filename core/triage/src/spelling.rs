@@ -108,7 +108,7 @@ impl Speller {
         self.known.contains_key(word)
             || word
                 .strip_suffix('s')
-                .is_some_and(|it| self.known.contains_key(it))
+                .is_some_and(|it| !it.ends_with('s') && self.known.contains_key(it))
     }
 
     fn join(&self, word: &str, next: &str) -> Option<String> {

@@ -1,0 +1,113 @@
+//! The second reader: a trained classifier beside the rules.
+//!
+//! Rules find what somebody thought of; patients write what nobody did. Logistic regressions on hashed n-grams of
+//! the text and on what the rules found in it give the probability of each urgency and of each department. They
+//! may only raise an urgency. Weights are made by [`training::train`] from the messages in `data/messages`.
+
+mod evidence_words;
+mod explanation;
+mod features;
+mod logistic;
+mod model_file;
+pub mod training;
+
+use bedside_contract::Disposition;
+use serde::{Deserialize, Serialize};
+
+pub use explanation::{Explanation, NearExample};
+pub use model_file::ModelFileError;
+
+pub(crate) use evidence_words::evidence_words;
+
+use features::{Features, Vocabulary};
+use model_file::{Head, ModelFile};
+
+/// What the second reader makes of one message.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct SecondReading {
+    /// Calibrated, 0 to 1.
+    pub emergency: f32,
+    /// The urgency that it would raise a lower one to.
+    pub disposition: Disposition,
+    /// The rules alone said less.
+    pub raised: bool,
+}
+
+/// A trained model, ready to read.
+pub struct SecondReader {
+    model: ModelFile,
+}
+
+impl SecondReader {
+    /// The model in the repository.
+    ///
+    /// # Errors
+    /// Only if the file was built wrongly; a test reads it.
+    pub fn built_in() -> Result<Self, ModelFileError> {
+        Self::from_bytes(include_bytes!("../data/second_reader.bin"))
+    }
+
+    /// A model that [`training::train`] wrote.
+    ///
+    /// # Errors
+    /// [`ModelFileError`] says what is wrong with the file.
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self, ModelFileError> {
+        Ok(Self { model: ModelFile::read(bytes)? })
+    }
+
+    /// Reads a normal text, with the words for what the rules found in it.
+    pub(crate) fn read(&self, text: &str, evidence: &[String]) -> SecondReading {
+        let features = Features::new(text, evidence, &self.model.vocabulary);
+        let emergency = self.model.emergency_probability(self.model.emergency.score(&features));
+        let [_, same_day, out_patient, _] = self.probabilities(&features);
+        let thresholds = self.model.thresholds;
+        let disposition = if emergency >= thresholds.emergency {
+            Disposition::Emergency
+        } else if emergency + same_day >= thresholds.same_day {
+            Disposition::SameDay
+        } else if emergency + same_day + out_patient >= thresholds.out_patient {
+            Disposition::OutPatient
+        } else {
+            Disposition::SelfCare
+        };
+        SecondReading {
+            emergency,
+            disposition,
+            raised: false,
+        }
+    }
+
+    /// Ids of departments with their probabilities, best first.
+    pub(crate) fn departments(&self, text: &str, evidence: &[String]) -> Vec<(&str, f32)> {
+        let features = Features::new(text, evidence, &self.model.vocabulary);
+        let mut departments: Vec<(&str, f32)> = self
+            .model
+            .departments
+            .iter()
+            .map(|(id, head)| (id.as_str(), logistic(head.score(&features))))
+            .collect();
+        departments.sort_by(|a, b| b.1.total_cmp(&a.1));
+        departments
+    }
+
+    /// Of emergency, same-day, out-patient and self-care: a softmax over the four heads.
+    fn probabilities(&self, features: &Features) -> [f32; 4] {
+        let scores = self.model.dispositions.each_ref().map(|it| it.score(features));
+        let highest = scores.iter().copied().fold(f32::MIN, f32::max);
+        let shares = scores.map(|it| (it - highest).exp());
+        let sum: f32 = shares.iter().sum();
+        shares.map(|it| it / sum)
+    }
+
+    fn vocabulary(&self) -> &Vocabulary {
+        &self.model.vocabulary
+    }
+
+    fn emergency_head(&self) -> &Head {
+        &self.model.emergency
+    }
+}
+
+fn logistic(score: f32) -> f32 {
+    1.0 / (1.0 + (-score).exp())
+}

@@ -1,0 +1,168 @@
+//! A text as a sparse vector: hashed n-grams of characters and of words, and words for what the rules found.
+
+use crate::normal_text::is_han;
+
+/// Buckets of the hash, a power of two. Fewer buckets, more collisions: with 2^18 the area under the curve is
+/// within 0.001 of that of exact n-grams.
+pub(super) const BUCKETS: usize = 1 << 18;
+const LONGEST_CHARACTERS: usize = 5;
+const LONGEST_WORDS: usize = 3;
+/// Longer texts are read in part: no message needs more.
+const MOST_CHARACTERS: usize = 4000;
+
+/// How much a bucket says: the inverse frequency of its n-grams in the training messages, zero where they were
+/// met once or never.
+pub(super) struct Vocabulary {
+    /// In steps of [`Vocabulary::STEP`].
+    pub(super) rarity: Vec<u8>,
+}
+
+impl Vocabulary {
+    pub(super) const STEP: f32 = 1.0 / 24.0;
+
+    pub(super) fn weight(&self, bucket: u32) -> f32 {
+        self.rarity
+            .get(bucket as usize)
+            .map_or(0.0, |it| f32::from(*it) * Self::STEP)
+    }
+}
+
+/// Buckets with values, in the order of buckets.
+pub(super) struct Features {
+    pub(super) entries: Vec<(u32, f32)>,
+}
+
+impl Features {
+    pub(super) fn new(text: &str, evidence: &[String], vocabulary: &Vocabulary) -> Self {
+        let mut entries = Vec::new();
+        let weight_of_evidence = 0.5;
+        for (block, weight) in [
+            (characters(text), 1.0),
+            (words(text), 1.0),
+            (found(evidence), weight_of_evidence),
+        ] {
+            entries.extend(weighed(block, weight, vocabulary));
+        }
+        entries.sort_unstable_by_key(|(bucket, _)| *bucket);
+        entries.dedup_by(|next, kept| {
+            let same = next.0 == kept.0;
+            if same {
+                kept.1 += next.1;
+            }
+            same
+        });
+        Self { entries }
+    }
+}
+
+/// Every bucket of a text, once: for counting in how many messages it stands.
+pub(super) fn buckets(text: &str, evidence: &[String]) -> Vec<u32> {
+    let mut all: Vec<u32> = [characters(text), words(text), found(evidence)].concat();
+    all.sort_unstable();
+    all.dedup();
+    all
+}
+
+/// 1 + ln(count), times rarity, as a vector of length `weight`.
+fn weighed(mut block: Vec<u32>, weight: f32, vocabulary: &Vocabulary) -> Vec<(u32, f32)> {
+    block.sort_unstable();
+    let mut values: Vec<(u32, f32)> = block
+        .chunk_by(|a, b| a == b)
+        .filter_map(|same| {
+            let bucket = *same.first()?;
+            let value = (1.0 + (same.len() as f32).ln()) * vocabulary.weight(bucket);
+            (value > 0.0).then_some((bucket, value))
+        })
+        .collect();
+    let length = values.iter().map(|(_, it)| it * it).sum::<f32>().sqrt();
+    if length > 0.0 {
+        values.iter_mut().for_each(|(_, it)| *it *= weight / length);
+    }
+    values
+}
+
+/// The n-grams that stand for a bucket, for explanations.
+pub(super) fn spelled_out(text: &str) -> Vec<(u32, String)> {
+    let mut spelled = Vec::new();
+    each_word_run(text, |words| spelled.push((hash(WORDS, words.join(" ").as_bytes()), words.join(" "))));
+    spelled
+}
+
+fn characters(text: &str) -> Vec<u32> {
+    let padded: Vec<char> = std::iter::once(' ')
+        .chain(text.chars().take(MOST_CHARACTERS).map(|it| if it == '\n' { ' ' } else { it }))
+        .chain(std::iter::once(' '))
+        .collect();
+    let mut buckets = Vec::with_capacity(padded.len() * LONGEST_CHARACTERS);
+    let mut utf8 = [0; 4];
+    for start in 0..padded.len() {
+        let mut state = Fnv::new(CHARACTERS);
+        for c in padded.iter().skip(start).take(LONGEST_CHARACTERS) {
+            state.take(c.encode_utf8(&mut utf8).as_bytes());
+            buckets.push(state.bucket());
+        }
+    }
+    buckets
+}
+
+fn words(text: &str) -> Vec<u32> {
+    let mut buckets = Vec::new();
+    each_word_run(text, |words| buckets.push(hash(WORDS, words.join(" ").as_bytes())));
+    buckets
+}
+
+fn found(evidence: &[String]) -> Vec<u32> {
+    evidence.iter().map(|it| hash(FOUND, it.as_bytes())).collect()
+}
+
+/// One to three words on end; a Chinese character is a word.
+fn each_word_run(text: &str, mut take: impl FnMut(&[&str])) {
+    let mut words: Vec<&str> = Vec::new();
+    let mut start = None;
+    for (at, c) in text.char_indices().take(MOST_CHARACTERS) {
+        if c.is_ascii_alphanumeric() {
+            start.get_or_insert(at);
+            continue;
+        }
+        words.extend(start.take().and_then(|from| text.get(from..at)));
+        if is_han(c) {
+            words.extend(text.get(at..at + c.len_utf8()));
+        }
+    }
+    words.extend(start.and_then(|from| text.get(from..)));
+    for length in 1..=LONGEST_WORDS {
+        words.windows(length).for_each(&mut take);
+    }
+}
+
+const CHARACTERS: u8 = 1;
+const WORDS: u8 = 2;
+const FOUND: u8 = 3;
+
+fn hash(kind: u8, bytes: &[u8]) -> u32 {
+    let mut state = Fnv::new(kind);
+    state.take(bytes);
+    state.bucket()
+}
+
+/// FNV-1a of 64 bits, folded: the same on every machine.
+struct Fnv(u64);
+
+impl Fnv {
+    fn new(kind: u8) -> Self {
+        let mut state = Self(0xcbf2_9ce4_8422_2325);
+        state.take(&[kind]);
+        state
+    }
+
+    fn take(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            self.0 = (self.0 ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3);
+        }
+    }
+
+    fn bucket(&self) -> u32 {
+        let mixed = (self.0 ^ (self.0 >> 29)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        ((mixed >> 32) as u32) & (BUCKETS as u32 - 1)
+    }
+}

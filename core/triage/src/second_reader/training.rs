@@ -1,0 +1,468 @@
+//! Makes a [`SecondReader`](super::SecondReader) from labelled messages: in minutes on two cores, reproducible to
+//! the bit on one machine.
+
+use bedside_contract::Disposition;
+use serde::{Deserialize, Serialize};
+
+use super::{
+    features::{BUCKETS, Features, Vocabulary, buckets},
+    logistic::{Fitted, fit},
+    model_file::{Calibration, DEPARTMENT_BUCKETS, Head, ModelFile, Thresholds},
+};
+use crate::rules::Rules;
+
+/// One labelled message, a line of `data/messages/*.jsonl`.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Message {
+    /// `zh` or `en`.
+    pub lang: String,
+    /// `chat`, `relative`, `slang`, `typo`, `clinical` or `long`.
+    pub style: String,
+    pub disposition: Disposition,
+    /// Ids, best first.
+    pub departments: Vec<String>,
+    pub text: String,
+    /// Why it is so urgent, in a few words.
+    pub why: String,
+}
+
+/// Messages that one author wrote at one time. Batches are never split between training and testing.
+#[derive(Debug, Clone)]
+pub struct Batch {
+    pub name: String,
+    pub messages: Vec<Message>,
+}
+
+/// A model and what is known of it.
+pub struct Trained {
+    /// The file.
+    pub bytes: Vec<u8>,
+    pub report: Report,
+}
+
+/// Measured on messages of batches that the measured model had not seen (five folds).
+#[derive(Debug, Clone, Serialize)]
+pub struct Report {
+    pub messages: usize,
+    pub area_under_curve: f32,
+    pub thresholds: Thresholds,
+    /// Of the emergencies, those that the reader alone finds.
+    pub emergencies_found: f32,
+    /// Of the others, those that the reader alone calls emergencies.
+    pub others_called: f32,
+    /// By rules and reader together.
+    pub found_together: f32,
+    pub called_together: f32,
+    pub dispositions_right: f32,
+    /// Share with at least the right urgency.
+    pub safe: f32,
+    /// The best department is one of the right ones.
+    pub department_right: f32,
+}
+
+/// Why messages cannot be trained on.
+#[derive(Debug, thiserror::Error)]
+pub enum TrainingError {
+    #[error("batch {batch}, line {line}: {reason}")]
+    Line {
+        batch: String,
+        line: usize,
+        reason: String,
+    },
+    #[error("{found} messages are too few: at least 200 are needed, with emergencies among them")]
+    TooFew { found: usize },
+}
+
+impl Batch {
+    /// Reads JSON lines.
+    ///
+    /// # Errors
+    /// Names the batch and the line.
+    pub fn parse(name: &str, lines: &str) -> Result<Self, TrainingError> {
+        let messages = lines
+            .lines()
+            .zip(1..)
+            .filter(|(line, _)| !line.trim().is_empty())
+            .map(|(line, number)| {
+                serde_json::from_str(line).map_err(|error| TrainingError::Line {
+                    batch: name.to_owned(),
+                    line: number,
+                    reason: error.to_string(),
+                })
+            })
+            .collect::<Result<_, _>>()?;
+        Ok(Self {
+            name: name.to_owned(),
+            messages,
+        })
+    }
+}
+
+/// Of the messages that are no emergencies, the reader alone may call this share.
+const FALSE_ALARMS: f32 = 0.03;
+const FOLDS: usize = 5;
+/// A department with fewer messages gets no head.
+const FEWEST_FOR_DEPARTMENT: usize = 25;
+
+const LEVELS: [Disposition; 4] = [
+    Disposition::Emergency,
+    Disposition::SameDay,
+    Disposition::OutPatient,
+    Disposition::SelfCare,
+];
+
+/// Trains on all batches; thresholds and figures come from five-fold cross-validation by batch.
+///
+/// # Errors
+/// [`TrainingError`] if there is too little to learn from.
+pub fn train(rules: &Rules, batches: &[Batch]) -> Result<Trained, TrainingError> {
+    let cases = read_cases(rules, batches);
+    let emergencies = cases.iter().filter(|it| it.is_emergency()).count();
+    if cases.len() < 200 || emergencies < 20 || emergencies + 20 > cases.len() {
+        return Err(TrainingError::TooFew { found: cases.len() });
+    }
+    let held_out = cross_validate(&cases);
+    let calibration = calibrate(&held_out, &cases);
+    let thresholds = choose_thresholds(&held_out, &cases, calibration);
+    let all: Vec<usize> = (0..cases.len()).collect();
+    let vocabulary = vocabulary_of(&cases, &all);
+    let features: Vec<Features> = cases.iter().map(|it| it.features(&vocabulary)).collect();
+    let rows: Vec<&Features> = features.iter().collect();
+    let [emergency, a, b, c, d] = urgency_heads(&cases, &all, &rows);
+    let departments = department_heads(&cases, &rows);
+    let report = measure(&held_out, &cases, calibration, thresholds);
+    let model = ModelFile {
+        vocabulary,
+        emergency,
+        dispositions: [a, b, c, d],
+        departments,
+        thresholds,
+        calibration,
+        messages: cases.len(),
+    };
+    Ok(Trained {
+        bytes: model.write(),
+        report,
+    })
+}
+
+/// A message as the rules read it.
+struct Case {
+    text: String,
+    evidence: Vec<String>,
+    disposition: Disposition,
+    by_rules: Disposition,
+    departments: Vec<String>,
+    fold: usize,
+}
+
+impl Case {
+    fn is_emergency(&self) -> bool {
+        self.disposition == Disposition::Emergency
+    }
+
+    fn features(&self, vocabulary: &Vocabulary) -> Features {
+        Features::new(&self.text, &self.evidence, vocabulary)
+    }
+}
+
+fn read_cases(rules: &Rules, batches: &[Batch]) -> Vec<Case> {
+    batches
+        .iter()
+        .enumerate()
+        .flat_map(|(index, batch)| batch.messages.iter().map(move |it| (index % FOLDS, it)))
+        .map(|(fold, message)| {
+            let (text, evidence, by_rules) = rules.for_training(&message.text);
+            Case {
+                text,
+                evidence,
+                disposition: message.disposition,
+                by_rules,
+                departments: message.departments.clone(),
+                fold,
+            }
+        })
+        .collect()
+}
+
+/// What a model that has not seen a case makes of it.
+#[derive(Clone, Default)]
+struct HeldOut {
+    score: f32,
+    /// Of emergency, same-day, out-patient, self-care.
+    levels: [f32; 4],
+    department: Option<String>,
+}
+
+fn cross_validate(cases: &[Case]) -> Vec<HeldOut> {
+    let mut held_out = vec![HeldOut::default(); cases.len()];
+    for fold in 0..FOLDS {
+        let (inside, outside): (Vec<usize>, Vec<usize>) = (0..cases.len())
+            .partition(|index| cases.get(*index).is_some_and(|it| it.fold != fold));
+        if outside.is_empty() || inside.is_empty() {
+            continue;
+        }
+        let vocabulary = vocabulary_of(cases, &inside);
+        let features: Vec<Features> = cases.iter().map(|it| it.features(&vocabulary)).collect();
+        let rows: Vec<&Features> = inside.iter().filter_map(|it| features.get(*it)).collect();
+        let [emergency, levels @ ..] = urgency_heads(cases, &inside, &rows);
+        let departments = if fold == 0 {
+            let known: Vec<&Case> = inside.iter().filter_map(|it| cases.get(*it)).collect();
+            department_heads_of(&known, &rows)
+        } else {
+            Vec::new()
+        };
+        for index in outside {
+            let (Some(features), Some(result)) = (features.get(index), held_out.get_mut(index)) else {
+                continue;
+            };
+            let scores = levels.each_ref().map(|it| it.score(features).exp());
+            let sum: f32 = scores.iter().sum();
+            *result = HeldOut {
+                score: emergency.score(features),
+                levels: scores.map(|it| it / sum),
+                department: departments
+                    .iter()
+                    .max_by(|a, b| a.1.score(features).total_cmp(&b.1.score(features)))
+                    .map(|(id, _)| id.clone()),
+            };
+        }
+    }
+    held_out
+}
+
+/// ln((1 + n) / (1 + df)) + 1 for buckets that stand in two messages or more.
+fn vocabulary_of(cases: &[Case], chosen: &[usize]) -> Vocabulary {
+    let mut counts = vec![0_u32; BUCKETS];
+    for case in chosen.iter().filter_map(|it| cases.get(*it)) {
+        for bucket in buckets(&case.text, &case.evidence) {
+            if let Some(count) = counts.get_mut(bucket as usize) {
+                *count += 1;
+            }
+        }
+    }
+    let total = chosen.len() as f32 + 1.0;
+    let rarity = counts.into_iter().map(|count| {
+        if count < 2 {
+            return 0;
+        }
+        let rarity = (total / (count as f32 + 1.0)).ln() + 1.0;
+        (rarity / Vocabulary::STEP).round().clamp(0.0, 255.0) as u8
+    });
+    Vocabulary {
+        rarity: rarity.collect(),
+    }
+}
+
+/// Emergency or not, then each of the four levels.
+fn urgency_heads(cases: &[Case], chosen: &[usize], rows: &[&Features]) -> [Head; 5] {
+    let labels = |level: Disposition| -> Vec<bool> {
+        let chosen = chosen.iter().filter_map(|it| cases.get(*it));
+        chosen.map(|it| it.disposition == level).collect()
+    };
+    let [a, b, c, d] = LEVELS.map(labels);
+    let fitted = in_parallel(&[&a, &b, &c, &d], |labels| fit(rows, labels));
+    let mut heads = fitted.into_iter().map(|it| Head::rounded(&it.weights, it.bias));
+    // Each level against the rest; the first is the emergency's head too.
+    let first = heads.next();
+    let empty = || Head::rounded(&[0.0; BUCKETS], 0.0);
+    let emergency = first.clone().unwrap_or_else(empty);
+    [
+        emergency,
+        first.unwrap_or_else(empty),
+        heads.next().unwrap_or_else(empty),
+        heads.next().unwrap_or_else(empty),
+        heads.next().unwrap_or_else(empty),
+    ]
+}
+
+fn department_heads(cases: &[Case], rows: &[&Features]) -> Vec<(String, Head)> {
+    department_heads_of(&cases.iter().collect::<Vec<_>>(), rows)
+}
+
+fn department_heads_of(cases: &[&Case], rows: &[&Features]) -> Vec<(String, Head)> {
+    let mut ids: Vec<&str> = cases
+        .iter()
+        .flat_map(|it| it.departments.iter().map(String::as_str))
+        .filter(|it| *it != "emergency")
+        .collect();
+    ids.sort_unstable();
+    let ids: Vec<&str> = ids
+        .chunk_by(|a, b| a == b)
+        .filter(|same| same.len() >= FEWEST_FOR_DEPARTMENT)
+        .filter_map(|same| same.first().copied())
+        .collect();
+    let folded: Vec<Features> = rows.iter().map(|it| folded(it)).collect();
+    let rows: Vec<&Features> = folded.iter().collect();
+    let labels: Vec<Vec<bool>> = ids
+        .iter()
+        .map(|id| cases.iter().map(|it| it.departments.iter().any(|it| it == id)).collect())
+        .collect();
+    let fitted = in_parallel(&labels.iter().collect::<Vec<_>>(), |labels| fit(&rows, labels));
+    ids.iter()
+        .zip(fitted)
+        .map(|(id, Fitted { weights, bias })| {
+            let weights = weights.get(..DEPARTMENT_BUCKETS).unwrap_or_default();
+            ((*id).to_owned(), Head::rounded(weights, bias))
+        })
+        .collect()
+}
+
+/// The same features in the fewer buckets of departments.
+fn folded(features: &Features) -> Features {
+    let mut entries: Vec<(u32, f32)> = features
+        .entries
+        .iter()
+        .map(|(bucket, value)| (bucket & (DEPARTMENT_BUCKETS as u32 - 1), *value))
+        .collect();
+    entries.sort_by_key(|(bucket, _)| *bucket);
+    entries.dedup_by(|next, kept| {
+        let same = next.0 == kept.0;
+        if same {
+            kept.1 += next.1;
+        }
+        same
+    });
+    Features { entries }
+}
+
+/// Two at a time; results in the order of `items`.
+fn in_parallel<T: Sync, R: Send>(items: &[&T], work: impl Fn(&T) -> R + Sync) -> Vec<R> {
+    let work = &work;
+    let results: Vec<Vec<R>> = std::thread::scope(|scope| {
+        let threads: Vec<_> = items
+            .chunks(items.len().div_ceil(2).max(1))
+            .map(|part| scope.spawn(move || part.iter().map(|it| work(it)).collect::<Vec<R>>()))
+            .collect();
+        threads.into_iter().filter_map(|it| it.join().ok()).collect()
+    });
+    results.into_iter().flatten().collect()
+}
+
+/// Platt's slope and intercept by Newton's method on the held-out scores.
+fn calibrate(held_out: &[HeldOut], cases: &[Case]) -> Calibration {
+    let (mut slope, mut intercept) = (1.0_f64, 0.0_f64);
+    for _ in 0..50 {
+        let (mut g, mut h) = ([0.0; 2], [[1e-6, 0.0], [0.0, 1e-6]]);
+        for (it, case) in held_out.iter().zip(cases) {
+            let score = f64::from(it.score);
+            let probability = 1.0 / (1.0 + (-(slope * score + intercept)).exp());
+            let off = probability - f64::from(u8::from(case.is_emergency()));
+            let steep = probability * (1.0 - probability);
+            g = [g[0] + off * score, g[1] + off];
+            h = [
+                [h[0][0] + steep * score * score, h[0][1] + steep * score],
+                [h[1][0] + steep * score, h[1][1] + steep],
+            ];
+        }
+        let determinant = h[0][0] * h[1][1] - h[0][1] * h[1][0];
+        slope -= (h[1][1] * g[0] - h[0][1] * g[1]) / determinant;
+        intercept -= (h[0][0] * g[1] - h[1][0] * g[0]) / determinant;
+    }
+    Calibration {
+        slope: slope as f32,
+        intercept: intercept as f32,
+    }
+}
+
+fn probability(it: &HeldOut, calibration: Calibration) -> f32 {
+    super::logistic(calibration.slope * it.score + calibration.intercept)
+}
+
+/// The emergency's threshold by false alarms, the others by the share of right urgencies together with the rules.
+fn choose_thresholds(held_out: &[HeldOut], cases: &[Case], calibration: Calibration) -> Thresholds {
+    let mut of_others: Vec<f32> = held_out
+        .iter()
+        .zip(cases)
+        .filter(|(_, case)| !case.is_emergency())
+        .map(|(it, _)| probability(it, calibration))
+        .collect();
+    of_others.sort_by(|a, b| b.total_cmp(a));
+    let allowed = (of_others.len() as f32 * FALSE_ALARMS) as usize;
+    let emergency = of_others.get(allowed).map_or(0.5, |it| it + 1e-4);
+    let steps = || (6..=19).map(|it| it as f32 * 0.05);
+    let mut best = (0, Thresholds { emergency, same_day: 0.95, out_patient: 0.95 });
+    for same_day in steps() {
+        for out_patient in steps() {
+            let thresholds = Thresholds { emergency, same_day, out_patient };
+            let right = held_out
+                .iter()
+                .zip(cases)
+                .filter(|(it, case)| together(it, case, calibration, thresholds) == case.disposition)
+                .count();
+            if right > best.0 {
+                best = (right, thresholds);
+            }
+        }
+    }
+    best.1
+}
+
+fn by_reader(it: &HeldOut, calibration: Calibration, thresholds: Thresholds) -> Disposition {
+    let emergency = probability(it, calibration);
+    let [_, same_day, out_patient, _] = it.levels;
+    if emergency >= thresholds.emergency {
+        Disposition::Emergency
+    } else if emergency + same_day >= thresholds.same_day {
+        Disposition::SameDay
+    } else if emergency + same_day + out_patient >= thresholds.out_patient {
+        Disposition::OutPatient
+    } else {
+        Disposition::SelfCare
+    }
+}
+
+fn together(it: &HeldOut, case: &Case, calibration: Calibration, thresholds: Thresholds) -> Disposition {
+    by_reader(it, calibration, thresholds).max(case.by_rules)
+}
+
+fn measure(held_out: &[HeldOut], cases: &[Case], calibration: Calibration, thresholds: Thresholds) -> Report {
+    let share = |of: &dyn Fn(&HeldOut, &Case) -> bool, is: &dyn Fn(&HeldOut, &Case) -> bool| -> f32 {
+        let (mut all, mut hits) = (0.0_f32, 0.0_f32);
+        for (it, case) in held_out.iter().zip(cases).filter(|(it, case)| of(it, case)) {
+            all += 1.0;
+            hits += f32::from(u8::from(is(it, case)));
+        }
+        hits / all.max(1.0)
+    };
+    let emergency = |_: &HeldOut, case: &Case| case.is_emergency();
+    let other = |_: &HeldOut, case: &Case| !case.is_emergency();
+    let any = |_: &HeldOut, _: &Case| true;
+    let alone = |it: &HeldOut, _: &Case| by_reader(it, calibration, thresholds) == Disposition::Emergency;
+    let both = |it: &HeldOut, case: &Case| together(it, case, calibration, thresholds) == Disposition::Emergency;
+    Report {
+        messages: cases.len(),
+        area_under_curve: area_under_curve(held_out, cases),
+        thresholds,
+        emergencies_found: share(&emergency, &alone),
+        others_called: share(&other, &alone),
+        found_together: share(&emergency, &both),
+        called_together: share(&other, &both),
+        dispositions_right: share(&any, &|it, case| together(it, case, calibration, thresholds) == case.disposition),
+        safe: share(&any, &|it, case| together(it, case, calibration, thresholds) >= case.disposition),
+        department_right: share(&|it, _| it.department.is_some(), &|it, case| {
+            it.department.as_ref().is_some_and(|it| case.departments.contains(it))
+        }),
+    }
+}
+
+/// The chance that an emergency scores higher than another message.
+fn area_under_curve(held_out: &[HeldOut], cases: &[Case]) -> f32 {
+    let mut scored: Vec<(f32, bool)> = held_out
+        .iter()
+        .zip(cases)
+        .map(|(it, case)| (it.score, case.is_emergency()))
+        .collect();
+    scored.sort_by(|a, b| a.0.total_cmp(&b.0));
+    let (mut others, mut won, mut emergencies) = (0.0_f64, 0.0_f64, 0.0_f64);
+    for (_, emergency) in scored {
+        if emergency {
+            emergencies += 1.0;
+            won += others;
+        } else {
+            others += 1.0;
+        }
+    }
+    (won / (others * emergencies).max(1.0)) as f32
+}
