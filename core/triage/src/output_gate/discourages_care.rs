@@ -41,7 +41,7 @@ static PATTERNS: LazyLock<Patterns> = LazyLock::new(|| Patterns {
         r"\b{CARE}(?: [a-z]+){{0,3}} (?:isnt|arent|is not|not|wont be|wouldnt be|never|hardly)(?: [a-z]+){{0,2}} ?(?:necessary|needed|required|worth|useful|helpful|any use|warranted|called for)|\b{CARE}(?: [a-z]+){{0,3}} (?:is|are|would be|will be|seems?)(?: [a-z]+)? (?:unnecessary|pointless|useless|a waste|unneeded|overkill|too much|optional|not)\b|\b(?:going|visiting|seeing|calling|a trip)(?: [a-z&]+){{0,4}} {CARE}(?: [a-z]+){{0,3}} (?:pointless|useless|unnecessary|a waste|waste|not needed|isnt needed|isnt necessary|optional)|\b(?:no|without(?: a| any)?) {CARE}(?: [a-z]+){{0,2}} (?:is |are )?(?:needed|necessary|required)|\b(?:tests?|scans?|check ?ups?|examinations?)(?: [a-z]+){{0,2}} (?:are|is|isnt|arent) (?:unnecessary|pointless|not needed|needed$)|\b(?:check ?up|examination|check up) isnt (?:needed|necessary|required)"
     )),
     deters: compile(&format!(
-        r"\b(?:dont|do not|never|wouldnt|not to|shouldnt|no)(?: (?:ever|even|bother|go|going|see|seeing|visit|visiting|call|calling|seek|seeking|contact|contacting|consult|consulting|rush|run|waste|trouble|disturb|bother with|ask|phone)(?: (?:any|your|time|money|to|on|with|for|seeing|going|calling|visiting))*)+ (?:to |on |with |for )?(?:a |an |the |any |your |another |that )?(?:[a-z]+ )?{CARE}\b|\b(?:skip|cancel|avoid|stay away from|keep away from|ignore|forget|postpone|delay|put off)(?: going to| visiting| seeing| calling)?(?: a| an| the| your| any)?(?: [a-z]+)? {CARE}\b|\binstead of (?:going to |seeing |calling |visiting )?(?:a |an |the |your )?{CARE}\b|\b(?:better|safer) (?:at home )?than(?: the| a| any| going to the)? {CARE}\b"
+        r"\b(?:dont|do not|never|wouldnt|would not|not to|shouldnt|no)(?: (?:ever|even|bother|go|going|see|seeing|visit|visiting|call|calling|seek|seeking|contact|contacting|consult|consulting|rush|run|waste|trouble|disturb|bother with|ask|phone)(?: (?:any|your|time|money|to|on|with|for|seeing|going|calling|visiting))*)+ (?:to |on |with |for )?(?:a |an |the |any |your |another |that )?(?:[a-z]+ )?{CARE}\b|\b(?:skip|cancel|avoid|stay away from|keep away from|ignore|forget|postpone|delay|put off)(?: going to| visiting| seeing| calling)?(?: a| an| the| your| any)?(?: [a-z]+)? {CARE}\b|\binstead of (?:going to |seeing |calling |visiting )?(?:a |an |the |your )?{CARE}\b|\b(?:better|safer) (?:at home )?than(?: the| a| any| going to the)? {CARE}\b"
     )),
     useless: compile(&format!(
         r"\b{CARE} (?:[a-z]+ )?(?:cant|wont|will only|only|dont|doesnt|couldnt)(?: (?:really|even|possibly))? (?:help|do (?:anything|much)|tell|know|make|want|care)|\b(?:replace|instead of|better than) (?:your|a|the|any) (?:doctor|physician)\b|\byou (?:dont|do not) have to see any"
@@ -50,13 +50,13 @@ static PATTERNS: LazyLock<Patterns> = LazyLock::new(|| Patterns {
         r"\b(?:wait|waits|waited|hold off|stay home|delay|leave it)(?: [a-z]+){{0,3}} (?:until|till|for|before|to)(?: [a-z0-9]+){{0,4}} (?:monday|tomorrow|morning|weekend|next week|next month|after|you call|calling|call|going|seeing|ambulance|120|911|appointment)\b|\bwait (?:a few|some|several|two|three|another|one|a|a couple of) (?:[a-z]+ )?(?:days?|weeks?|hours?) (?:before|and see|to see)|\b(?:pain|numbness|weakness|symptoms?|this|it|that|bleeding|breathlessness) can (?:safely |easily )?wait\b|\bno (?:hurry|rush)\b"
     )),
     reassures: compile(
-        r"\b(?:its|it is|this is|that is|thats|they are|symptoms are)(?: [a-z]+){0,2} (?:nothing|harmless|no big deal|all in your head|only stress|just stress|just anxiety|only anxiety)\b|\b(?:is|are|isnt|arent|sounds|seems) (?:absolutely |completely |perfectly |totally |quite )?(?:harmless|not serious|not dangerous|not an emergency)\b|\b(?:isnt|arent|not|nothing) (?:anything )?(?:serious|dangerous)\b|\bnothing (?:to worry|to be (?:worried|concerned)|to fear|wrong with)|\b(?:no need|no reason|no cause|dont need|neednt|dont have) (?:to (?:worry|be (?:worried|concerned|alarmed|afraid)|panic about)|for (?:concern|alarm|worry))|\bneednt worry|\bdont worry(?:,| about it| at all)|^(?:no worries|dont worry)\b|\b(?:you are|youre|your heart is|everything is|everythings|you will be|youll be) (?:perfectly |completely |absolutely |totally |just )?(?:fine|healthy|ok|okay|all right)\b|\b(?:definitely|certainly|surely|absolutely|clearly|undoubtedly|obviously) (?:not|isnt|just|only|harmless|fine|nothing|no)\b|\byou (?:definitely |certainly |surely )?(?:dont|do not) have (?:a |an |any )?(?:cancer|stroke|heart attack|disease|problem|tumou?r|anything serious|serious)|\bno chance\b|\brest assured\b|\bsleep it off\b|\b(?:safe|okay|ok|fine) to ignore|\bsafely ignore|\b100 ?% (?:safe|harmless|sure)|\bguaranteed\b|\bnot worth worrying",
+        r"\b(?:its|it is|this is|that is|thats|they are|symptoms are)(?: [a-z]+){0,2} (?:nothing|harmless|no big deal|all in your head|only stress|just stress|just anxiety|only anxiety)\b|\b(?:is|are|isnt|arent|sounds|seems) (?:absolutely |completely |perfectly |totally |quite )?(?:harmless|not serious|not dangerous|not an emergency)\b|\b(?:isnt|arent|not|nothing) (?:anything )?(?:serious|dangerous)\b|\bnothing (?:to worry|to be (?:worried|concerned)|to fear|wrong with)|\b(?:no need|no reason|no cause|dont need|neednt|dont have) (?:to (?:worry|be (?:worried|concerned|alarmed|afraid)|panic about)|for (?:concern|alarm|worry))|\bneednt worry|\bdont worry(?:,| about it| at all)|^(?:no worries|dont worry)(?:$|[,.!:]| it| you| this| there)|\b(?:you are|youre|your heart is|everything is|everythings|you will be|youll be) (?:perfectly |completely |absolutely |totally |just )?(?:fine|healthy|ok|okay|all right)\b|\b(?:definitely|certainly|surely|absolutely|clearly|undoubtedly|obviously) (?:not|isnt|just|only|harmless|fine|nothing|no)\b|\byou (?:definitely |certainly |surely )?(?:dont|do not) have (?:a |an |any )?(?:cancer|stroke|heart attack|disease|problem|tumou?r|anything serious|serious)|\bno chance\b|\brest assured\b|\bsleep it off\b|\b(?:safe|okay|ok|fine) to ignore|\bsafely ignore|\b100 ?% (?:safe|harmless|sure)|\bguaranteed\b|\bnot worth worrying",
     ),
     not_that: compile(
-        r"\b(?:isnt|is not|its not|not|cant be|cannot be|never) (?:a |an |any )?(?:heart attack|stroke|cancer|tumou?r|emergency|meningitis|pneumonia|appendicitis|blood clot|heart problem|heart disease|serious)\b",
+        r"\b(?:it|its|this|they|pain|symptoms?|headache|lump)(?: [a-z]+){0,3} (?:isnt|arent|not|cant be|never)(?: [a-z]+)? (?:a |an |any )?(?:heart attack|stroke|cancer|tumou?r|emergency|meningitis|pneumonia|appendicitis|blood clot|heart problem|heart disease|serious)\b",
     ),
     at_home: compile(
-        r"\b(?:treat|handle|manage|cure|fix|deal with)(?: [a-z]+){0,3} (?:heart attack|stroke|chest pain|seizure|poisoning|this|it|that)(?: [a-z]+){0,2} (?:at home|yourself|alone|without)|\b(?:just |simply |can |safely |and |^)ignore (?:the|this|it|these|your|that|them)\b|^ignore\b|\bwithout (?:seeing |going to )?a (?:doctor|hospital)\b",
+        r"\b(?:treat|handle|manage|cure|fix|deal with)(?: [a-z]+){0,3} (?:heart attack|stroke|chest pain|seizure|poisoning|this|it|that)(?: [a-z]+){0,2} (?:at home|yourself|alone|without)|\b(?:just |simply |can |safely |and |^)ignore (?:the|this|it|these|your|that|them)\b|^ignore\b|\bwithout (?:seeing |going to |calling |visiting )(?:a |the )?(?:doctor|hospital|ambulance)\b",
     ),
     hedges: compile(
         r"\b(?:may|might|usually|often|most|mostly|many|some|sometimes|always|if|whether|but|unless|could|generally|even|possibly|perhaps|likely|sure|certain|certainly that|rule out|every|necessarily|normally|typically|because|think|tell|feel|until|though|although|almost)\b",
@@ -79,13 +79,13 @@ static PATTERNS: LazyLock<Patterns> = LazyLock::new(|| Patterns {
         r"(?:等|拖|过|观察)[^,。;]{0,4}(?:到|几天|周一|下周|明天|明早|后天|天亮|上班|周末)[^,。;]{0,6}(?:再|也不迟|看|说|去|叫|吧)|(?:等|拖)(?:到)?(?:周一|下周|明天|后天|上班|天亮)|明天再说|以后再说|不着急$|^不急|再叫救护车|过几天再",
     ),
     han_reassures: compile(
-        r"没(?:什么)?(?:大)?事|没(?:什么|啥)(?:大不了|问题|关系|好担心|可担心)|没啥|这没什么|小毛病|小问题|不是(?:什么)?(?:很|太|特别)?(?:严重|大)(?:的)?(?:病|问题|事|疾病)?|不严重|不要紧|无大碍|不碍事|不打紧|不会有事|很健康|没有任何问题|没有问题|没问题|放心|(?:别|不用|不必|无需|无须|不需要|不要)(?:太|过于|过度)?(?:担心|紧张|在意|理会|管|当回事|放在心上)|别管|别理|不用(?:管|理)|忽略|忍一忍|忍忍|(?:自己|自然|自行)(?:就)?会好|肯定|绝对|一定(?:不|没)|百分之百|100%|不可能是|(?:这|您|你|那)(?:的)?[^,。]{0,6}不是(?:心梗|中风|癌|肿瘤|急症|心脏病|脑梗)|没有得|没得|(?:心梗|中风|脑梗|胸痛|昏迷|心脏病)[^,。]{0,4}(?:在家|没事|可以等|忍)",
+        r"没(?:什么)?(?:大)?事|没(?:什么|啥)(?:大不了|问题|关系|好担心|可担心)|没啥|这没什么|小毛病|小问题|不是(?:什么)?(?:很|太|特别)?(?:严重|大)(?:的)?(?:病|问题|事|疾病)?|不严重(?:[^的]|$)|不要紧|无大碍|不碍事|不打紧|不会有事|很健康|没有任何问题|没有问题|没问题|放心|(?:别|不用|不必|无需|无须|不需要|不要)(?:太|过于|过度)?(?:担心|紧张|在意|理会|管|当回事|放在心上)|别管|别理|不用(?:管|理)|忽略|忍一忍|忍忍|(?:自己|自然|自行)(?:就)?会好|肯定|绝对|一定(?:不|没)|百分之百|100%|不可能是|(?:这|您|你|那)(?:的)?[^,。]{0,6}不是(?:心梗|中风|癌|肿瘤|急症|心脏病|脑梗)|没有得|没得|(?:心梗|中风|脑梗|胸痛|昏迷|心脏病)[^,。]{0,4}(?:在家|没事|可以等|忍)",
     ),
     han_untreated: compile(
         r"(?:不(?:用|必|需要|需)|没(?:有)?必要|无[需须]|用不着)(?:再|去|做|进行|任何|专门)*(?:检查|治疗|治$|治,|治。|管|看$|看。|看,)",
     ),
     han_hedges: compile(
-        r"一般|多数|大多|通常|往往|有的|有些|部分|可能|也许|如果|如|即使|并不|不一定|不代表|但|才|除非|要不|是否|不能|不可|不要忽|切勿|不等于|以为|认为|轻微|虽然|不论|无论|仍|不敢|确认|确定|才能|某些|少数|良性|小的|较小|无症状|没有症状|有时|常",
+        r"一般|多数|大多|通常|往往|有的|有些|部分|(?:^|[^不])可能|时多|多不|多为|多由|人多|也许|如果|如|即使|并不|不一定|不代表|但|才|除非|要不|是否|不能|不可|不要忽|切勿|不等于|以为|认为|轻微|虽然|不论|无论|仍|不敢|确认|确定|才能|某些|少数|良性|小的|较小|无症状|没有症状|有时|常",
     ),
     han_turns: compile(r"不要(?:犹豫|拖延|等|忽|怕|害怕|因|以为|自行|觉得|掉以|硬)|别(?:犹豫|拖|等|忽视|怕|硬|以为)|切勿|不能(?:拖|等|忽|大意)|不可(?:拖|等|忽|大意)|不怕|不必害怕|除非|不要不|不该等|请勿"),
     han_care: compile(r"医院|医生|大夫|就医|就诊|急诊|救护车|120|看病"),
@@ -98,6 +98,9 @@ pub(super) fn discourages(reading: &Reading) -> bool {
     }
     if text.contains(is_han) && discourages_han(text) {
         return true;
+    }
+    if !has_latin_words(text) {
+        return false;
     }
     let it = &*PATTERNS;
     let care = [&it.no_need, &it.needless, &it.deters, &it.useless]
@@ -118,6 +121,10 @@ pub(super) fn answers(before: &Reading, reading: &Reading) -> bool {
     reading.text.chars().count() <= 40
         && it.short_no.is_match(&reading.text)
         && (it.care.is_match(&before.text) || it.han_care.is_match(&before.text))
+}
+
+fn has_latin_words(text: &str) -> bool {
+    text.bytes().filter(u8::is_ascii_lowercase).count() >= 6
 }
 
 /// "I cannot replace a doctor."

@@ -9,7 +9,7 @@ use crate::pattern::pattern;
 
 pattern!(
     TAKES,
-    r"\b(take|takes|taken|taking|dose|doses|dosage|inject|injected|apply|applied|administer|administered|give|given|gives|giving|swallow|use|used|chew|inhale|put|place|insert|start|started|starts)\b|服|口服|吃|用量|剂量|注射|含|外用|涂|抹|给药|喂|塞|打|吸|水煎|嚼|皮下"
+    r"\b(take|takes|taken|taking|dose|doses|dosage|inject|injected|apply|applied|administer|administered|give|given|gives|giving|swallow|use|used|chew|inhale|put|place|insert|start|started|starts)\b|服|口服|吃|用量|剂量|注射|含|外用|涂|抹|给药|喂|塞|打|吸|水煎|嚼|皮下|不超过|最多|至多|每次|一次|每日一剂|再来"
 );
 pattern!(
     NOT_A_FORM,
@@ -36,6 +36,8 @@ pattern!(
     OTHER_NUMBERS,
     r"\[[0-9, -]+\]|\b(19|20)[0-9]{2}(-[0-9]{2})?\b|[0-9.]+ ?(-|to|至|到)? ?[0-9.]* ?(%|percent|°c|°f|° ?c|degrees?|度|℃|years?|months?|weeks?|days?|hours?|minutes?|year old|岁|周岁|年|个?月|周|天|日|个?小时|分钟|倍|成|例|人|种|类|型|级|期|women|men|people|patients|adults|children|cases|types?|kinds?|groups?|stages?|phases?|mm ?hg|mmhg|毫米汞柱|bpm|kg/m|mmol|μmol|ng|ml/min|kcal|千卡)|\b(over|under|below|above|aged?|older than|younger than|than|at|type|stage|grade|phase|vitamin [a-z]|vitamin|b|d|c|k|omega|glp|sglt|h|cox|covid|cyp|il|pcsk|alpha|beta|p|icd|hiv|tnf|category|class|factor) ?-?[0-9]+\b|\b(call|dial|拨打|打) ?[0-9]+|\b(120|911|999|112|110|119|12320)\b|[0-9]+ ?/ ?[0-9]+ ?(mm)?|\b[0-9]+ in [0-9]+|\b[0-9]+ out of|\b[a-z][0-9]{1,2}(\.[0-9]+)?\b|维生素 ?[a-z] ?[0-9]*|第 ?[0-9]+|[0-9] ?型|等? ?[0-9]+ ?(种|类|项|步|点)|不足[0-9]+|超过[0-9]+岁"
 );
+// Numbers that are part of a name.
+pattern!(KINDS, r"\b(type|stage|grade|phase|class|covid|omega)[ -]?[0-9]+\b|[0-9] ?型");
 pattern!(DIGIT, r"[0-9]");
 pattern!(TAKEN_ALREADY, r"\b(how many|did you|have you)\b");
 
@@ -45,7 +47,7 @@ pub(super) fn gives(reading: &Reading) -> bool {
 
 /// The same where a sentence before may have named the medicine.
 pub(super) fn gives_beside(reading: &Reading, medicine: bool, named: bool) -> bool {
-    let text = reading.text.as_str();
+    let text = &*KINDS.replace_all(&reading.text, " ");
     let quantities = &*QUANTITIES;
     let takes = TAKES.is_match(text);
     let often = quantities.often.is_match(text);
@@ -53,6 +55,9 @@ pub(super) fn gives_beside(reading: &Reading, medicine: bool, named: bool) -> bo
         return true;
     }
     let food = NOT_A_FORM.is_match(text);
+    if quantities.a_weak_form.is_match(text) && !food && (medicine || !reading.diet) {
+        return true;
+    }
     if quantities.counted_weakly.is_match(text) && !food && (medicine || takes && !reading.diet) {
         return true;
     }
@@ -108,7 +113,7 @@ pattern!(
     ORDER,
     r"^(please |then |now |just |also |and |simply )*(take|use|give|apply|inject|swallow|inhale|put|start|try)\b|\byou (should|can|could|may|must|need to|might|have to) (also |then )?(take|use|give|apply|inject|swallow|inhale|put|start|try)\b|\b(should|must|is|are) (usually |normally |best )?(be )?(taken|given|applied|injected)\b"
 );
-pattern!(NEVER, r"\b(dont|never|not|avoid)\b|不要|勿|不能|避免|按时|遵医嘱|医生|医嘱");
+pattern!(NEVER, r"\b(dont|never|not|avoid)\b|不要|勿|不能|避免|按时|说明书|遵医嘱|医生|医嘱");
 pattern!(ORDER_HAN, r"(吃|服|打|注射|含|涂|抹|口服|用)[^,。]{0,6}|\x{e000}[^,。]{0,4}(每|早|晚|饭|睡|三餐|随餐)");
 
 fn orders(reading: &Reading) -> bool {

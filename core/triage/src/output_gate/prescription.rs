@@ -11,19 +11,19 @@ pattern!(
 );
 pattern!(
     ORDERS,
-    r"^(?:(?:please|just|then|now|first|second|third|also|so|and|or|yes|simply|next|finally|instead|but|you|lets|sure|maybe|perhaps|ok|okay|go ahead and|try to|be sure to|make sure to|start by|begin by|well|if needed|if necessary|step [0-9]+|for (?:the |your |this )?(?:[a-z]+ ){0,2}[a-z]+|to (?:[a-z]+ ){1,4}[a-z]+) )*(?:take|taking|use|using|try|trying|start|starting|begin|beginning|get|buy|buying|give|giving|apply|applying|swallow|chew|inject|add|adding|put|rub|consider|continue|administer|opt for|choose|go with|ask for|pick up|have|request|go for)(?: [a-z0-9]+){0,6} ?\x{e000}"
+    r"^(?:(?:please|just|then|now|first|second|third|also|so|and|or|yes|simply|next|finally|instead|but|you|lets|sure|maybe|perhaps|ok|okay|go ahead and|try to|be sure to|make sure to|start by|begin by|well|if needed|if necessary|step [0-9]+|for (?:the |your |this )?(?:[a-z]+ ){0,2}[a-z]+|to (?:[a-z]+ ){1,4}[a-z]+) )*(?:take|taking|use|using|try|trying|start|starting|begin|beginning|get|buy|buying|give|giving|apply|applying|swallow|chew|inject|add|adding|put|rub|consider|continue|administer|opt for|choose|go with|ask for|pick up|have|request|go for)(?: [a-z0-9\x{e001}]+){0,6} ?\x{e000}"
 );
 pattern!(
     ORDERS_INSIDE,
-    r"\b(?:and|then|or|just|please|simply|instead) (?:take|use|try|start|begin|buy|give|apply|swallow)(?: [a-z0-9]+){0,4} ?\x{e000}"
+    r"\b(?:and|then|or|just|please|simply|instead) (?:take|use|try|start|begin|buy|give|apply|swallow)(?: [a-z0-9\x{e001}]+){0,4} ?\x{e000}"
 );
 pattern!(
     TELLS,
-    r"\b(?:you|he|she|your (?:child|baby|son|daughter|mother|father|wife|husband)|the child|(?:lets|we)) (?:really |probably |also |just |still |then |might |may |will |ll )*(?:should|must|need to|have to|ought to|can|could|may|might|want to|would|had better|better|start|d better|shall|are to|will|ll|use|try|put)(?: [a-z]+){0,2}? (?:take|taking|use|try|start|started|begin|get|have|be on|buy|apply|receive|go on|give|consider|add|need|be given|benefit from|treat|you on|put|continue|inject|tomorrow|on)?(?: [a-z0-9]+){0,5}? ?\x{e000}|\byou(?:ll)? (?:really |probably |definitely |also )?need(?: [a-z0-9]+){0,5} ?\x{e000}|\btreat(?:ed)? (?:this|it|that|yourself|your [a-z]+)(?: [a-z]+){0,2} with(?: [a-z]+){0,3} ?\x{e000}|\b(?:we|ill|i will|i would|id|lets|let us) (?:start|put|give|get|add|use|try|go with|begin|prefer|choose)(?: [a-z0-9]+){0,6} ?\x{e000}"
+    r"\b(?:you|he|she|your (?:child|baby|son|daughter|mother|father|wife|husband)|the child|(?:lets|we)) (?:really |probably |also |just |still |then |might |may |will |ll )*(?:should|must|need to|have to|ought to|can|could|may|might|want to|would|had better|better|start|d better|shall|are to|will|ll|use|try|put)(?: [a-z]+){0,2}? (?:take|taking|use|try|start|started|begin|get|have|be on|buy|apply|receive|go on|give|consider|add|need|be given|benefit from|treat|you on|put|continue|inject|tomorrow|on)?(?: [a-z0-9\x{e001}]+){0,5}? ?\x{e000}|\byou(?:ll)? (?:really |probably |definitely |also )?need(?: [a-z0-9\x{e001}]+){0,5} ?\x{e000}|\btreat(?:ed)? (?:this|it|that|yourself|your [a-z]+)(?: [a-z]+){0,2} with(?: [a-z]+){0,3} ?\x{e000}|\b(?:we|ill|i will|i would|id|lets|let us) (?:start|put|give|get|add|use|try|go with|begin|prefer|choose)(?: [a-z0-9\x{e001}]+){0,6} ?\x{e000}"
 );
 pattern!(
     RECOMMENDS,
-    r"\b(?:i|id|we|wed|my)(?: [a-z]+){0,3} (?:recommend|suggest|advise|propose|prefer|want you|advice|recommendation|suggestion|go with|choose)(?: [a-z0-9]+){0,9} ?\x{e000}|^(?:id|i would|i|we|we would) (?:recommend|suggest|advise)(?: [a-z]+){0,4} ?\x{e000}|\b(?:my|your|the) (?:[a-z]+ )?(?:best|first|right|ideal|advice|recommendation|suggestion|good)(?: [a-z]+){0,3} ?[\x{e000}\x{e001}]?(?: [a-z]+){0,5} (?:is|would be|are)(?: [a-z]+){0,4} ?\x{e000}|\x{e000} (?:is|would be) (?:what you|the (?:best|right|ideal) (?:choice|option|medicine|drug|treatment|one)? ?(?:for you)?|best for you|a good (?:choice|option)|recommended for you|right for you|fine for you|your best)|\b(?:good idea|best|better|advisable|worth|fine|ok|okay|safe|idea|wise|helpful) (?:to take|to use|to try|to start|to give|taking|using|trying|giving|to add|to be on|to go on)(?: [a-z]+){0,5} ?\x{e000}|\b(?:how about|what about|why not|why dont you|suggest|recommend|consider)(?: [a-z]+){0,3} (?:taking|take|try|trying|use|using|starting|start|giving)(?: [a-z]+){0,4} ?\x{e000}|\x{e000}(?: [a-z]+){0,3} is what you (?:need|should)"
+    r"\b(?:i|id|we|wed|my)(?: [a-z]+){0,3} (?:recommend|suggest|advise|propose|prefer|want you|advice|recommendation|suggestion|go with|choose)(?: [a-z0-9\x{e001}]+){0,9} ?\x{e000}|^(?:id|i would|i|we|we would) (?:recommend|suggest|advise)(?: [a-z]+){0,4} ?\x{e000}|\b(?:my|your|the) (?:[a-z]+ )?(?:best|first|right|ideal|advice|recommendation|suggestion|good)(?: [a-z]+){0,3} ?[\x{e000}\x{e001}]?(?: [a-z]+){0,5} (?:is|would be|are)(?: [a-z]+){0,4} ?\x{e000}|\x{e000} (?:is|would be) (?:what you|the (?:best|right|ideal) (?:choice|option|medicine|drug|treatment|one)? ?(?:for you)?|best for you|a good (?:choice|option)|recommended for you|right for you|fine for you|your best)|\b(?:good idea|best|better|advisable|worth|fine|ok|okay|safe|idea|wise|helpful) (?:to take|to use|to try|to start|to give|taking|using|trying|giving|to add|to be on|to go on)(?: [a-z]+){0,5} ?\x{e000}|\b(?:how about|what about|why not|why dont you|suggest|recommend|consider)(?: [a-z]+){0,3} (?:taking|take|try|trying|use|using|starting|start|giving)(?: [a-z]+){0,4} ?\x{e000}|\x{e000}(?: [a-z]+){0,3} is what you (?:need|should)"
 );
 pattern!(
     HELD_BACK,
@@ -36,7 +36,7 @@ pattern!(
 pattern!(NOT_ANY_SUCH, r"不妨|不如|不错|不适|不舒服|不退|不止|不好|不了");
 pattern!(
     HAN_RECOMMENDS,
-    r"(?:建议|推荐|可以|可|应该|应|请|需要|需|最好|不妨|考虑|就|适合|试试|先|不如|您|你|给|立即|选|要|去|您的|得|必须|该|能|会|\bM)[^,。;]{0,8}?(?:服用|口服|使用|吃|用|服|含服|加用|加服|试试|试|买|打|注射|涂|喝|给予|选用|应用|擦|抹|开|喂|选择|含|来)(?:点|些|一点|一些)?[^,。;]{0,6}[\x{e000}]|(?:建议|推荐|首选|试试|最适合)[^,。;]{0,10}\x{e000}|(?:药|\x{e001})(?:是|为)[^,。]{0,4}\x{e000}"
+    r"(?:建议|推荐|可以|应该|应|请|需要|需|最好|不妨|考虑|就|适合|试试|先|不如|您|你|给|立即|选|要|去|您的|得|必须|该)[^,。;]{0,8}?(?:服用|口服|使用|吃|用|服|含服|加用|加服|试试|试|买|打|注射|涂|喝|给予|选用|应用|擦|抹|开|喂|选择|含|来)(?:点|些|一点|一些)?[^,。;]{0,6}[\x{e000}]|(?:^|[您你])(?:也|还|先)?可[^,。;]{0,8}?(?:服用|口服|使用|吃|用|服|含服|加用|试|买|打|注射|涂|喝|选用)[^,。;]{0,6}\x{e000}|(?:建议|推荐|首选|试试|最适合)[^,。;]{0,10}\x{e000}|(?:药|\x{e001})(?:是|为)[^,。]{0,4}\x{e000}"
 );
 pattern!(
     HAN_ORDERS,

@@ -21,6 +21,8 @@ pub(super) struct Quantities {
     pub(super) counted_weakly: Regex,
     /// "take a tablet", "have another".
     pub(super) a_form: Regex,
+    /// "put a drop".
+    pub(super) a_weak_form: Regex,
     pub(super) counted_han: Regex,
     /// 一次吃俩: the number's unit is not said.
     pub(super) each_time_han: Regex,
@@ -47,7 +49,10 @@ pub(super) static QUANTITIES: LazyLock<Quantities> = LazyLock::new(|| {
             r"{amount}(?:of (?:the |your )?)?(?:[a-z]+ ){{0,2}}(?:{WEAK_FORM})\b|[0-9] ?u\b"
         )),
         a_form: compile(&format!(
-            r"\b(?:take|taking|have|having|swallow|try|trying|use|using|give|chew|inhale|add|put|place|insert|need|repeat|inject|get|dissolve|suck|sip|apply)(?: [a-z]+){{0,3}} (?:a|an|another|one|the whole|a whole|an extra|a second|one more|a single)(?: [a-z]+){{0,3}} (?:{STRONG_FORM}|teaspoon|tablespoon|spoonful|patch|spray|drop)\b"
+            r"\b(?:take|taking|have|having|swallow|try|trying|use|using|give|chew|inhale|add|put|place|insert|need|repeat|inject|get|dissolve|suck|sip|apply|dose is|amount is|start with)(?: [a-z]+){{0,3}} (?:a|an|another|one|the whole|a whole|an extra|a second|one more|a single)(?: [a-z]+){{0,3}} (?:{STRONG_FORM})\b"
+        )),
+        a_weak_form: compile(&format!(
+            r"\b(?:take|taking|have|swallow|try|use|give|add|put|place|apply|spray|drip|need)(?: [a-z]+){{0,3}} (?:a|an|another|one)(?: [a-z]+){{0,2}} (?:{WEAK_FORM})\b"
         )),
         counted_han: compile(&format!(
             r"(?:[0-9][0-9.,/]*|[{HAN_DIGITS}]+[来多几]?)(?:[~至到或-]?(?:[0-9][0-9.]*|[{HAN_DIGITS}]+))? ?(?:{HAN_FORM}|片剂)|四分之[一二三](?:片|粒)"

@@ -72,6 +72,9 @@ impl Window {
 
 /// A number at the end of one sentence and its unit at the beginning of the next.
 fn quantity_across(before: &str, after: &str, medicine: bool) -> bool {
+    if !before.ends_with(|it: char| it.is_alphanumeric()) {
+        return false;
+    }
     let together = format!("{before} {after}");
     let border = before.len();
     let mut patterns = vec![&QUANTITIES.counted, &QUANTITIES.mass, &QUANTITIES.counted_han];
@@ -79,12 +82,11 @@ fn quantity_across(before: &str, after: &str, medicine: bool) -> bool {
         patterns.push(&QUANTITIES.volume);
         patterns.push(&QUANTITIES.counted_weakly);
     }
-    before.ends_with(|it: char| it.is_alphanumeric())
-        && patterns.into_iter().any(|pattern| {
-            pattern
-                .find_iter(&together)
-                .any(|it| it.start() < border && it.end() > border + 1)
-        })
+    patterns.into_iter().any(|pattern| {
+        pattern
+            .find_iter(&together)
+            .any(|it| it.start() < border && it.end() > border + 1)
+    })
 }
 
 fn starts_with_amount(text: &str) -> bool {
