@@ -80,5 +80,7 @@ fn verdict(sentence: &str, reading: &Reading) -> OutputVerdict {
     rules
         .into_iter()
         .find(|(_, holds)| holds())
-        .map_or(OutputVerdict::Pass, |(reason, _)| OutputVerdict::Withhold { reason })
+        .map_or(OutputVerdict::Pass, |(reason, _)| OutputVerdict::Withhold {
+            reason,
+        })
 }

@@ -68,7 +68,9 @@ static PATTERNS: LazyLock<Patterns> = LazyLock::new(|| Patterns {
         r"\b(?:dont|do not|never|not|cant|shouldnt|mustnt|without|rather than|no)(?: [a-z]+){0,2} (?:wait|waiting|delay|ignore|hold off|stay)|\bwait(?:ing)? (?:room|list|times?)",
     ),
     care: compile(&format!(r"\b{CARE}\b")),
-    short_no: compile(r"^(?:no,? )?(?:there is )?(?:no need|not necessary|unnecessary|not needed|no reason to|dont bother|thats not needed|you dont need (?:to|that|one)|its not needed)\b|^(?:这|那|完全)?(?:不用|不必|没必要|没有必要|不需要|没用)"),
+    short_no: compile(
+        r"^(?:no,? )?(?:there is )?(?:no need|not necessary|unnecessary|not needed|no reason to|dont bother|thats not needed|you dont need (?:to|that|one)|its not needed)\b|^(?:这|那|完全)?(?:不用|不必|没必要|没有必要|不需要|没用)",
+    ),
     han_deters: compile(
         r"(?:不(?:用|必|需要|需|要|应该|应|急着|着急|急于|急|值得)|没(?:有)?必要|无[需须]|用不着|犯不着|何必|甭|别|可以不|没有理由|不建议|省得|犯不上)(?:再|急着|着急|特意|专门|马上|立即|跑|浪费时间|麻烦|先|现在|您|你|急|总|老)*(?:去|看|就|叫|打|拨打|上|找|到|做|跑|进|请|联系|挂|来|惊动)*(?:大|什么|那|任何)?(?:医院|医生|大夫|就医|就诊|急诊|120|救护车|门诊|看病|体检|挂号|专科|医疗)|取消(?:预约|挂号|就诊|门诊)|不(?:去医院|看医生|就医|叫救护车)(?:也|就|没)|(?:代替|替代|取代)(?:您的|你的)?医生",
     ),
@@ -87,7 +89,9 @@ static PATTERNS: LazyLock<Patterns> = LazyLock::new(|| Patterns {
     han_hedges: compile(
         r"一般|多数|大多|通常|往往|有的|有些|部分|(?:^|[^不])可能|时多|多不|多为|多由|人多|也许|如果|如|即使|并不|不一定|不代表|但|才|除非|要不|是否|不能|不可|不要忽|切勿|不等于|以为|认为|轻微|虽然|不论|无论|仍|不敢|确认|确定|才能|某些|少数|良性|小的|较小|无症状|没有症状|有时|常",
     ),
-    han_turns: compile(r"不要(?:犹豫|拖延|等|忽|怕|害怕|因|以为|自行|觉得|掉以|硬)|别(?:犹豫|拖|等|忽视|怕|硬|以为)|切勿|不能(?:拖|等|忽|大意)|不可(?:拖|等|忽|大意)|不怕|不必害怕|除非|不要不|不该等|请勿"),
+    han_turns: compile(
+        r"不要(?:犹豫|拖延|等|忽|怕|害怕|因|以为|自行|觉得|掉以|硬)|别(?:犹豫|拖|等|忽视|怕|硬|以为)|切勿|不能(?:拖|等|忽|大意)|不可(?:拖|等|忽|大意)|不怕|不必害怕|除非|不要不|不该等|请勿",
+    ),
     han_care: compile(r"医院|医生|大夫|就医|就诊|急诊|救护车|120|看病"),
 });
 
@@ -109,10 +113,15 @@ pub(super) fn discourages(reading: &Reading) -> bool {
     if care && !it.turns.is_match(text) && !disclaims(text) {
         return true;
     }
-    if (it.waits.is_match(text) || it.at_home.is_match(text)) && !it.negated_wait.is_match(text) && !disclaims(text) {
+    if (it.waits.is_match(text) || it.at_home.is_match(text))
+        && !it.negated_wait.is_match(text)
+        && !disclaims(text)
+    {
         return true;
     }
-    (it.reassures.is_match(text) || it.not_that.is_match(text)) && !it.hedges.is_match(text) && !disclaims(text)
+    (it.reassures.is_match(text) || it.not_that.is_match(text))
+        && !it.hedges.is_match(text)
+        && !disclaims(text)
 }
 
 /// "No need." after a sentence that speaks of doctors.
@@ -129,15 +138,35 @@ fn has_latin_words(text: &str) -> bool {
 
 /// "I cannot replace a doctor."
 fn disclaims(text: &str) -> bool {
-    ["cant replace", "not a substitute", "no substitute", "isnt a substitute", "doesnt replace", "never replace", "not replace", "instead of replacing"]
-        .iter()
-        .any(|it| text.contains(it))
+    [
+        "cant replace",
+        "not a substitute",
+        "no substitute",
+        "isnt a substitute",
+        "doesnt replace",
+        "never replace",
+        "not replace",
+        "instead of replacing",
+    ]
+    .iter()
+    .any(|it| text.contains(it))
 }
 
 fn discourages_han(text: &str) -> bool {
     let it = &*PATTERNS;
     text.split(['。', ';', '!', '?', '\n']).any(|sentence| {
-        if it.han_turns.is_match(sentence) || ["不能代替", "无法代替", "不能替代", "无法替代", "不可替代", "不能取代"].iter().any(|it| sentence.contains(it)) {
+        if it.han_turns.is_match(sentence)
+            || [
+                "不能代替",
+                "无法代替",
+                "不能替代",
+                "无法替代",
+                "不可替代",
+                "不能取代",
+            ]
+            .iter()
+            .any(|it| sentence.contains(it))
+        {
             return false;
         }
         it.han_deters.is_match(sentence)

@@ -1,10 +1,6 @@
 //! How much of a medicine, and how often.
 
-use super::{
-    quantities::QUANTITIES,
-    reading::Reading,
-    words::NAMED,
-};
+use super::{quantities::QUANTITIES, reading::Reading, words::NAMED};
 use crate::pattern::pattern;
 
 pattern!(
@@ -37,12 +33,16 @@ pattern!(
     r"\[[0-9, -]+\]|\b(19|20)[0-9]{2}(-[0-9]{2})?\b|[0-9.]+ ?(-|to|至|到)? ?[0-9.]* ?(%|percent|°c|°f|° ?c|degrees?|度|℃|years?|months?|weeks?|days?|hours?|minutes?|year old|岁|周岁|年|个?月|周|天|日|个?小时|分钟|倍|成|例|人|种|类|型|级|期|women|men|people|patients|adults|children|cases|types?|kinds?|groups?|stages?|phases?|mm ?hg|mmhg|毫米汞柱|bpm|kg/m|mmol|μmol|ng|ml/min|kcal|千卡)|\b(over|under|below|above|aged?|older than|younger than|than|at|type|stage|grade|phase|vitamin [a-z]|vitamin|b|d|c|k|omega|glp|sglt|h|cox|covid|cyp|il|pcsk|alpha|beta|p|icd|hiv|tnf|category|class|factor) ?-?[0-9]+\b|\b(call|dial|拨打|打) ?[0-9]+|\b(120|911|999|112|110|119|12320)\b|[0-9]+ ?/ ?[0-9]+ ?(mm)?|\b[0-9]+ in [0-9]+|\b[0-9]+ out of|\b[a-z][0-9]{1,2}(\.[0-9]+)?\b|维生素 ?[a-z] ?[0-9]*|第 ?[0-9]+|[0-9] ?型|等? ?[0-9]+ ?(种|类|项|步|点)|不足[0-9]+|超过[0-9]+岁"
 );
 // Numbers that are part of a name.
-pattern!(KINDS, r"\b(type|stage|grade|phase|class|covid|omega)[ -]?[0-9]+\b|[0-9] ?型");
+pattern!(
+    KINDS,
+    r"\b(type|stage|grade|phase|class|covid|omega)[ -]?[0-9]+\b|[0-9] ?型"
+);
 pattern!(DIGIT, r"[0-9]");
 pattern!(TAKEN_ALREADY, r"\b(how many|did you|have you)\b");
 
 pub(super) fn gives(reading: &Reading) -> bool {
-    !(reading.question && asks_back(&reading.text)) && gives_beside(reading, reading.has_medicine(), reading.names_medicine())
+    !(reading.question && asks_back(&reading.text))
+        && gives_beside(reading, reading.has_medicine(), reading.names_medicine())
 }
 
 /// The same where a sentence before may have named the medicine.
@@ -74,7 +74,39 @@ pub(super) fn gives_beside(reading: &Reading, medicine: bool, named: bool) -> bo
             .each_time_han
             .captures_iter(text)
             .filter_map(|it| it.name("next"))
-            .any(|next| !matches!(next.as_str(), "分" | "小" | "秒" | "天" | "杯" | "次" | "步" | "碗" | "口" | "个" | "组" | "遍" | "下" | "米" | "公" | "周" | "年" | "月" | "到" | "至" | "-" | "." | "般" | "定" | "起" | "些" | "样" | "直" | "时"))
+            .any(|next| {
+                !matches!(
+                    next.as_str(),
+                    "分" | "小"
+                        | "秒"
+                        | "天"
+                        | "杯"
+                        | "次"
+                        | "步"
+                        | "碗"
+                        | "口"
+                        | "个"
+                        | "组"
+                        | "遍"
+                        | "下"
+                        | "米"
+                        | "公"
+                        | "周"
+                        | "年"
+                        | "月"
+                        | "到"
+                        | "至"
+                        | "-"
+                        | "."
+                        | "般"
+                        | "定"
+                        | "起"
+                        | "些"
+                        | "样"
+                        | "直"
+                        | "时"
+                )
+            })
     {
         return true;
     }
@@ -91,7 +123,8 @@ pub(super) fn gives_beside(reading: &Reading, medicine: bool, named: bool) -> bo
         return true;
     }
     let activity = ACTIVITY.is_match(text);
-    if often && !activity && (medicine || NAMELESS.is_match(text) || quantities.each_time_han.is_match(text)) {
+    if often && !activity && (medicine || NAMELESS.is_match(text) || quantities.each_time_han.is_match(text))
+    {
         return true;
     }
     if often && medicine && ORDERS_TAKING.is_match(text) && !MEASURES.is_match(text) {
@@ -113,8 +146,14 @@ pattern!(
     ORDER,
     r"^(please |then |now |just |also |and |simply )*(take|use|give|apply|inject|swallow|inhale|put|start|try)\b|\byou (should|can|could|may|must|need to|might|have to) (also |then )?(take|use|give|apply|inject|swallow|inhale|put|start|try)\b|\b(should|must|is|are) (usually |normally |best )?(be )?(taken|given|applied|injected)\b"
 );
-pattern!(NEVER, r"\b(dont|never|not|avoid)\b|不要|勿|不能|避免|按时|说明书|遵医嘱|医生|医嘱");
-pattern!(ORDER_HAN, r"(吃|服|打|注射|含|涂|抹|口服|用)[^,。]{0,6}|\x{e000}[^,。]{0,4}(每|早|晚|饭|睡|三餐|随餐)");
+pattern!(
+    NEVER,
+    r"\b(dont|never|not|avoid)\b|不要|勿|不能|避免|按时|说明书|遵医嘱|医生|医嘱"
+);
+pattern!(
+    ORDER_HAN,
+    r"(吃|服|打|注射|含|涂|抹|口服|用)[^,。]{0,6}|\x{e000}[^,。]{0,4}(每|早|晚|饭|睡|三餐|随餐)"
+);
 
 fn orders(reading: &Reading) -> bool {
     if reading.text.contains(crate::normal_text::is_han) {
@@ -130,5 +169,8 @@ fn orders(reading: &Reading) -> bool {
 }
 
 fn asks_back(text: &str) -> bool {
-    TAKEN_ALREADY.is_match(text) || text.contains(['几', '吗', '您', '你']) || text.starts_with("are ") || text.starts_with("do ")
+    TAKEN_ALREADY.is_match(text)
+        || text.contains(['几', '吗', '您', '你'])
+        || text.starts_with("are ")
+        || text.starts_with("do ")
 }

@@ -50,7 +50,8 @@ static PATTERNS: LazyLock<Patterns> = LazyLock::new(|| {
             r"^(?:{lead})*(?:{CHANGE})(?: taking| using)? (?:it|them|this|that|these|those)\b|\byou (?:should|can|could|may|might|must) (?:[a-z]+ )?(?:{CHANGE})(?: taking| using)? (?:it|them|this|that)\b|\b(?:safe|fine|ok|okay|better|best) to (?:{CHANGE})(?: taking)? (?:it|them)|\bdont (?:take|use) (?:it|them) (?:today|tonight|tomorrow|any ?more|for)|\bstop (?:now|today|tomorrow)\b|\bdouble up\b"
         )),
         han: compile(
-            r"停(?:药|用|服|掉|了|吃|打|止)|停止(?:服|使|用|吃)|立即停|[可能就先]以?停|就停|请停|停几|停一|停\x{e000}|停\x{e001}|暂停|中断|断药|断掉|减药|减量|减半|减掉|(?:减少|增加|加大|降低|提高|调整|调高|调低)(?:服用|使用|吃|用)?[^,。]{0,3}[\x{e000}\x{e001}]|[\x{e000}\x{e001}][^,。]{0,6}(?:减少|增加|加大|降低|提高|调高|调低)(?:一|些|点|剂量|用量|$)|减一|加量|增量|加倍|翻倍|加一倍|加上去|换药|换成|换别|改用|改成|改服|改吃|跳过|漏掉|[少多][吃服打](?:一|半|点|几|两|次)|一半|(?:先|可以|就|今天|明天|今晚|这几天|这次)不[吃服用打]|不[吃服打](?:\x{e000}|\x{e001})?(?:也没|了)|别再?[吃服用打](?:\x{e000}|\x{e001})?了|可以不[吃服用打]|停一天|先别[吃服用打]|重新(?:吃|服|用)|恢复(?:吃|服|使)|再也不[吃用]"),
+            r"停(?:药|用|服|掉|了|吃|打|止)|停止(?:服|使|用|吃)|立即停|[可能就先]以?停|就停|请停|停几|停一|停\x{e000}|停\x{e001}|暂停|中断|断药|断掉|减药|减量|减半|减掉|(?:减少|增加|加大|降低|提高|调整|调高|调低)(?:服用|使用|吃|用)?[^,。]{0,3}[\x{e000}\x{e001}]|[\x{e000}\x{e001}][^,。]{0,6}(?:减少|增加|加大|降低|提高|调高|调低)(?:一|些|点|剂量|用量|$)|减一|加量|增量|加倍|翻倍|加一倍|加上去|换药|换成|换别|改用|改成|改服|改吃|跳过|漏掉|[少多][吃服打](?:一|半|点|几|两|次)|一半|(?:先|可以|就|今天|明天|今晚|这几天|这次)不[吃服用打]|不[吃服打](?:\x{e000}|\x{e001})?(?:也没|了)|别再?[吃服用打](?:\x{e000}|\x{e001})?了|可以不[吃服用打]|停一天|先别[吃服用打]|重新(?:吃|服|用)|恢复(?:吃|服|使)|再也不[吃用]",
+        ),
         han_needless: compile(
             r"(?:不用|不必|不需要?|无需|无须|没必要|用不着|没有必要)再?继?续?[吃服用打]|必要再[吃服用]|可以不用",
         ),
@@ -58,7 +59,9 @@ static PATTERNS: LazyLock<Patterns> = LazyLock::new(|| {
         han_bare: compile(
             r"^(?:请|就|可以|建议|您可以|你可以|应该|自己|先)?(?:把)?(?:药|\x{e001}|药量|剂量|用量)?(?:停药|加量|减量|换药|停了|加倍|减半|翻倍|停掉|加药|减药)(?:吧|了|就行|即可|就可以)?$|(?:可以|建议|应该|您可|你可|就|先|自己|自行|能|请)[^,。]{0,4}(?:停药|换药|减药|断药|加药)|(?:药量|剂量|用量|\x{e001}的?量)[^,。]{0,6}(?:加|减|增|降|翻|提|调|改|停)|(?:加|减|增|降|翻|提|调|改)[^,。]{0,4}(?:药量|剂量|用量)|(?:开始|马上|立刻|立即|今天|明天)(?:停药|换药|减药|加药|减量|加量)|^停药(?:吧|即可|就行|几天|一)",
         ),
-        han_of_it: compile(r"^(?:您|你)?(?:现在|今天|明天|就|先|可以|应该|把它|自己)+(?:先)?(?:停|减半|加倍|加量|减量|不吃|不用吃|跳过)[^,。]{0,4}$|^(?:停|加倍|减半)(?:了|掉)?(?:吧|就行)?$|^不用(?:再)?(?:吃|服|打)了?$"),
+        han_of_it: compile(
+            r"^(?:您|你)?(?:现在|今天|明天|就|先|可以|应该|把它|自己)+(?:先)?(?:停|减半|加倍|加量|减量|不吃|不用吃|跳过)[^,。]{0,4}$|^(?:停|加倍|减半)(?:了|掉)?(?:吧|就行)?$|^不用(?:再)?(?:吃|服|打)了?$",
+        ),
         han_held_back: compile(
             r"不要|不可|不能|不得|不应|不宜|切勿|勿|别(?:随意|自行|突然|擅自|轻易)|避免|切忌|未经|严禁|擅自|是否|能否|医生|医嘱|大夫|医师|药师|指导|吗$|谁|怎么办|不随意|不自行|不随便|不建议|不代表|不等于|不意味|需要调整$|不主张|不适合",
         ),
@@ -85,6 +88,9 @@ pub(super) fn changes(reading: &Reading) -> bool {
 }
 
 fn changes_english(clause: &str) -> bool {
+    if !clause.contains(['\u{e000}', '\u{e001}']) && !clause.contains("dos") {
+        return false;
+    }
     let it = &*PATTERNS;
     if it.needs_no_more.is_match(clause) && !is_talk_of_kinds(clause) {
         return true;
@@ -104,6 +110,9 @@ fn is_talk_of_kinds(clause: &str) -> bool {
 }
 
 fn changes_han(reading: &Reading, clause: &str) -> bool {
+    if !reading.has_medicine() && !clause.contains(['药', '量', '停', '减', '倍']) {
+        return false;
+    }
     let it = &*PATTERNS;
     let clause = &*clause.replace("呼吸暂停", "");
     if it.han_held_back.is_match(clause) || it.han_describes.is_match(clause) {
@@ -112,7 +121,8 @@ fn changes_han(reading: &Reading, clause: &str) -> bool {
     if it.han_bare.is_match(clause) {
         return true;
     }
-    let object = clause.contains(['\u{e000}', '\u{e001}']) || clause.contains("吃药") || clause.contains("服药");
+    let object =
+        clause.contains(['\u{e000}', '\u{e001}']) || clause.contains("吃药") || clause.contains("服药");
     let elsewhere = reading.has_medicine() && clause.chars().count() <= 12;
     if object && it.han_needless.is_match(clause) && !it.han_usual.is_match(clause) {
         return true;

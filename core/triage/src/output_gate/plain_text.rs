@@ -13,17 +13,28 @@ static MARKS: LazyLock<Vec<(Regex, &'static str)>> = LazyLock::new(|| {
         (r"&nbsp;|&#160;|&#xa0;|&ensp;|&emsp;|&thinsp;", " "),
         (r"&amp;|&#38;", "&"),
         (r"&[lg]t;", " "),
-        (r"\\(?:text|mathrm|mathbf|textbf|textit|mathit|rm|bf|operatorname)\s*\{([^{}]*)\}", "$1"),
+        (
+            r"\\(?:text|mathrm|mathbf|textbf|textit|mathit|rm|bf|operatorname)\s*\{([^{}]*)\}",
+            "$1",
+        ),
         (r"\\(?:times|cdot)", " x "),
         (r"\\[,;:! ]|\\quad", " "),
-        (r"(?m)^\s*(?:[-*+•·▪◦‣–—>#]+\s+|\(?[0-9]{1,2}[.)]\s+|[0-9]{1,2}[、）]\s*)+", ""),
+        (
+            r"(?m)^\s*(?:[-*+•·▪◦‣–—>#]+\s+|\(?[0-9]{1,2}[.)]\s+|[0-9]{1,2}[、）]\s*)+",
+            "",
+        ),
         (r"\s*\|\s*", " , "),
         (r"[*`~$\\^]|\{|\}", ""),
         (r"_+([^_\n]*)_+", "$1"),
         (r"#", ""),
     ]
     .into_iter()
-    .map(|(mark, stays)| (Regex::new(mark).expect("every pattern is compiled by a test"), stays))
+    .map(|(mark, stays)| {
+        (
+            Regex::new(mark).expect("every pattern is compiled by a test"),
+            stays,
+        )
+    })
     .collect()
 });
 

@@ -46,7 +46,10 @@ pattern!(
     HAN_HELD_BACK,
     r"不|勿|别|禁|慎|避免|是否|能否|吗|过敏|医生|大夫|医师|药师|医嘱|指导|说明书|哪些|什么\x{e001}|可能会|患者常|未|无效|误|过量|者|的人|的患者|常用|用于|滥|医院会|没有"
 );
-pattern!(HAN_DESCRIBES, r"\x{e000}[^,。;]{0,4}(期间|时|后|前|过量|可能|会|可引起|容易|易|导致|能降|能缓|可以降|可以缓|治疗期)");
+pattern!(
+    HAN_DESCRIBES,
+    r"\x{e000}[^,。;]{0,4}(期间|时|后|前|过量|可能|会|可引起|容易|易|导致|能降|能缓|可以降|可以缓|治疗期)"
+);
 
 pub(super) fn prescribes(reading: &Reading) -> bool {
     if PRESCRIBES.is_match(&reading.marked) && !reading.text.contains("不能开") {
@@ -57,13 +60,21 @@ pub(super) fn prescribes(reading: &Reading) -> bool {
     }
     let mut before = "";
     for clause in &reading.clauses {
-        if tells(clause) || HAN_ORDERS.is_match(&without_false_denials(clause)) && han_may(clause) {
+        if tells(clause)
+            || clause.contains('\u{e000}')
+                && HAN_ORDERS.is_match(&without_false_denials(clause))
+                && han_may(clause)
+        {
             return true;
         }
         if TAKE_IT.is_match(clause) && before.contains('\u{e000}') && !HELD_BACK.is_match(clause) {
             return true;
         }
-        before = if clause.contains('\u{e000}') { clause } else { before };
+        before = if clause.contains('\u{e000}') {
+            clause
+        } else {
+            before
+        };
     }
     false
 }
@@ -78,6 +89,9 @@ pub(super) fn orders_it(reading: &Reading) -> bool {
 }
 
 fn tells(clause: &str) -> bool {
+    if !clause.contains('\u{e000}') {
+        return false;
+    }
     if clause.contains(is_han) {
         return HAN_RECOMMENDS.is_match(&without_false_denials(clause)) && han_may(clause);
     }
@@ -92,7 +106,17 @@ fn tells(clause: &str) -> bool {
 
 /// "if you take warfarin", but not "if it hurts take ibuprofen" nor "you may take it if it hurts".
 fn conditional(clause: &str) -> bool {
-    let begins = ["if ", "when ", "while ", "people ", "patients ", "because ", "since ", "as you ", "that you "];
+    let begins = [
+        "if ",
+        "when ",
+        "while ",
+        "people ",
+        "patients ",
+        "because ",
+        "since ",
+        "as you ",
+        "that you ",
+    ];
     begins.iter().any(|it| clause.starts_with(it))
         && !clause.contains("you should")
         && !clause.contains(" i ")

@@ -28,9 +28,17 @@ impl Reading {
         let marked = LISTS.marked(&text);
         let clauses = clauses(&marked);
         let asks = text.trim_end_matches(['"', '”', ' ']).ends_with('?');
-        let proposes = ["how about", "why not", "why dont", "what about", "shall", "不如", "怎么不"]
-            .iter()
-            .any(|it| text.contains(it));
+        let proposes = [
+            "how about",
+            "why not",
+            "why dont",
+            "what about",
+            "shall",
+            "不如",
+            "怎么不",
+        ]
+        .iter()
+        .any(|it| text.contains(it));
         Self {
             diet: LISTS.names_diet(&text),
             question: asks && !proposes && text.matches(['?', '!', '。']).count() == 1,
@@ -53,8 +61,8 @@ impl Reading {
 fn ascii_digits(text: &str) -> String {
     /// Where the digits of a script begin.
     const ZEROS: [u32; 22] = [
-        0x660, 0x6f0, 0x7c0, 0x966, 0x9e6, 0xa66, 0xae6, 0xb66, 0xbe6, 0xc66, 0xce6, 0xd66, 0xe50, 0xed0, 0xf20,
-        0x1040, 0x17e0, 0x1810, 0x19d0, 0xa8d0, 0xa900, 0xff10,
+        0x660, 0x6f0, 0x7c0, 0x966, 0x9e6, 0xa66, 0xae6, 0xb66, 0xbe6, 0xc66, 0xce6, 0xd66, 0xe50, 0xed0,
+        0xf20, 0x1040, 0x17e0, 0x1810, 0x19d0, 0xa8d0, 0xa900, 0xff10,
     ];
     text.nfkc()
         .map(|c| {
@@ -81,8 +89,8 @@ fn joined(text: &str) -> String {
     let mut index = 0;
     while let Some(&c) = characters.get(index) {
         if is_separator(c) {
-            let next = (index..characters.len())
-                .find(|it| !characters.get(*it).is_some_and(|it| is_separator(*it)));
+            let next =
+                (index..characters.len()).find(|it| !characters.get(*it).is_some_and(|it| is_separator(*it)));
             let after = next.and_then(|it| characters.get(it)).copied();
             let before = out.chars().next_back();
             let inside = before.is_some_and(is_han) && after.is_some_and(is_han)

@@ -11,8 +11,9 @@ pattern!(
 
 /// Reads the sentence as it came: Markdown and marks share their brackets.
 pub(super) fn holds(sentence: &str) -> bool {
-    if !sentence.contains(['<', '＜', '|', '｜', '[', '［', '{', '｛', '#', '＃', ':', '：', '>', '＞', '▁', '}'])
-    {
+    if !sentence.contains([
+        '<', '＜', '|', '｜', '[', '［', '{', '｛', '#', '＃', ':', '：', '>', '＞', '▁', '}',
+    ]) {
         return false;
     }
     let plain: String = sentence

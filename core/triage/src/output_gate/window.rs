@@ -3,7 +3,8 @@
 use std::collections::VecDeque;
 
 use super::{
-    discourages_care, dose, medicine_change, prescription, quantities::QUANTITIES, reading::Reading, template_token,
+    discourages_care, dose, medicine_change, prescription, quantities::QUANTITIES, reading::Reading,
+    template_token,
 };
 
 /// So many sentences are remembered: a list under "Paracetamol:" has a few.
@@ -46,8 +47,11 @@ impl Window {
             if template_token::holds(&format!("{}{}", last.sentence.trim_end(), sentence.trim_start())) {
                 return Some("template-token");
             }
-            if quantity_across(&last.reading.text, &reading.text, last.reading.has_medicine() || reading.has_medicine())
-            {
+            if quantity_across(
+                &last.reading.text,
+                &reading.text,
+                last.reading.has_medicine() || reading.has_medicine(),
+            ) {
                 return Some("dose");
             }
             if discourages_care::answers(&last.reading, reading) {
@@ -60,7 +64,10 @@ impl Window {
         }
         let named = self.before.iter().any(|it| it.reading.names_medicine());
         let short = reading.text.chars().count() <= SHORT;
-        if short && !reading.diet && dose::gives_beside(reading, true, named && starts_with_amount(&reading.text)) {
+        if short
+            && !reading.diet
+            && dose::gives_beside(reading, true, named && starts_with_amount(&reading.text))
+        {
             return Some("dose");
         }
         if medicine_change::changes_it(reading) {

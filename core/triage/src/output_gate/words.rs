@@ -60,8 +60,9 @@ pub(super) static LISTS: LazyLock<Lists> = LazyLock::new(|| {
             kinds.push(kind);
         }
     }
-    let (latin_endings, han_endings): (Vec<String>, Vec<String>) =
-        normal(words.named_endings).into_iter().partition(|it| it.is_ascii());
+    let (latin_endings, han_endings): (Vec<String>, Vec<String>) = normal(words.named_endings)
+        .into_iter()
+        .partition(|it| it.is_ascii());
     Lists {
         search: searcher(&all),
         kinds,
@@ -155,9 +156,13 @@ fn whole_word(text: &str, start: usize, end: usize) -> Option<usize> {
     if letter(start) && start.checked_sub(1).is_some_and(letter) {
         return None;
     }
-    let plural = text
-        .get(end..)
-        .map_or(0, |it| if it.starts_with("es") { 2 } else { usize::from(it.starts_with('s')) });
+    let plural = text.get(end..).map_or(0, |it| {
+        if it.starts_with("es") {
+            2
+        } else {
+            usize::from(it.starts_with('s'))
+        }
+    });
     [end, end + usize::from(plural > 0), end + plural]
         .into_iter()
         .find(|it| !letter(*it))
