@@ -21,7 +21,7 @@ pattern!(
 );
 pattern!(
     NAMELESS,
-    r"\b(take|taking|use|using|give|apply|repeat|inject|swallow|inhale|have|taken|used) (it|them|this|these|that|those|one|two|your (dose|shot))\b|\b(it|they|this) (is|are|should be|can be|must be|may be|is usually|is normally) ?([a-z]+ )?(taken|given|used|applied|injected|repeated)\b|\brepeat (the|this) (dose|treatment)"
+    r"\b(take|taking|use|using|give|apply|repeat|inject|swallow|inhale|have|taken|used) (it|them|this|these|that|those|your (dose|shot))\b|\b(it|they|this) (is|are|should be|can be|must be|may be|is usually|is normally) ?([a-z]+ )?(taken|given|used|applied|injected|repeated)\b|\brepeat (the|this) (dose|treatment)"
 );
 pattern!(
     ORDERS_TAKING,
@@ -36,6 +36,15 @@ pattern!(
 pattern!(
     KINDS,
     r"\b(type|stage|grade|phase|class|covid|omega)[ -]?[0-9]+\b|[0-9] ?型"
+);
+pattern!(
+    A_DAY,
+    r"\b(a|per|each|every) (day|night|morning|evening)\b|\bdaily\b|\bmeals?\b"
+);
+// "two now, two later".
+pattern!(
+    COUNTED_TIMES,
+    r"\b(one|two|three|four|half|[0-9]) (now|later|tonight|tomorrow|more|at once|in the|before|after|every)\b"
 );
 pattern!(DIGIT, r"[0-9]");
 pattern!(TAKEN_ALREADY, r"\b(how many|did you|have you)\b");
@@ -58,7 +67,10 @@ pub(super) fn gives_beside(reading: &Reading, medicine: bool, named: bool) -> bo
     if quantities.a_weak_form.is_match(text) && !food && (medicine || !reading.diet) {
         return true;
     }
-    if quantities.counted_weakly.is_match(text) && !food && (medicine || takes && !reading.diet) {
+    if quantities.counted_weakly.is_match(text)
+        && !food
+        && (medicine || (takes || A_DAY.is_match(text)) && !reading.diet)
+    {
         return true;
     }
     if quantities.counted_han.is_match(text)
@@ -133,6 +145,9 @@ pub(super) fn gives_beside(reading: &Reading, medicine: bool, named: bool) -> bo
     if quantities.sometime.is_match(text)
         && (NAMELESS.is_match(text) && !activity || medicine && orders(reading))
     {
+        return true;
+    }
+    if named && COUNTED_TIMES.is_match(text) && !activity {
         return true;
     }
     named && DIGIT.is_match(&OTHER_NUMBERS.replace_all(text, " "))

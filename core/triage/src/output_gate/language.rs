@@ -14,7 +14,7 @@ const ENGLISH_WORDS: &str = "per times minute minutes hour hours beats the of an
 
 /// Frequent words of other languages in Latin letters which are no English words. Two of them tell a
 /// language.
-const FOREIGN_WORDS: &str = "buvez beaucoup d'eau trop appelez tout suite consulter maladie nehmen sollten einen aufsuchen el los las una unos del por para con sin pero como más mas muy que su sus usted debe puede tome beba llame si está esta este es y al médico medico dolor agua cada días dias horas no_ le les des une du et est sont dans avec pour pas vous votre votres nous il elle ne ou où que qui sur par plus très jours heures douleur médecin il_ au aux ce cette comprimé comprimés matin soir prenez der das den dem ein eine einen einer und ist sind nicht mit für fur auf von zu zum zur bei sie ihr ihre wenn oder auch nach alle täglich taglich arzt schmerzen tabletten nehmen trinken wasser stunden tage rufen sofort il lo gli della delle degli che è non per con una sono di da più deve può prenda beva subito medico giorno ore dolore acqua o os as um uma não nao com para você voce seu sua dor água agua remédio remedio dias horas tome beba em ao na no_ se het een van en niet met voor op aan als ook bij naar uw pijn arts dag dagen uur neem drink_ veel goed och att det är på av för inte som till om_ två tre ta du din ditt läkare vatten timme mycket og å på af ikke med til der_ har_ meget vand lege læge bør i_ się nie na_ z_ w_ jest do_ lub oraz proszę lekarz lekarzem dwie co godzin dużo wody pij si_ je_ dva dvě denně lékaře nebo při v_ ve iki ve_ bir bu için çok günde su_ doktora tablet_ ile uống viên thuốc mỗi hãy đi nếu và của bác sĩ nước dan atau yang untuk dengan tidak anda jika setiap dua minum minumlah silakan air_ segera dokter ke di_ și sau este nu_ cu_ pe_ mult multă apă és nem_ vagy egy_ vizet sok az kell ja_ tai paljon vettä juo ota päivässä kaksi maji mengi kwa ya_ na__ kunywa daktari est_ et_ sunt cum morbus ni yao chi liang pian tian san ci xiong tong yi yuan qu ma_ shang bu shi de nin hai wo men zai";
+const FOREIGN_WORDS: &str = "puoi prendere procure imediatamente hastaneye gidin lütfen szpitala idź rumah sakit sekarang ziekenhuis krankenhaus gehen hôpital hospitalet sykehus sjukhus nemocnice kórház spital ospedale bệnh viện buvez beaucoup d'eau trop appelez tout suite consulter maladie nehmen sollten einen aufsuchen el los las una unos del por para con sin pero como más mas muy que su sus usted debe puede tome beba llame si está esta este es y al médico medico dolor agua cada días dias horas no_ le les des une du et est sont dans avec pour pas vous votre votres nous il elle ne ou où que qui sur par plus très jours heures douleur médecin il_ au aux ce cette comprimé comprimés matin soir prenez der das den dem ein eine einen einer und ist sind nicht mit für fur auf von zu zum zur bei sie ihr ihre wenn oder auch nach alle täglich taglich arzt schmerzen tabletten nehmen trinken wasser stunden tage rufen sofort il lo gli della delle degli che è non per con una sono di da più deve può prenda beva subito medico giorno ore dolore acqua o os as um uma não nao com para você voce seu sua dor água agua remédio remedio dias horas tome beba em ao na no_ se het een van en niet met voor op aan als ook bij naar uw pijn arts dag dagen uur neem drink_ veel goed och att det är på av för inte som till om_ två tre ta du din ditt läkare vatten timme mycket og å på af ikke med til der_ har_ meget vand lege læge bør i_ się nie na_ z_ w_ jest do_ lub oraz proszę lekarz lekarzem dwie co godzin dużo wody pij si_ je_ dva dvě denně lékaře nebo při v_ ve iki ve_ bir bu için çok günde su_ doktora tablet_ ile uống viên thuốc mỗi hãy đi nếu và của bác sĩ nước dan atau yang untuk dengan tidak anda jika setiap dua minum minumlah silakan air_ segera dokter ke di_ și sau este nu_ cu_ pe_ mult multă apă és nem_ vagy egy_ vizet sok az kell ja_ tai paljon vettä juo ota päivässä kaksi maji mengi kwa ya_ na__ kunywa daktari est_ et_ sunt cum morbus ni yao chi liang pian tian san ci xiong tong yi yuan qu ma_ shang bu shi de nin hai wo men zai";
 
 /// Words with these letters are not English, Latin or names that English texts often hold.
 const TELLING_LETTERS: &str =
@@ -55,7 +55,39 @@ pub(super) fn is_foreign(sentence: &str) -> bool {
         .count();
     let small = words.len().saturating_sub(named);
     let accented = words.iter().filter(|it| !it.is_ascii()).count();
-    foreign >= 3
+    // "Hospital" and "normal" are words of many languages.
+    let common = words
+        .iter()
+        .filter(|it| {
+            ENGLISH.contains(it.as_str())
+                && !matches!(
+                    it.as_str(),
+                    "hospital"
+                        | "doctor"
+                        | "normal"
+                        | "general"
+                        | "type"
+                        | "test"
+                        | "no"
+                        | "do"
+                        | "a"
+                        | "in"
+                        | "on"
+                        | "as"
+                        | "is"
+                        | "over"
+                        | "day"
+                        | "me"
+                        | "so"
+                        | "i"
+                        | "he"
+                )
+        })
+        .count();
+    common == 0 && foreign >= 1
+        || common == 0 && telling >= 1
+        || english == 0 && small >= 5
+        || foreign >= 3
         || foreign >= 2 && foreign > english
         || telling >= 1 && foreign + telling >= 2 && english < 2
         || english == 0 && small >= 3 && (foreign + telling >= 1 || accented >= 2)
@@ -84,7 +116,7 @@ fn is_other_script(c: char) -> bool {
     c.is_alphabetic()
         && !is_han(c)
         && !c.is_ascii()
-        && !matches!(c, '\u{a0}'..='\u{24f}' | '\u{250}'..='\u{2ff}' | '\u{1e00}'..='\u{1eff}' | '\u{2000}'..='\u{2bff}' | '\u{3000}'..='\u{303f}' | '〇')
+        && !matches!(c, '\u{a0}'..='\u{24f}' | '\u{250}'..='\u{2ff}' | '\u{1e00}'..='\u{1eff}' | '\u{2000}'..='\u{2bff}' | '\u{3000}'..='\u{303f}')
 }
 
 fn is_mark(c: char) -> bool {

@@ -35,7 +35,7 @@ static PATTERNS: LazyLock<Patterns> = LazyLock::new(|| {
             r"^(?:{lead})*(?:{CHANGE}){rest}|\b(?:and|or|then|just|please|simply|yes) (?:{CHANGE}){rest}|^(?:{lead})*start(?: taking)?{rest} again|^(?:{lead})*(?:start|begin)(?: taking| using)?(?: your| the){rest}"
         )),
         allows: compile(&format!(
-            r"\b(?:you|we|he|she|they|your (?:child|mother|father)) (?:[a-z]+ )?(?:should|can|could|may|might|must|need to|have to|ought to|would|better|want to|are free to|will need to)(?: [a-z]+){{0,3}}? (?:{CHANGE}|stop|try (?:{CHANGING})){rest}|\b(?:safe|fine|ok|okay|best|better|possible|alright|all right|idea|time|wise|reasonable|acceptable|harmless|easier|enough|recommended|advisable|necessary|important|helpful|no problem) (?:for you )?to (?:[a-z]+ )?(?:{CHANGE}){rest}|\b(?:id|i would|i|we would|ill|i will|lets|we|i suggest you|recommend you|that you|advise you to|suggest that you|recommend that you|want you to|youd better)(?: [a-z]+){{0,2}}? (?:{CHANGE}){rest}"
+            r"\b(?:you|we|he|she|they|your (?:child|mother|father)) (?:[a-z]+ )?(?:should|can|could|may|might|must|need to|have to|ought to|would|better|want to|are free to|will need to)(?: [a-z]+){{0,3}}? (?:{CHANGE}|stop|try (?:{CHANGING})){rest}|\b(?:free|safe|fine|ok|okay|best|better|possible|alright|all right|idea|time|wise|reasonable|acceptable|harmless|easier|enough|recommended|advisable|necessary|important|helpful|no problem) (?:for you )?to (?:[a-z]+ )?(?:{CHANGE}){rest}|\b(?:id|i would|i|we would|ill|i will|lets|we|i suggest you|recommend you|that you|advise you to|suggest that you|recommend that you|want you to|youd better)(?: [a-z]+){{0,2}}? (?:{CHANGE}){rest}"
         )),
         proposes: compile(&format!(
             r"\b(?:try|trying|consider|suggest|recommend|advise|propose|could|about|start|start by|means|mean|by|okay with|think about)(?: [a-z]+){{0,3}} (?:{CHANGING}){rest}|{OBJECT}(?: [a-z]+){{0,3}} (?:can|could|should|may|might|needs to|has to|must) (?:[a-z]+ )?be (?:[a-z]+ )?(?:stopped|discontinued|skipped|paused|doubled|halved|increased|reduced|lowered|raised|changed|tapered|replaced|cut|adjusted|omitted|withheld|left out|restarted|switched)|\b{OBJECT}(?: [a-z]+){{0,3}} (?:too low|too high)"
@@ -44,13 +44,13 @@ static PATTERNS: LazyLock<Patterns> = LazyLock::new(|| {
             r"\b(?:no longer need|no longer have|dont need(?: to take| to use| to keep taking| to continue)?(?: your| the| any more)|neednt take|no need (?:to take|to keep|to continue|to use|for)|dont have to take|not need to take|dont need to take|no reason to (?:keep|continue|take))(?: [a-z]+){{0,4}} ?(?:your |the )?{OBJECT}|\b(?:no need|dont need|no longer need|no reason)(?: [a-z]+){{0,5}} ?{OBJECT} ?(?:any ?more|now|anymore|today|any longer)|\bdont (?:take|use|inject)(?: your| the| any)?(?: [a-z]+)? ?{OBJECT} (?:[a-z]+ )?(?:today|tonight|tomorrow|this|any ?more|for (?:a|the|now|some|two|three|[0-9])|until|on)|\bdont (?:take|use|inject) your ?(?:[a-z]+ )?{OBJECT}|\bthere(?:s| is) no need for (?:your |the )?(?:[a-z]+ )?{OBJECT} (?:now|any)|\b(?:going|go|do|get by) without(?: your| the)?(?: [a-z]+)? ?{OBJECT}"
         )),
         takes_otherwise: compile(&format!(
-            r"\b(?:take|use|inject|need)(?: [a-z]+){{0,4}} (?:twice|double|half|more|less|extra|fewer|additional|higher|lower)(?: [a-z]+){{0,5}} ?{OBJECT}|\b(?:take|use|inject)(?: [a-z]+){{0,3}} ?{OBJECT}(?: [a-z]+){{0,2}} (?:at|in) (?:twice|double|half|a higher|a lower)|\bextra {OBJECT}|\b(?:higher|lower|bigger|larger|smaller|extra|double|half) dos(?:e|age) (?:is|would be|of \x{{e000}} (?:is|would))"
+            r"\b(?:half|twice|double|triple|part) (?:of )?(?:your|the|that|this)(?: [a-z]+){{0,2}} ?{OBJECT}|\b(?:go|going|return|switch) back to(?: [a-z]+){{0,3}} ?{OBJECT}|\bleave(?: [a-z]+){{0,2}} ?{OBJECT} (?:out|off|aside)|\b(?:take|taking|use|using)(?: [a-z]+){{0,3}} ?{OBJECT}(?: [a-z]+){{0,1}} only (?:when|if) you|\b(?:take|use|inject|need)(?: [a-z]+){{0,4}} (?:twice|double|half|more|less|extra|fewer|additional|higher|lower)(?: [a-z]+){{0,5}} ?{OBJECT}|\b(?:take|use|inject)(?: [a-z]+){{0,3}} ?{OBJECT}(?: [a-z]+){{0,2}} (?:at|in) (?:twice|double|half|a higher|a lower)|\bextra {OBJECT}|\b(?:higher|lower|bigger|larger|smaller|extra|double|half) dos(?:e|age) (?:is|would be|of \x{{e000}} (?:is|would))"
         )),
         of_it: compile(&format!(
             r"^(?:{lead})*(?:{CHANGE})(?: taking| using)? (?:it|them|this|that|these|those)\b|\byou (?:should|can|could|may|might|must) (?:[a-z]+ )?(?:{CHANGE})(?: taking| using)? (?:it|them|this|that)\b|\b(?:safe|fine|ok|okay|better|best) to (?:{CHANGE})(?: taking)? (?:it|them)|\bdont (?:take|use) (?:it|them) (?:today|tonight|tomorrow|any ?more|for)|\bstop (?:now|today|tomorrow)\b|\bdouble up\b"
         )),
         han: compile(
-            r"停(?:药|用|服|掉|了|吃|打|止)|停止(?:服|使|用|吃)|立即停|[可能就先]以?停|就停|请停|停几|停一|停\x{e000}|停\x{e001}|暂停|中断|断药|断掉|减药|减量|减半|减掉|(?:减少|增加|加大|降低|提高|调整|调高|调低)(?:服用|使用|吃|用)?[^,。]{0,3}[\x{e000}\x{e001}]|[\x{e000}\x{e001}][^,。]{0,6}(?:减少|增加|加大|降低|提高|调高|调低)(?:一|些|点|剂量|用量|$)|减一|加量|增量|加倍|翻倍|加一倍|加上去|换药|换成|换别|改用|改成|改服|改吃|跳过|漏掉|[少多][吃服打](?:一|半|点|几|两|次)|一半|(?:先|可以|就|今天|明天|今晚|这几天|这次)不[吃服用打]|不[吃服打](?:\x{e000}|\x{e001})?(?:也没|了)|别再?[吃服用打](?:\x{e000}|\x{e001})?了|可以不[吃服用打]|停一天|先别[吃服用打]|重新(?:吃|服|用)|恢复(?:吃|服|使)|再也不[吃用]",
+            r"停(?:药|用|服|掉|了|吃|打|止)|停止(?:服|使|用|吃)|立即停|[可能就先]以?停|就停|请停|停几|停一|停\x{e000}|停\x{e001}|暂停|中断|断药|断掉|减药|减量|减半|减掉|(?:减少|增加|加大|降低|提高|调整|调高|调低)(?:服用|使用|吃|用)?[^,。]{0,3}[\x{e000}\x{e001}]|[\x{e000}\x{e001}][^,。]{0,6}(?:减少|增加|加大|降低|提高|调高|调低)(?:一|些|点|剂量|用量|$)|减一|加量|增量|加倍|翻倍|加一倍|加上去|换药|换成|换别|换一|换着|换个|[吃服用]不[吃服用](?:都|也)|好了就|改用|改成|改服|改吃|跳过|漏掉|[少多][吃服打](?:一|半|点|几|两|次)|一半|(?:先|可以|就|今天|明天|今晚|这几天|这次)不[吃服用打]|不[吃服打](?:\x{e000}|\x{e001})?(?:也没|了)|别再?[吃服用打](?:药)?(?:\x{e000}|\x{e001})?了|可以不[吃服用打]|停一天|先别[吃服用打]|重新(?:吃|服|用)|恢复(?:吃|服|使)|再也不[吃用]",
         ),
         han_needless: compile(
             r"(?:不用|不必|不需要?|无需|无须|没必要|用不着|没有必要)再?继?续?[吃服用打]|必要再[吃服用]|可以不用",
@@ -77,6 +77,9 @@ static PATTERNS: LazyLock<Patterns> = LazyLock::new(|| {
 pub(super) fn changes(reading: &Reading) -> bool {
     if reading.question {
         return false;
+    }
+    if reading.has_medicine() && reading.clauses.iter().skip(1).any(|it| changes_it_in(it)) {
+        return true;
     }
     reading.clauses.iter().any(|clause| {
         if clause.contains(is_han) {
@@ -137,10 +140,11 @@ fn changes_han(reading: &Reading, clause: &str) -> bool {
 
 /// "You can stop it now", after a medicine that the answer has just named.
 pub(super) fn changes_it(reading: &Reading) -> bool {
+    !reading.question && reading.clauses.iter().any(|it| changes_it_in(it))
+}
+
+fn changes_it_in(clause: &str) -> bool {
     let it = &*PATTERNS;
-    !reading.question
-        && reading.clauses.iter().any(|clause| {
-            it.of_it.is_match(clause) && !it.held_back.is_match(clause)
-                || it.han_of_it.is_match(clause) && !it.han_held_back.is_match(clause)
-        })
+    it.of_it.is_match(clause) && !it.held_back.is_match(clause)
+        || it.han_of_it.is_match(clause) && !it.han_held_back.is_match(clause)
 }
