@@ -1,4 +1,5 @@
 //! The shipped articles pass whole, sentence by sentence and one behind another; and a judgement is quick.
+#![expect(clippy::unwrap_used, reason = "a measure that reads its data")]
 
 use std::{path::Path, time::Instant};
 

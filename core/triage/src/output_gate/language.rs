@@ -84,8 +84,7 @@ pub(super) fn is_foreign(sentence: &str) -> bool {
                 )
         })
         .count();
-    common == 0 && foreign >= 1
-        || common == 0 && telling >= 1
+    common == 0 && foreign + telling >= 1
         || english == 0 && small >= 5
         || foreign >= 3
         || foreign >= 2 && foreign > english
