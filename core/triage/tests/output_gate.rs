@@ -140,6 +140,7 @@ fn ordinary_advice_passes() {
             "Bathe the eyelid with warm water 3 times a day.",
             "血压高于140/90时请复查",
             "吃清淡的食物，少量多餐，一天五次",
+            "我不提供用药剂量，也不开处方：请咨询医生或药师。",
             "Fever of 39 °C for three days needs a doctor today.",
         ],
         None,
