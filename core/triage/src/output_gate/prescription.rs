@@ -10,6 +10,10 @@ pattern!(
     r"\b(i|we|ill|id|im) (will |am |are |would |can |hereby |going to |ll )*(prescrib\w*|writ\w* (you )?(a |the )?prescription)|\b(your|a|the) prescription( for you)?( is|:| for \x{e000})|\blet me (?:prescribe|write you)|推荐[^。;不]{0,8}[:,] ?\x{e000}|\bprescription: |\bhere( is|s| are) (a|your|the) prescription|(我|我们|这里)[^,。不]{0,4}(给你|给您|为您|为你|建议)[^,。不]{0,3}开|(给您|给你|为您|为你)开(具|个|一个|一张|点|些|了)?[^,。]{0,4}(药|处方|方子|\x{e000}|\x{e001})|处方(如下|:)|^rp ?:|^rx ?:"
 );
 pattern!(
+    REFUSES,
+    r"(不|不能|不会|无法|不可以|没法)(给您|给你|为您)?开[^,。]{0,4}(药|处方)"
+);
+pattern!(
     ORDERS,
     r"^(?:(?:please|just|then|now|first|second|third|also|so|and|or|yes|simply|next|finally|instead|but|you|lets|sure|maybe|perhaps|ok|okay|go ahead and|try to|be sure to|make sure to|start by|begin by|well|if needed|if necessary|step [0-9]+|for (?:the |your |this )?(?:[a-z]+ ){0,2}[a-z]+|to (?:[a-z]+ ){1,4}[a-z]+) )*(?:take|taking|use|using|try|trying|start|starting|begin|beginning|get|buy|buying|give|giving|apply|applying|swallow|chew|inject|add|adding|put|rub|consider|continue|administer|opt for|choose|go with|ask for|pick up|have|request|go for)(?: [a-z0-9\x{e001}]+){0,6} ?\x{e000}"
 );
@@ -52,7 +56,7 @@ pattern!(
 );
 
 pub(super) fn prescribes(reading: &Reading) -> bool {
-    if PRESCRIBES.is_match(&reading.marked) && !reading.text.contains("不能开") {
+    if PRESCRIBES.is_match(&reading.marked) && !REFUSES.is_match(&reading.text) {
         return true;
     }
     if reading.question || !reading.names_medicine() {
