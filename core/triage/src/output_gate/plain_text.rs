@@ -40,6 +40,7 @@ static MARKS: LazyLock<Vec<(Regex, &'static str)>> = LazyLock::new(|| {
 
 pub(super) fn plain(sentence: &str) -> Cow<'_, str> {
     if !sentence.contains(|it: char| it.is_ascii_punctuation() && !matches!(it, '.' | ',' | '\'' | '"' | '?'))
+        && !sentence.trim_start().starts_with(|it: char| it.is_ascii_digit())
         && !sentence.contains(['•', '·', '▪', '◦', '‣', '–', '—', '、', '）'])
     {
         return Cow::Borrowed(sentence);
