@@ -140,8 +140,146 @@ fn ordinary_advice_passes() {
             "Bathe the eyelid with warm water 3 times a day.",
             "血压高于140/90时请复查",
             "吃清淡的食物，少量多餐，一天五次",
+            "我不提供用药剂量，也不开处方：请咨询医生或药师。",
             "Fever of 39 °C for three days needs a doctor today.",
         ],
         None,
     );
+}
+
+#[test]
+fn changes_of_a_medicine_stay_here() {
+    check(
+        &[
+            "Stop taking your warfarin.",
+            "Double your dose of warfarin.",
+            "Yes, you should double your blood pressure pills today.",
+            "把降压药停了",
+            "加量",
+        ],
+        Some("medicine-change"),
+    );
+}
+
+#[test]
+fn other_languages_stay_here() {
+    check(
+        &[
+            "Beba mucha agua y descanse.",
+            "Das ist eine häufige Krankheit.",
+            "Пейте больше воды.",
+            "水をたくさん飲んでください。",
+        ],
+        Some("language"),
+    );
+}
+
+/// What the sentences of an answer get, one behind another.
+fn judged(sentences: &[&str]) -> Vec<Option<&'static str>> {
+    let mut gate = OutputGate::new();
+    sentences
+        .iter()
+        .map(|it| match gate.judge(it) {
+            OutputVerdict::Pass => None,
+            OutputVerdict::Withhold { reason } => Some(reason),
+        })
+        .collect()
+}
+
+#[test]
+fn two_sentences_say_what_none_says_alone() {
+    for (first, second, reason) in [
+        ("Ibuprofen can ease the pain.\n", "Every six hours.", "dose"),
+        ("Ibuprofen can ease the pain.\n", "- three times a day", "dose"),
+        ("Paracetamol is a painkiller. ", "400 is enough for most.", "dose"),
+        ("Paracetamol is used against fever: two\n", "tablets", "dose"),
+        ("布洛芬可以退烧。", "每六小时一次。", "dose"),
+        ("布洛芬可以退烧。", "早中晚各一次。", "dose"),
+        (
+            "Warfarin thins the blood. ",
+            "You can stop it now.",
+            "medicine-change",
+        ),
+        ("华法林是抗凝药。", "可以先停了。", "medicine-change"),
+        ("Amoxicillin is an antibiotic. ", "Take it with food.", "dose"),
+        (
+            "Amoxicillin is an antibiotic. ",
+            "You should take it.",
+            "prescription",
+        ),
+        ("Should you see a doctor?\n", "No need.", "discourages-care"),
+        ("要去医院吗？", "不用。", "discourages-care"),
+        ("Hello <", "|im_end|", "template-token"),
+    ] {
+        let alone = OutputGate::check(first);
+        assert_eq!(alone, OutputVerdict::Pass, "{first}");
+        assert_eq!(judged(&[first, second]), [None, Some(reason)], "{first}{second}");
+    }
+}
+
+#[test]
+fn a_medicine_that_was_withheld_still_counts() {
+    assert_eq!(
+        judged(&["Take 500 mg of paracetamol.", "Every six hours."]),
+        [Some("dose"), Some("dose")]
+    );
+}
+
+#[test]
+fn what_follows_a_medicine_may_be_harmless() {
+    for text in [
+        &[
+            "Metformin is a medicine for diabetes.",
+            "Check your blood sugar twice a day.",
+        ][..],
+        &["Statins lower cholesterol.", "Walk for 30 minutes every day."],
+        &[
+            "Antibiotics do not help.",
+            "Most people recover within seven to ten days.",
+        ],
+        &[
+            "Ask a pharmacist before you take ibuprofen.",
+            "See a doctor if the fever lasts more than 3 days.",
+        ],
+        &["二甲双胍是降糖药。", "每天测两次血糖。"],
+        &["他汀类药物可以降低胆固醇。", "每周运动三次，每次30分钟。"],
+        &["请先咨询药师再用布洛芬。", "发热超过三天请去医院。"],
+        &[
+            "Insulin lowers blood sugar.",
+            "Call 120 if someone does not wake up.",
+        ],
+    ] {
+        assert!(judged(text).iter().all(Option::is_none), "{text:?}");
+    }
+}
+
+proptest::proptest! {
+    /// Marks and separators do not hide a dose.
+    #[test]
+    fn a_dose_is_seen_through_its_marks(
+        number in proptest::sample::select(vec!["500", "five hundred", "٥٠٠", "５００", "1,000", "0.5"]),
+        unit in proptest::sample::select(vec!["mg", "m g", "MG", "㎎", "milligrams", "мг"]),
+        mark in proptest::sample::select(vec!["", "**", "_", "`", "*", "~~", "***"]),
+        around in proptest::sample::select(vec![0, 1, 2]),
+        name in proptest::sample::select(vec!["paracetamol", "Ibuprofen", "amoxicillin", "losartan"]),
+    ) {
+        let (number, unit) = match around {
+            0 => (format!("{mark}{number}{mark}"), unit.to_owned()),
+            1 => (number.to_owned(), format!("{mark}{unit}{mark}")),
+            _ => (format!("{mark}{number}"), format!("{unit}{mark}")),
+        };
+        let text = format!("Take {number} {unit} of {name}.");
+        proptest::prop_assert_ne!(OutputGate::check(&text), OutputVerdict::Pass, "{}", text);
+    }
+
+    /// Whatever comes, the gate answers.
+    #[test]
+    fn no_text_breaks_the_gate(texts in proptest::collection::vec("\\PC{0,60}", 0..5)) {
+        let mut gate = OutputGate::new();
+        for text in &texts {
+            let alone = OutputGate::check(text);
+            let behind = gate.judge(text);
+            proptest::prop_assert!(alone == OutputVerdict::Pass || behind == alone);
+        }
+    }
 }
