@@ -4,11 +4,13 @@
 
 mod chinese;
 mod english;
+mod register;
 mod subject;
 
 use std::ops::Range;
 
 use crate::{data::FindingKind, lexicon::Mention, normal_text::is_han};
+pub(crate) use register::is_about_nobody;
 pub(crate) use subject::{Subjects, is_family_history};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -12,7 +12,7 @@ use crate::{
     condition::{Fact, Value},
     context::{self, Layout, Placed, Polarity, Subjects, is_family_history},
     data::FindingKind,
-    facts::TextFacts,
+    facts::{Duration, TextFacts},
     lexicon::Mention,
     measurements::Measurements,
     normal_text::{NormalText, is_han},
@@ -44,6 +44,14 @@ pub(crate) struct Reading {
 }
 
 impl Reading {
+    /// It is spoken of in a story or an exam.
+    fn imagine(&mut self) {
+        if self.polarity == Polarity::Present {
+            self.polarity = Polarity::Hypothetical;
+        }
+        self.active = false;
+    }
+
     pub(crate) fn status(&self) -> FindingStatus {
         match self.polarity {
             Polarity::Absent => FindingStatus::Absent,
@@ -60,14 +68,18 @@ impl Evidence {
         let text = normal.text.as_str();
         let found = bundle.lexicon.mentions(text);
         let layout = Layout::new(text);
-        let mentions = read_mentions(bundle, text, &layout, found);
         let facts = TextFacts::read(text);
+        let measurements = Measurements::read(text);
+        let mut mentions = read_mentions(bundle, text, &layout, found, &facts.durations);
+        if context::is_about_nobody(text, &facts, &measurements) {
+            mentions.iter_mut().for_each(Reading::imagine);
+        }
         let mut evidence = Self {
             active: vec![false; bundle.findings.len()],
             mentioned: vec![false; bundle.findings.len()],
             modified: Vec::new(),
             lasting: HashMap::new(),
-            measurements: Measurements::read(text),
+            measurements,
             age_years: facts.age_years.or(patient.age_years),
             sex: patient.sex.or(facts.sex),
             pregnant: patient.pregnant,
@@ -251,7 +263,13 @@ impl Evidence {
     }
 }
 
-fn read_mentions(bundle: &Bundle, text: &str, layout: &Layout, found: Vec<Mention>) -> Vec<Reading> {
+fn read_mentions(
+    bundle: &Bundle,
+    text: &str,
+    layout: &Layout,
+    found: Vec<Mention>,
+    durations: &[Duration],
+) -> Vec<Reading> {
     let kind = |mention: &Mention| {
         bundle
             .findings
@@ -330,6 +348,13 @@ fn read_mentions(bundle: &Bundle, text: &str, layout: &Layout, found: Vec<Mentio
         .zip(&polarities)
         .map(|(mention, &polarity)| {
             let kind = kind(mention);
+            let days_ago = durations::days_ago(text, layout, &mention.span, durations);
+            let happens = matches!(kind, FindingKind::Event | FindingKind::Symptom);
+            let polarity = if happens && polarity == Polarity::Present && days_ago.is_some_and(|it| it >= LONG_AGO) {
+                Polarity::Over
+            } else {
+                polarity
+            };
             let other_person = kind != FindingKind::Context && subjects.is_other(mention.span.start);
             let counts_when_over = bundle
                 .findings
@@ -339,7 +364,11 @@ fn read_mentions(bundle: &Bundle, text: &str, layout: &Layout, found: Vec<Mentio
                 Polarity::Present => true,
                 // Possible poison is treated as poison; a suspected diagnosis is not yet one.
                 Polarity::Possible => kind != FindingKind::Condition,
-                Polarity::Over => counts_when_over && recent(text, layout, &mention.span),
+                Polarity::Over => {
+                    counts_when_over
+                        && days_ago.is_none_or(|it| it < STILL_COUNTS)
+                        && recent(text, layout, &mention.span)
+                }
                 Polarity::Absent | Polarity::Hypothetical => false,
             };
             let old_story = other_person
@@ -355,6 +384,11 @@ fn read_mentions(bundle: &Bundle, text: &str, layout: &Layout, found: Vec<Mentio
         })
         .collect()
 }
+
+/// Days after which an event is of the past, if nothing says that it goes on.
+const LONG_AGO: f32 = 10.0;
+/// Days within which a sign that counts when over still does.
+const STILL_COUNTS: f32 = 3.0;
 
 /// What is over counts only if it was lately.
 fn recent(text: &str, layout: &Layout, span: &Range<usize>) -> bool {

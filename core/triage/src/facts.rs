@@ -72,7 +72,7 @@ pattern!(
 );
 pattern!(
     DURATION_WORDS,
-    r"(?<now>刚才|刚刚|突然|忽然|\b(just now|suddenly|all of a sudden|just started|right now|minutes ago)\b)|(?<today>今天|今早|今晚|今日|早上起来|一觉醒来|\b(today|this morning|tonight|this afternoon|this evening|an hour ago|hours ago)\b)|(?<yesterday>昨天|昨晚|昨日|昨夜|\b(yesterday|last night|overnight)\b)|(?<before>前天|\bday before yesterday\b)|(?<days>好些天|这几天|这两天|最近几天|\b(for days|past few days|last few days|since (monday|tuesday|wednesday|thursday|friday|saturday|sunday))\b)|(?<week>上周|上星期|上个星期|上礼拜|\blast week\b)|(?<weeks>最近一段时间|一段时间|这阵子|好几周|\b(for weeks|recent weeks)\b)|(?<month>上个月|\blast month\b)|(?<long>长期|多年|常年|好久|很久|从小|慢性|\b(for months|for years|for ages|chronic(ally)?|long term|long standing|longstanding|for a long time)\b)"
+    r"(?<now>刚才|刚刚|突然|忽然|\b(just now|suddenly|all of a sudden|just started|right now|minutes ago)\b)|(?<today>今天|今早|今晚|今日|早上起来|一觉醒来|\b(today|this morning|tonight|this afternoon|this evening|an hour ago|hours ago)\b)|(?<yesterday>昨天|昨晚|昨日|昨夜|\b(yesterday|last night|overnight)\b)|(?<before>前天|\bday before yesterday\b)|(?<days>好些天|这几天|这两天|最近几天|\b(for days|past few days|last few days|since (monday|tuesday|wednesday|thursday|friday|saturday|sunday))\b)|(?<week>上周|上星期|上个星期|上礼拜|\blast week\b)|(?<weeks>最近一段时间|一段时间|这阵子|好几周|\b(for weeks|recent weeks)\b)|(?<month>上个月|\blast month\b)|(?<long>长期|多年|常年|好久|很久|从小|慢性|这些年|这么多年|好几年|老样子|\b(for months|for years|for ages|chronic(ally)?|long term|long standing|longstanding|for a long time|all my life|since childhood)\b)"
 );
 
 impl TextFacts {

@@ -123,8 +123,22 @@ impl NormalText {
     }
 }
 
-/// In order: later ones read what earlier ones made. No short form is longer than its long one.
+/// In order: later ones read what earlier ones made.
 const CONTRACTIONS: &[(&str, &str)] = &[
+    // As people type on a telephone.
+    ("dnt", "dont"),
+    ("doesn", "doesnt"),
+    ("didn", "didnt"),
+    ("dosnt", "doesnt"),
+    ("dosent", "doesnt"),
+    ("cnt", "cant"),
+    ("cudnt", "cant"),
+    ("couldn", "couldnt"),
+    ("wudnt", "wouldnt"),
+    ("havnt", "havent"),
+    ("hasn", "hasnt"),
+    ("isn", "isnt"),
+    ("aint", "isnt"),
     ("can not", "cant"),
     ("cannot", "cant"),
     ("could not", "cant"),
@@ -158,8 +172,8 @@ pub(crate) fn normalized(text: &str) -> String {
 /// The same for words of the built-in files, which are in simplified characters already (a test checks it):
 /// there are many thousands of them, read at every start, and the dictionary need not be loaded for them.
 pub(crate) fn normalized_built_in(form: &str) -> String {
-    // The three are in all the long forms of CONTRACTIONS.
-    let contracts = ["not", "able to", "couldnt"].iter().any(|it| form.contains(it));
+    // One of them is in each of the long forms of CONTRACTIONS.
+    let contracts = ["not", "able to", "couldnt", "dnt", "isn", "aint", "cnt", "doesn", "didn", "hasn", "couldn", "dos", "havnt"].iter().any(|it| form.contains(it));
     if is_plain_latin(form) && !contracts {
         return form.to_owned();
     }

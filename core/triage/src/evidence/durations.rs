@@ -105,6 +105,37 @@ pattern!(
 );
 pattern!(JOINS, r"^( |,|、|和|及|与|伴|或|\b(and|or|with)\b)*$");
 
+pattern!(AGO_AFTER, r"^ ?(前|之前|以前|\b(ago|back|earlier)\b)");
+pattern!(COUNTED_FROM, r"^ ?(since|after|post|on from|out from|following)( (my|his|her|the|a|an|s|last|first|[a-z]+s))* ?$");
+pattern!(SINCE_THEN, r"^(发作|手术|出院|术|病)*(后|以后|之后|出院)(已经|已|快|约|大概|满|整)*$|^ ?(was|happened|were)? ?$");
+pattern!(
+    GOES_ON,
+    r"开始|起病|前起|至今|一直|仍|还|又|再次|复发|反复|以来|越来越|逐渐|加重|\b(still|since then|ever since|again|now|started|began|keeps?|continues|ongoing|worse|worsening|not gone|every)\b"
+);
+
+/// How many days ago what stands at `span` happened: 半年前脑梗, "a stroke three weeks ago", 心梗后两个月. Nothing if
+/// the clause says that it goes on.
+pub(super) fn days_ago(text: &str, layout: &Layout, span: &Range<usize>, durations: &[Duration]) -> Option<f32> {
+    let clause = layout.clause_of(span);
+    if GOES_ON.is_match(text.get(clause.clone()).unwrap_or_default()) {
+        return None;
+    }
+    durations
+        .iter()
+        .filter(|it| clause.start <= it.span.start && it.span.end <= clause.end)
+        .filter(|it| it.span.end <= span.start || span.end <= it.span.start)
+        .filter(|it| {
+            let up_to = text.get(it.span.end..span.start).unwrap_or("?");
+            let after = text.get(it.span.end..clause.end).unwrap_or_default();
+            let between = text.get(span.end..it.span.start).unwrap_or("?");
+            AGO_AFTER.is_match(after)
+                || COUNTED_FROM.is_match(up_to)
+                || between.chars().any(is_han) && SINCE_THEN.is_match(between)
+        })
+        .min_by_key(|it| distance(span, &it.span))
+        .map(|it| it.days)
+}
+
 /// The findings that a duration is said of: the nearest in its clause, and what is listed with it.
 fn owners_of(text: &str, layout: &Layout, readings: &[&Reading], duration: &Duration) -> Vec<usize> {
     let clause = layout.clause_of(&duration.span);

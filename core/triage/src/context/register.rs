@@ -1,0 +1,52 @@
+//! Texts that speak of illness while nobody is ill: exams, fiction, rumours, courses.
+
+use crate::{facts::TextFacts, measurements::Measurements, pattern::pattern};
+
+pattern!(
+    ABOUT_NOBODY,
+    r"作文|小说|剧情|主角|剧本|电视剧|追剧|电影|恐怖片|考试|考题|题目|考研|期末|病例分析|科普|培训|应急预案|论文|课件|编码|规培|新闻|视频|刷到|网上说|网传|谣言|段子|演习|演练|\b(novel|novelist|screenplay|my (heroine|hero|character|protagonist)|essay|dissertation|thesis|exam|osce|quiz|trivia|revising|lecture|first aid (course|training)|training (course|day)|protocol|coding|film|movie|tv show|episode|podcast|documentary|facebook|tiktok|youtube|is it true|myth|rumou?r|hoax|student project|coursework|homework|crossword)\b"
+);
+pattern!(
+    NOBODY_ILL,
+    r"啥事(儿)?(也|都)?没有?|没(啥|什么)症状|啥症状(也|都)?没|(没|无)(有)?(人|谁)(生病|不舒服|犯病)|我没病|本人(很|挺)?健康|纯好奇|只是好奇|就是好奇|纯属好奇|没有病例|不是真的|\b((nobody|no one) is (ill|sick|hurt|unwell)|just curious|purely (academic|theoretical|hypothetical)|hypothetical(ly)?|no symptoms|candidate,? not patient|not a patient|fictional)\b"
+);
+pattern!(
+    IS_ILL,
+    r"现在|刚才|刚刚|突然|今天|今早|今晚|昨天|昨晚|我(爸|妈|爷|奶|儿子|女儿|老公|老婆|孩子)(刚|突然|现在)|\b(right now|just now|suddenly|today|tonight|this morning|last night|yesterday|im having|i am having|i have|ive got|ive had|i feel|i cant|he cant|she cant|he has|she has|started|woke)\b"
+);
+
+/// The text is about a book, an exam, a rumour, and says of nobody that he or she is ill.
+pub(crate) fn is_about_nobody(text: &str, facts: &TextFacts, measurements: &Measurements) -> bool {
+    if !ABOUT_NOBODY.is_match(text) {
+        return false;
+    }
+    NOBODY_ILL.is_match(text)
+        || facts.durations.is_empty()
+            && facts.age_years.is_none()
+            && *measurements == Measurements::default()
+            && !IS_ILL.is_match(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_about_nobody;
+    use crate::{facts::TextFacts, measurements::Measurements, normal_text::normalized};
+
+    #[test]
+    fn stories_are_told_from_patients() {
+        for (text, expect) in [
+            ("儿子作文写爷爷心脏病突发，能帮我改得更贴切吗", true),
+            ("OSCE practice: how would you structure a suicide risk assessment?", true),
+            ("Is it true coughing hard during a heart attack saves you? Saw it on Facebook", true),
+            ("写小说用的，主角阑尾炎发作，我本人啥事没有", true),
+            ("看电影的时候突然胸口压榨样疼", false),
+            ("After my exam I have crushing chest pain", false),
+            ("My chest feels crushed", false),
+            ("考试前胸口疼了三天", false),
+        ] {
+            let text = normalized(text);
+            let found = is_about_nobody(&text, &TextFacts::read(&text), &Measurements::read(&text));
+            assert_eq!(found, expect, "{text}");
+        }
+    }
+}
