@@ -9,7 +9,7 @@ SECONDS_EACH ?= 300
 LOAD ?=
 PLUGINS := hello triage knowledge
 
-.PHONY: help build run test lint fmt fuzz bench load dist setup setup-build setup-test screenshot
+.PHONY: help build run test lint fmt fuzz bench eval reader load dist setup setup-build setup-test screenshot
 
 help: ## What there is
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -35,6 +35,12 @@ fuzz: setup-build ## Fuzz splitter, WeChat XML and decryption, files of models a
 bench: build ## Figures of README.md and docs/performance.md: start, memory, tokens/s, beside llama.cpp
 	scripts/bench.sh
 	scripts/bench-engine.sh
+
+eval: ## What patients are told: triage measured on every batch of messages, with the picture of docs/medical.md
+	$(CARGO) run --release --locked -q -p bedside-eval -- --picture docs/triage-confusion.svg
+
+reader: ## Train the second reader from its messages: core/triage/data/second_reader.bin, in minutes
+	$(CARGO) run --release --locked -q -p bedside-triage --example train_reader -- core/triage/data/second_reader.bin core/triage/data/messages/*.jsonl
 
 load: ## Patients who chat all at once with a running bot: LOAD="--patients 50 --duration 10m"
 	$(CARGO) build --release --locked -p bedside-load

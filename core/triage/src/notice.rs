@@ -36,7 +36,9 @@ pub(crate) fn emergency(
         .collect();
     let mut lines = Vec::new();
     if titles.is_empty() {
+        // The second reader's alone: it knows how urgent, not what it is.
         lines.push(filled("emergency-unnamed", ""));
+        lines.push(filled("emergency-unnamed-question", ""));
     } else {
         let joint = match language {
             Language::En => "; ",

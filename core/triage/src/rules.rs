@@ -131,32 +131,22 @@ impl Rules {
     /// Reads a message by rules and second reader. Never panics, whatever the text; takes about a millisecond.
     #[must_use]
     pub fn assess(&self, text: &str, patient: &PatientFacts) -> Assessment {
-        let mut assessment = self.assess_by_rules(text, patient);
-        if let Some(reader) = &self.second_reader {
-            let (normal, evidence, _) = self.for_training(text);
-            let mut reading = reader.read(&normal, &evidence);
-            let raises = reading.disposition > assessment.disposition;
-            // Small talk is not raised to a doctor's visit.
-            if raises && (assessment.medical || reading.disposition == Disposition::Emergency) {
-                reading.raised = true;
-                assessment.medical = true;
-                assessment.disposition = reading.disposition;
-                assessment.level = level_of(reading.disposition, None);
-            }
-            assessment.second_reading = Some(reading);
-        }
-        assessment
+        self.most_urgent(text, patient, self.second_reader.as_ref())
     }
 
     /// Reads a message by the rules alone.
     #[must_use]
     pub fn assess_by_rules(&self, text: &str, patient: &PatientFacts) -> Assessment {
-        // A slip that may have been meant for several words is read as the most urgent of them.
+        self.most_urgent(text, patient, None)
+    }
+
+    /// A slip that may have been meant for several words is read as the most urgent of them.
+    fn most_urgent(&self, text: &str, patient: &PatientFacts, reader: Option<&SecondReader>) -> Assessment {
         self.readings(text)
             .iter()
-            .map(|it| self.assess_reading(text, it, patient))
+            .map(|it| self.assess_reading(text, it, patient, reader))
             .reduce(|first, other| if other.disposition > first.disposition { other } else { first })
-            .unwrap_or_else(|| self.assess_reading(text, &NormalText::new(text), patient))
+            .unwrap_or_else(|| self.assess_reading(text, &NormalText::new(text), patient, reader))
     }
 
     /// At least one.
@@ -169,7 +159,13 @@ impl Rules {
         }
     }
 
-    fn assess_reading(&self, text: &str, normal: &NormalText, patient: &PatientFacts) -> Assessment {
+    fn assess_reading(
+        &self,
+        text: &str,
+        normal: &NormalText,
+        patient: &PatientFacts,
+        reader: Option<&SecondReader>,
+    ) -> Assessment {
         let evidence = Evidence::gather(&self.bundle, normal, patient);
         let fired: Vec<_> = self
             .bundle
@@ -183,7 +179,8 @@ impl Rules {
             .iter()
             .filter(|it| it.condition.holds(&evidence))
             .collect();
-        let medical = evidence
+        let second = reader.map(|it| it.read(&normal.text, &evidence_words(&self.bundle, &evidence)));
+        let mut medical = evidence
             .mentions
             .iter()
             .any(|it| self.is_medical(it.mention.entry))
@@ -201,6 +198,16 @@ impl Rules {
         if !fired.is_empty() {
             disposition = Disposition::Emergency;
         }
+        let mut second_reading = second.as_ref().map(|it| it.reading.clone());
+        if let Some(reading) = &mut second_reading
+            && reading.disposition > disposition
+            // Small talk is not raised to a doctor's visit.
+            && (medical || reading.disposition == Disposition::Emergency)
+        {
+            reading.raised = true;
+            medical = true;
+            disposition = reading.disposition;
+        }
         let level = level_of(disposition, fired.iter().map(|it| it.level).min());
 
         let mut scores: HashMap<usize, f32> = HashMap::new();
@@ -213,6 +220,11 @@ impl Rules {
         fired.iter().for_each(|it| score(&it.departments, 4.0));
         matched.iter().for_each(|it| score(&it.departments, 3.0));
         self.score_findings(&evidence, &mut score);
+        for (id, probability) in second.iter().flat_map(|it| &it.departments) {
+            if let Some(department) = self.bundle.departments.by_id.get(*id) {
+                *scores.entry(*department).or_default() += SECOND_READERS_SAY * probability;
+            }
+        }
         let departments = self.departments(&evidence, &scores, disposition, medical);
 
         Assessment {
@@ -231,7 +243,7 @@ impl Rules {
             missing: self.missing(&evidence),
             medical,
             self_harm: fired.iter().any(|it| it.self_harm),
-            second_reading: None,
+            second_reading,
         }
     }
 
@@ -492,6 +504,9 @@ impl Rules {
         }
     }
 }
+
+/// What a department gets that the second reader is sure of; a finding that points to it gives 1, a red flag 4.
+const SECOND_READERS_SAY: f32 = 5.0;
 
 /// `flag`: the level of the most urgent red flag.
 fn level_of(disposition: Disposition, flag: Option<u8>) -> u8 {

@@ -33,6 +33,12 @@ pub struct SecondReading {
     pub raised: bool,
 }
 
+/// A reading, and the probability of each department by id.
+pub(crate) struct Read<'a> {
+    pub(crate) reading: SecondReading,
+    pub(crate) departments: Vec<(&'a str, f32)>,
+}
+
 /// A trained model, ready to read.
 pub struct SecondReader {
     model: ModelFile,
@@ -56,38 +62,21 @@ impl SecondReader {
     }
 
     /// Reads a normal text, with the words for what the rules found in it.
-    pub(crate) fn read(&self, text: &str, evidence: &[String]) -> SecondReading {
+    pub(crate) fn read(&self, text: &str, evidence: &[String]) -> Read<'_> {
         let features = Features::new(text, evidence, &self.model.vocabulary);
         let emergency = self.model.emergency_probability(self.model.emergency.score(&features));
         let [_, same_day, out_patient, _] = self.probabilities(&features);
-        let thresholds = self.model.thresholds;
-        let disposition = if emergency >= thresholds.emergency {
-            Disposition::Emergency
-        } else if emergency + same_day >= thresholds.same_day {
-            Disposition::SameDay
-        } else if emergency + same_day + out_patient >= thresholds.out_patient {
-            Disposition::OutPatient
-        } else {
-            Disposition::SelfCare
-        };
-        SecondReading {
+        let reading = SecondReading {
             emergency,
-            disposition,
+            disposition: self.model.thresholds.level(emergency, same_day, out_patient),
             raised: false,
+        };
+        let departments = self.model.departments.iter();
+        let departments = departments.map(|(id, head)| (id.as_str(), logistic(head.score(&features))));
+        Read {
+            reading,
+            departments: departments.collect(),
         }
-    }
-
-    /// Ids of departments with their probabilities, best first.
-    pub(crate) fn departments(&self, text: &str, evidence: &[String]) -> Vec<(&str, f32)> {
-        let features = Features::new(text, evidence, &self.model.vocabulary);
-        let mut departments: Vec<(&str, f32)> = self
-            .model
-            .departments
-            .iter()
-            .map(|(id, head)| (id.as_str(), logistic(head.score(&features))))
-            .collect();
-        departments.sort_by(|a, b| b.1.total_cmp(&a.1));
-        departments
     }
 
     /// Of emergency, same-day, out-patient and self-care: a softmax over the four heads.

@@ -1,5 +1,6 @@
 //! The trained weights as a file: a header in JSON, then arrays of bytes.
 
+use bedside_contract::Disposition;
 use serde::{Deserialize, Serialize};
 
 use super::features::{BUCKETS, Features, Vocabulary};
@@ -55,6 +56,20 @@ pub struct Thresholds {
     pub same_day: f32,
     /// Of the probability of anything but self-care.
     pub out_patient: f32,
+}
+
+impl Thresholds {
+    pub(super) fn level(self, emergency: f32, same_day: f32, out_patient: f32) -> Disposition {
+        if emergency >= self.emergency {
+            Disposition::Emergency
+        } else if emergency + same_day >= self.same_day {
+            Disposition::SameDay
+        } else if emergency + same_day + out_patient >= self.out_patient {
+            Disposition::OutPatient
+        } else {
+            Disposition::SelfCare
+        }
+    }
 }
 
 pub(super) struct ModelFile {

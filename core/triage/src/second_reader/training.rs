@@ -400,17 +400,8 @@ fn choose_thresholds(held_out: &[HeldOut], cases: &[Case], calibration: Calibrat
 }
 
 fn by_reader(it: &HeldOut, calibration: Calibration, thresholds: Thresholds) -> Disposition {
-    let emergency = probability(it, calibration);
     let [_, same_day, out_patient, _] = it.levels;
-    if emergency >= thresholds.emergency {
-        Disposition::Emergency
-    } else if emergency + same_day >= thresholds.same_day {
-        Disposition::SameDay
-    } else if emergency + same_day + out_patient >= thresholds.out_patient {
-        Disposition::OutPatient
-    } else {
-        Disposition::SelfCare
-    }
+    thresholds.level(probability(it, calibration), same_day, out_patient)
 }
 
 fn together(it: &HeldOut, case: &Case, calibration: Calibration, thresholds: Thresholds) -> Disposition {
