@@ -7,8 +7,9 @@ use std::{
 
 use async_trait::async_trait;
 use bedside_contract::{
-    ConversationKey, ConversationState, Cursor, FinishedTurn, InboxItem, InboxSeq, Intake, OutboxItem, Part,
-    PartId, PlatformMessageId, Receipt, SendOutcome, Store, StoreError, TranscriptEntry, Update,
+    ConversationKey, ConversationState, Cursor, FinishedTurn, InboxItem, InboxSeq, Intake, Language,
+    OutboxItem, Part, PartId, PlatformMessageId, Receipt, SendOutcome, Store, StoreError, TranscriptEntry,
+    Update,
 };
 use tokio::sync::Semaphore;
 
