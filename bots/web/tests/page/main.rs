@@ -243,7 +243,8 @@ async fn who_writes_too_fast_is_told_to_call_if_it_is_urgent() {
     );
     let body: serde_json::Value = response.json().await.unwrap();
     assert!(
-        body["en"].as_str().unwrap().contains("emergency") && body["zh"].as_str().unwrap().contains("急救")
+        body["en"].as_str().unwrap().contains("call 120")
+            && body["zh"].as_str().unwrap().contains("拨打 120")
     );
     let stranger = browser.stranger().into_session().await;
     assert_eq!(
