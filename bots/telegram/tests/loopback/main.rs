@@ -137,6 +137,21 @@ async fn strange_updates_move_the_cursor_only() {
 }
 
 #[tokio::test]
+async fn an_edit_is_taken_only_if_it_is_an_emergency() {
+    let api = BotApi::start().await;
+    let intake = GatedIntake::open();
+    for (id, text) in [(7, "what helps against a cold?"), (8, "I can't breathe")] {
+        let message = text_update(id, text)["message"].clone();
+        api.deliver(json!({"update_id": id, "edited_message": message}));
+    }
+    let running = run(&connector_at(api.address, None), &intake);
+    api.until(|it| it.offsets().last() == Some(&Some(9))).await;
+    let taken: Vec<String> = intake.committed().into_iter().flat_map(|it| it.0).collect();
+    assert_eq!(taken, ["8"]);
+    running.abort();
+}
+
+#[tokio::test]
 async fn a_refused_token_ends_the_run_and_names_the_key() {
     let api = BotApi::start().await;
     api.refuse("getMe", 401, "Unauthorized");

@@ -7,8 +7,9 @@ use std::{
 
 use async_trait::async_trait;
 use bedside_contract::{
-    ConversationKey, ConversationState, Cursor, FinishedTurn, InboxItem, InboxSeq, Intake, OutboxItem, Part,
-    PartId, PlatformMessageId, Receipt, SendOutcome, Store, StoreError, TranscriptEntry, Update,
+    ConversationKey, ConversationState, Cursor, FinishedTurn, InboxItem, InboxSeq, Intake, Language,
+    OutboxItem, Part, PartId, PlatformMessageId, Receipt, SendOutcome, Store, StoreError, TranscriptEntry,
+    Update,
 };
 use tokio::sync::Semaphore;
 
@@ -62,6 +63,17 @@ impl Intake for GatedIntake {
                 duplicate: false,
             })
             .collect())
+    }
+
+    /// The rules are tested where they are; here one phrase stands for all red flags.
+    fn emergency_notice(&self, words: &str, language: Option<Language>) -> Option<Part> {
+        words
+            .contains("I can't breathe")
+            .then(|| Part::notice(language.unwrap_or_default(), "Call 120 now."))
+    }
+
+    fn emergency_number(&self) -> &str {
+        "120"
     }
 
     async fn answer_again(

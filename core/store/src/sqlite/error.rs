@@ -99,9 +99,24 @@ pub(super) fn write_json<T: serde::Serialize>(value: &T, what: &str) -> Result<S
 
 #[cfg(test)]
 mod tests {
-    use bedside_contract::{StoreError, Update};
+    use bedside_contract::{ConversationSettings, StoreError, Update};
 
     use super::read_json;
+
+    #[test]
+    fn settings_of_earlier_versions_are_read() {
+        let cases: [(&str, &[&str]); 5] = [
+            ("{}", &[]),
+            (r#"{"held_question":null}"#, &[]),
+            (r#"{"held_question":"a"}"#, &["a"]),
+            (r#"{"held_questions":[]}"#, &[]),
+            (r#"{"held_questions":["a","b"]}"#, &["a", "b"]),
+        ];
+        for (json, expect) in cases {
+            let settings: ConversationSettings = read_json(json, "settings").unwrap();
+            assert_eq!(settings.held_questions, expect, "{json}");
+        }
+    }
 
     #[test]
     fn unreadable_json_is_told_without_its_words() {
