@@ -22,6 +22,8 @@ pub(crate) enum Event {
     /// The old session goes on, and all that was missed has been replayed.
     Resumed,
     Message(PrivateMessage),
+    /// What a message was changed to, and when: taken only if it is an emergency.
+    Edited(PrivateMessage, String),
     /// We were spoken to in a server's channel, where no patient data belongs.
     Mentioned(Mention),
     Interaction(Interaction),
@@ -39,6 +41,8 @@ pub(crate) struct PrivateMessage {
     pub(crate) channel: Snowflake,
     pub(crate) user: Snowflake,
     pub(crate) kind: UpdateKind,
+    /// What stands beside the words and cannot be read.
+    pub(crate) beside_words: Option<&'static str>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -86,6 +90,8 @@ pub(crate) struct RawMessage {
     flags: u64,
     #[serde(default, deserialize_with = "lenient")]
     content: String,
+    #[serde(default, deserialize_with = "lenient")]
+    edited_timestamp: Option<String>,
     #[serde(default, deserialize_with = "lenient")]
     mentions: Vec<RawUser>,
     #[serde(default, deserialize_with = "lenient")]
@@ -183,6 +189,9 @@ impl Event {
             "MESSAGE_CREATE" => {
                 RawMessage::deserialize(data).map_or(Self::Other, |it| it.into_event(own_user))
             }
+            "MESSAGE_UPDATE" => {
+                RawMessage::deserialize(data).map_or(Self::Other, |it| it.into_edit(own_user))
+            }
             "INTERACTION_CREATE" => RawInteraction::deserialize(data)
                 .ok()
                 .and_then(RawInteraction::into_interaction)
@@ -210,21 +219,30 @@ impl RawMessage {
             };
         }
         let words = self.content.trim();
-        let kind = if !words.is_empty() {
-            UpdateKind::Text { text: typed(words) }
-        } else if let Some(what) = self.unreadable() {
-            UpdateKind::Unreadable {
-                what: what.to_owned(),
+        let (kind, beside_words) = match (words, self.unreadable()) {
+            ("", None) => return Event::Other,
+            ("", Some(what)) => {
+                let what = what.to_owned();
+                (UpdateKind::Unreadable { what }, None)
             }
-        } else {
-            return Event::Other;
+            (words, beside) => (UpdateKind::Text { text: typed(words) }, beside),
         };
         Event::Message(PrivateMessage {
             id: self.id,
             channel: self.channel_id,
             user: self.author.id,
             kind,
+            beside_words,
         })
+    }
+
+    /// Discord adds previews of links the same way: only what a person changed has a time.
+    fn into_edit(self, own_user: Snowflake) -> Event {
+        let edited = self.edited_timestamp.clone();
+        match (self.into_event(own_user), edited) {
+            (Event::Message(message), Some(edited)) => Event::Edited(message, edited),
+            _ => Event::Other,
+        }
     }
 
     fn mentions(&self, user: Snowflake) -> bool {

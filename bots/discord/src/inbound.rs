@@ -187,6 +187,7 @@ impl<'a> Inbound<'a> {
             }
             match event {
                 Event::Message(message) => self.add_message(message, &mut batch),
+                Event::Edited(message, edited) => self.add_edit(message, &edited, &mut batch),
                 Event::Interaction(interaction) => self.add_interaction(interaction, &mut batch).await,
                 Event::Mentioned(mention) => batch.mentions.push(mention),
                 Event::Resumed => tracing::info!("Discord is connected, and its session goes on."),
@@ -231,15 +232,39 @@ impl<'a> Inbound<'a> {
 
     fn add_message(&self, message: PrivateMessage, batch: &mut Batch) {
         batch.progress.heard(message.channel, message.id);
-        batch.updates.push(Update {
+        if let Some(what) = message.beside_words {
+            let what = UpdateKind::Unreadable {
+                what: what.to_owned(),
+            };
+            let id = format!("{}:attachment", message.id);
+            batch.updates.push(self.update(&message, id, what));
+        }
+        let kind = message.kind.clone();
+        batch
+            .updates
+            .push(self.update(&message, message.id.to_string(), kind));
+    }
+
+    /// The question that an edit changes is answered already or in work; an emergency that it adds is not.
+    fn add_edit(&self, message: PrivateMessage, edited: &str, batch: &mut Batch) {
+        let id = format!("{}:{edited}", message.id);
+        let update = self.update(&message, id, message.kind.clone());
+        let words = update.text().unwrap_or_default();
+        if self.intake.emergency_notice(words, None).is_some() {
+            batch.updates.push(update);
+        }
+    }
+
+    fn update(&self, message: &PrivateMessage, external_id: String, kind: UpdateKind) -> Update {
+        Update {
             platform: PLATFORM.to_owned(),
             bot: self.application.to_string(),
-            external_id: message.id.to_string(),
+            external_id,
             conversation: self.conversation(message.channel),
             sender: message.user.to_string(),
             language_hint: None,
-            kind: message.kind,
-        });
+            kind,
+        }
     }
 
     async fn add_interaction(&mut self, interaction: Interaction, batch: &mut Batch) {

@@ -31,7 +31,7 @@ struct GetRawUpdates {
     #[serde(skip_serializing_if = "Option::is_none")]
     offset: Option<i64>,
     timeout: u64,
-    allowed_updates: [&'static str; 2],
+    allowed_updates: [&'static str; 3],
 }
 
 impl Payload for GetRawUpdates {
@@ -135,7 +135,7 @@ impl<'a> Polling<'a> {
         let payload = GetRawUpdates {
             offset,
             timeout: self.poll_timeout.as_secs(),
-            allowed_updates: ["message", "callback_query"],
+            allowed_updates: ["message", "edited_message", "callback_query"],
         };
         JsonRequest::new(self.polling_bot.clone(), payload).send().await
     }
@@ -149,10 +149,14 @@ impl<'a> Polling<'a> {
             bot: identity.id.to_string(),
             value: next_offset.to_string(),
         };
-        self.intake
-            .accept(batch.updates.clone(), Some(cursor))
-            .await
-            .map(drop)
+        let mut updates = batch.updates.clone();
+        // The question that it changes is answered already or in work; an emergency that it adds is not.
+        let red_flags = batch.edits.iter().filter(|it| {
+            let words = it.text().unwrap_or_default();
+            self.intake.emergency_notice(words, it.language_hint).is_some()
+        });
+        updates.extend(red_flags.cloned());
+        self.intake.accept(updates, Some(cursor)).await.map(drop)
     }
 
     /// Niceties that nothing waits for.

@@ -23,6 +23,8 @@ pub(crate) struct Identity {
 #[derive(Debug, Default)]
 pub(crate) struct Batch {
     pub(crate) updates: Vec<Update>,
+    /// What messages were changed to; taken only if it is an emergency.
+    pub(crate) edits: Vec<Update>,
     /// The offset that confirms the batch; `None` if it was empty.
     pub(crate) next_offset: Option<i64>,
     /// Pressed buttons, whose little clock Telegram shows until it is told to stop.
@@ -40,10 +42,10 @@ pub(crate) struct Mention {
     pub(crate) language: Language,
 }
 
-/// An edited message is left out: the question that it changes is answered already or in work.
 #[derive(Deserialize)]
 struct RawUpdate {
     message: Option<RawMessage>,
+    edited_message: Option<RawMessage>,
     callback_query: Option<RawQuery>,
 }
 
@@ -105,6 +107,10 @@ impl Identity {
                     callback_query: Some(query),
                     ..
                 }) => self.button(id, query, &mut batch),
+                Ok(RawUpdate {
+                    edited_message: Some(message),
+                    ..
+                }) => self.edit(id, message, &mut batch),
                 _ => batch.skipped += 1,
             }
         }
@@ -156,6 +162,19 @@ impl Identity {
         }
     }
 
+    fn edit(&self, id: i64, message: RawMessage, batch: &mut Batch) {
+        let from = message
+            .from
+            .filter(|it| !it.is_bot && message.chat.kind == "private");
+        match (from, message.text.or(message.caption)) {
+            (Some(from), Some(words)) => {
+                let edit = self.update(id.to_string(), &message.chat, &from, self.words(&words));
+                batch.edits.push(edit);
+            }
+            _ => batch.skipped += 1,
+        }
+    }
+
     fn button(&self, id: i64, query: RawQuery, batch: &mut Batch) {
         batch.pressed.push(CallbackQueryId(query.id));
         match (query.message, query.data) {
@@ -182,8 +201,8 @@ impl Identity {
         }
     }
 
-    /// Text, or the `/start` that Telegram sends for the patient who opens the chat. `/stop@OurName` is what
-    /// clients write when a command is tapped.
+    /// Text, or the `/start` that Telegram sends for the patient who opens the chat; with words behind it, it is text
+    /// as well. `/stop@OurName` is what clients write when a command is tapped.
     fn words(&self, text: &str) -> UpdateKind {
         let (word, rest) = text.split_once(char::is_whitespace).unwrap_or((text, ""));
         let command = match word.split_once('@') {
@@ -192,7 +211,7 @@ impl Identity {
             }
             _ => word,
         };
-        if command == "/start" {
+        if command == "/start" && rest.trim().is_empty() {
             UpdateKind::Joined
         } else if command.len() == word.len() {
             UpdateKind::Text {
@@ -307,7 +326,14 @@ mod tests {
         check(json!([private(5, json!({"text": "/start"}))]), "5 joined -");
         check(
             json!([private(5, json!({"text": "/start from-poster"}))]),
-            "5 joined -",
+            "5 text /start from-poster",
+        );
+        check(
+            json!([private(
+                5,
+                json!({"text": "/start@wardbot I took 30 sleeping pills"})
+            )]),
+            "5 text /start I took 30 sleeping pills",
         );
         check(
             json!([private(5, json!({"text": "/started to ache"}))]),
@@ -394,9 +420,21 @@ mod tests {
         ]));
         assert_eq!(
             (batch.updates.len(), batch.next_offset, batch.skipped),
-            (1, Some(11), 4)
+            (1, Some(11), 3)
         );
         assert_eq!(read(json!([])).next_offset, None);
+    }
+
+    #[test]
+    fn edits_are_kept_apart() {
+        let edited = |message: &Value| json!([{"update_id": 9, "edited_message": message}]);
+        let mut message = private(0, json!({"text": "I can't breathe", "edit_date": 1}))["message"].clone();
+        let batch = read(edited(&message));
+        assert_eq!((batch.updates.len(), batch.next_offset), (0, Some(10)));
+        assert_eq!(batch.edits[0].text(), Some("I can't breathe"));
+        assert_eq!(batch.edits[0].external_id, "9");
+        message["chat"]["type"] = "group".into();
+        assert_eq!(read(edited(&message)).edits.len(), 0);
     }
 
     #[test]

@@ -113,12 +113,12 @@ impl Connector for WebConnector {
             store: Arc::clone(&self.context.store),
             plugins: self.context.plugins.clone(),
             ready: Arc::clone(&self.context.ready),
+            page: Page::new(&self.context.hospital_name, intake.emergency_number()),
             intake,
             rooms: Arc::clone(&self.rooms),
             cookies: self.cookies,
             hosts: self.hosts.clone(),
             limit: RateLimit::new(self.config.messages_per_minute),
-            page: Page::new(&self.context.hospital_name),
             stop,
         });
         let listener = self

@@ -53,7 +53,13 @@ pub(crate) async fn stream(
     State(server): State<Arc<Server>>,
     Query(from): Query<From>,
     headers: HeaderMap,
-) -> Result<Response, Refusal> {
+) -> Response {
+    open(&server, &from, &headers)
+        .await
+        .unwrap_or_else(|refusal| server.refuse(refusal))
+}
+
+async fn open(server: &Arc<Server>, from: &From, headers: &HeaderMap) -> Result<Response, Refusal> {
     if server.stop.is_cancelled() {
         return Err(Refusal::Stopping);
     }
@@ -63,7 +69,7 @@ pub(crate) async fn stream(
         .and_then(|it| it.to_str().ok())
         .and_then(|it| it.parse().ok());
     let after = resumed.unwrap_or(from.after);
-    let session = server.cookies.session(&headers);
+    let session = server.cookies.session(headers);
     // Entered before the transcript is read: what is said in between comes twice at worst, and the ids tell.
     let visit = server
         .rooms
@@ -74,13 +80,13 @@ pub(crate) async fn stream(
             .language
             .as_deref()
             .and_then(Language::parse)
-            .or_else(|| accepted_language(&headers));
-        welcome(&server, &session, language).await.map_err(|error| {
+            .or_else(|| accepted_language(headers));
+        welcome(server, &session, language).await.map_err(|error| {
             tracing::error!(%error, "a page could not be opened");
             Refusal::NotStored
         })?;
     }
-    let page = OpenPage::new(Arc::clone(&server), visit, &session, after);
+    let page = OpenPage::new(Arc::clone(server), visit, &session, after);
     let events = futures::stream::unfold(page, async |mut page| {
         page.next().await.map(|event| (Ok::<_, Infallible>(event), page))
     });

@@ -94,11 +94,11 @@ pub(crate) async fn check(State(server): State<Arc<Server>>, request: Request, n
         .and_then(|it| it.to_str().ok())
         .unwrap_or_default();
     if !server.hosts.allow(host) {
-        return refused(Refusal::UnknownHost, path);
+        return refused(&server, Refusal::UnknownHost, path);
     }
     let reads_page = request.method() == Method::GET && !path.starts_with("/api/") && !openai::serves(path);
     if !reads_page && !server.hosts.is_own_page(request.headers(), host) {
-        return refused(Refusal::OtherSite, path);
+        return refused(&server, Refusal::OtherSite, path);
     }
     next.run(request).await
 }
@@ -111,11 +111,11 @@ pub(crate) async fn add_headers(request: Request, next: Next) -> Response {
     response
 }
 
-fn refused(refusal: Refusal, path: &str) -> Response {
+fn refused(server: &Server, refusal: Refusal, path: &str) -> Response {
     if openai::serves(path) {
         openai::ApiError::Refused(refusal).into_response()
     } else {
-        refusal.into_response()
+        server.refuse(refusal)
     }
 }
 

@@ -13,8 +13,8 @@ use serde_json::json;
 use uuid::Uuid;
 
 use crate::{
-    body::{BodyError, read_json},
-    refusal::Refusal,
+    body::{BodyError, Ends, read_message},
+    refusal::{Refusal, Refused},
     rooms::Signal,
     server::Server,
     session::Session,
@@ -40,18 +40,30 @@ struct Incoming {
 }
 
 /// `POST /api/messages`: 202 as soon as the message is in the store.
-pub(crate) async fn take(
-    State(server): State<Arc<Server>>,
-    headers: HeaderMap,
-    body: Body,
-) -> Result<Response, Refusal> {
+pub(crate) async fn take(State(server): State<Arc<Server>>, headers: HeaderMap, body: Body) -> Response {
+    let mut ends = Ends::default();
+    // Read before anything is refused, since the rules can speak when nothing else can.
+    let read = read_message(&headers, body, MAX_BODY, &mut ends).await;
+    let bytes = match read.map_err(Refusal::from) {
+        Ok(bytes) => bytes,
+        Err(refusal) => {
+            let words = format!("{}\n{}", words_of(&ends.head), words_of(&ends.tail));
+            return refuse(server, refusal, words, &headers).await;
+        }
+    };
+    match take_whole(&server, &headers, &bytes).await {
+        Ok(response) => response,
+        Err(refusal) => refuse(server, refusal, words_of(&bytes), &headers).await,
+    }
+}
+
+async fn take_whole(server: &Server, headers: &HeaderMap, bytes: &[u8]) -> Result<Response, Refusal> {
     if server.stop.is_cancelled() {
         return Err(Refusal::Stopping);
     }
-    let bytes = read_json(&headers, body, MAX_BODY).await?;
-    let incoming: Incoming = serde_json::from_slice(&bytes).map_err(|_| Refusal::Unreadable)?;
-    let session = server.cookies.session(&headers);
-    let update = update(incoming, &session, &headers)?;
+    let incoming: Incoming = serde_json::from_slice(bytes).map_err(|_| Refusal::Unreadable)?;
+    let session = server.cookies.session(headers);
+    let update = update(incoming, &session, headers)?;
     server
         .limit
         .take(&session.id, Instant::now())
@@ -72,6 +84,58 @@ pub(crate) async fn take(
             .insert(header::SET_COOKIE, session.set_cookie);
     }
     Ok(response)
+}
+
+/// The refusal with the emergency notice, if the words call for one. They may be long: the workers go on serving.
+async fn refuse(server: Arc<Server>, refusal: Refusal, words: String, headers: &HeaderMap) -> Response {
+    let language = accepted_language(headers);
+    let reading = tokio::task::spawn_blocking(move || {
+        Refused::new(refusal, &*server.intake).with_words(&*server.intake, &words, language)
+    });
+    match reading.await {
+        Ok(refused) => refused.into_response(),
+        Err(error) => {
+            tracing::error!(%error, "the words of a refused message could not be read");
+            refusal.status().into_response()
+        }
+    }
+}
+
+/// What a patient wrote, out of a body that may be no message: cut off, too long, or not quite JSON.
+fn words_of(bytes: &[u8]) -> String {
+    if let Ok(Incoming { text, choice, .. }) = serde_json::from_slice::<Incoming>(bytes) {
+        return text.or(choice).unwrap_or_default();
+    }
+    let raw = String::from_utf8_lossy(bytes);
+    let mut words = String::new();
+    let mut rest = raw.as_ref();
+    while let Some((before, after)) = rest.split_once('\\') {
+        words.push_str(before);
+        let mut characters = after.chars();
+        match characters.next() {
+            Some('n' | 'r' | 't') => words.push('\n'),
+            Some('u') => {
+                let digits: String = characters
+                    .as_str()
+                    .chars()
+                    .take_while(char::is_ascii_hexdigit)
+                    .take(4)
+                    .collect();
+                let character = u32::from_str_radix(&digits, 16).ok().and_then(char::from_u32);
+                words.extend(character);
+                characters = characters
+                    .as_str()
+                    .get(digits.len()..)
+                    .unwrap_or_default()
+                    .chars();
+            }
+            Some(other) => words.push(other),
+            None => {}
+        }
+        rest = characters.as_str();
+    }
+    words.push_str(rest);
+    words
 }
 
 fn update(incoming: Incoming, session: &Session, headers: &HeaderMap) -> Result<Update, Refusal> {
@@ -118,5 +182,21 @@ impl From<BodyError> for Refusal {
             BodyError::TooLarge => Self::TooLarge,
             BodyError::Broken => Self::Unreadable,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::words_of;
+
+    #[test]
+    fn words_are_found_in_whatever_was_sent() {
+        let check = |body: &str, expect: &str| assert_eq!(words_of(body.as_bytes()), expect, "{body}");
+        check(r#"{"id":"7","text":"I can't breathe"}"#, "I can't breathe");
+        check(r#"{"id":"7","choice":"\u6551\u547d"}"#, "救命");
+        check(r#"{"text":"a \"b\"\nc"#, "{\"text\":\"a \"b\"\nc");
+        check(r#"\u6551\u547d \ud83c"#, "救命 ");
+        check(r"\", "");
+        check(r"\u", "");
     }
 }

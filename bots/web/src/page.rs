@@ -25,12 +25,13 @@ pub(crate) struct Page {
 }
 
 impl Page {
-    pub(crate) fn new(hospital_name: &str) -> Self {
+    pub(crate) fn new(hospital_name: &str, emergency_number: &str) -> Self {
         let digest = Sha256::new().chain_update(STYLE).chain_update(SCRIPT).finalize();
         let version: String = hex(&digest).chars().take(16).collect();
         Self {
             html: HTML
                 .replace("{{version}}", &version)
+                .replace("{{emergency}}", &escape(emergency_number))
                 .replace("{{hospital}}", &escape(hospital_name)),
         }
     }
@@ -99,7 +100,8 @@ mod tests {
 
     #[test]
     fn a_hospitals_name_is_text_only() {
-        let page = Page::new(r#"St. <b>"Mary"</b> {{nonce}}"#).with_nonce("abc");
+        let page = Page::new(r#"St. <b>"Mary"</b> {{nonce}}"#, "1\"20").with_nonce("abc");
+        assert!(page.contains("data-emergency=\"1&quot;20\""));
         assert!(page.contains("St. &lt;b&gt;&quot;Mary&quot;&lt;/b&gt; &#123;&#123;nonce}}"));
         assert!(!page.contains("{{"), "no placeholder is left");
     }

@@ -5,6 +5,7 @@ use axum::{
     http::{HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
 };
+use bedside_contract::{Intake, Language, Part};
 use serde_json::json;
 
 use crate::messages::{MAX_BODY, MAX_CHARS};
@@ -105,9 +106,9 @@ impl Refusal {
                 );
             }
             Self::TooFast { .. } => (
-                "Too many messages in a short time, this one was not taken. Please wait a moment. In an emergency do \
-                 not wait: call the emergency number now.",
-                "短时间内消息过多，本条未被接收，请稍等。如遇紧急情况请勿等待，立即拨打急救电话。",
+                "Too many messages in a short time, this one was not taken. Please wait a moment; in an emergency do \
+                 not wait.",
+                "短时间内消息过多，本条未被接收，请稍等；如遇紧急情况请勿等待。",
             ),
             Self::TooManyPages => (
                 "Too many people are here at the moment. Please try again in a minute.",
@@ -127,15 +128,45 @@ impl Refusal {
     }
 }
 
-impl IntoResponse for Refusal {
+/// A refusal as a patient gets it: with the emergency number, and with the notice if what they wrote holds a red flag.
+pub(crate) struct Refused {
+    refusal: Refusal,
+    emergency_number: String,
+    notice: Option<Part>,
+}
+
+impl Refused {
+    pub(crate) fn new(refusal: Refusal, intake: &dyn Intake) -> Self {
+        Self {
+            refusal,
+            emergency_number: intake.emergency_number().to_owned(),
+            notice: None,
+        }
+    }
+
+    /// Reads the words that are not taken: a red flag is never refused.
+    pub(crate) fn with_words(self, intake: &dyn Intake, words: &str, language: Option<Language>) -> Self {
+        Self {
+            notice: intake.emergency_notice(words, language),
+            ..self
+        }
+    }
+}
+
+impl IntoResponse for Refused {
     fn into_response(self) -> Response {
-        let (en, zh) = self.words();
-        let mut response = (
-            self.status(),
-            Json(json!({"code": self.code(), "en": en, "zh": zh})),
-        )
-            .into_response();
-        if let Self::TooFast { wait } = self {
+        let (en, zh) = self.refusal.words();
+        let number = &self.emergency_number;
+        let mut body = json!({
+            "code": self.refusal.code(),
+            "en": format!("{en} In an emergency call {number} now."),
+            "zh": format!("{zh}紧急情况请立即拨打 {number}。"),
+        });
+        if let (Some(notice), Some(body)) = (&self.notice, body.as_object_mut()) {
+            body.insert("notice".to_owned(), json!(notice));
+        }
+        let mut response = (self.refusal.status(), Json(body)).into_response();
+        if let Refusal::TooFast { wait } = self.refusal {
             let seconds = HeaderValue::from(wait.as_secs() + 1);
             response.headers_mut().insert(header::RETRY_AFTER, seconds);
         }

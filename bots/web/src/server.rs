@@ -19,7 +19,7 @@ use crate::{
     messages,
     openai::{self, Api},
     page::{self, Page},
-    refusal::Refusal,
+    refusal::{Refusal, Refused},
     rooms::Rooms,
     session::SessionCookies,
 };
@@ -39,6 +39,12 @@ pub(crate) struct Server {
     pub(crate) stop: CancellationToken,
 }
 
+impl Server {
+    pub(crate) fn refuse(&self, refusal: Refusal) -> Response {
+        Refused::new(refusal, &*self.intake).into_response()
+    }
+}
+
 pub(crate) fn router(server: Arc<Server>, api: Api, further_routes: Router) -> Router {
     Router::new()
         .route("/", get(page::html))
@@ -49,7 +55,7 @@ pub(crate) fn router(server: Arc<Server>, api: Api, further_routes: Router) -> R
         .route("/api/events", get(events::stream))
         .route("/healthz", get(healthz))
         .route("/readyz", get(readyz))
-        .fallback(async || Refusal::NotFound)
+        .fallback(async |State(server): State<Arc<Server>>| server.refuse(Refusal::NotFound))
         .with_state(Arc::clone(&server))
         .nest("/v1", openai::router(Arc::new(api)))
         .merge(further_routes)

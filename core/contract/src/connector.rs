@@ -5,7 +5,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 use crate::{
-    ids::{ConversationKey, InboxSeq, PlatformMessageId},
+    ids::{ConversationKey, InboxSeq, Language, PlatformMessageId},
+    part::Part,
     store::{Cursor, OutboxItem, Receipt, StoreError},
     update::Update,
 };
@@ -130,6 +131,13 @@ pub trait Intake: Send + Sync {
     /// # Errors
     /// [`StoreError`]: nothing goes out again.
     async fn answer_again(&self, conversation: &ConversationKey, seq: InboxSeq) -> Result<(), StoreError>;
+
+    /// What a patient must be told at once whose words are not taken (refused, or only an edit): the emergency notice,
+    /// if they hold a red flag. Needs neither store nor model. `language` is used where the words show none.
+    fn emergency_notice(&self, words: &str, language: Option<Language>) -> Option<Part>;
+
+    /// The hospital's number for life-threatening emergencies, for the connector's own sentences.
+    fn emergency_number(&self) -> &str;
 }
 
 /// Why a connector cannot run.

@@ -35,4 +35,4 @@ pub use store::{
     SendOutcome, Store, StoreError, TranscriptEntry, Turn, TurnRole, TurnState,
 };
 pub use triage::Disposition;
-pub use update::{Update, UpdateKind, asks_for_more};
+pub use update::{Update, UpdateKind, asks_for_more, is_bare_number};

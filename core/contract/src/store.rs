@@ -7,7 +7,7 @@
 use std::fmt;
 
 use async_trait::async_trait;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::{
     ids::{ConversationKey, InboxSeq, Language, PartId, PlatformMessageId},
@@ -177,8 +177,9 @@ pub struct ConversationState {
 pub struct ConversationSettings {
     /// When consent was given, milliseconds since 1970.
     pub consent_ms: Option<i64>,
-    /// The question that came before consent, answered as soon as it is given.
-    pub held_question: Option<String>,
+    /// What was asked before consent, in order, answered as soon as it is given.
+    #[serde(alias = "held_question", deserialize_with = "one_or_many")]
+    pub held_questions: Vec<String>,
     /// Chosen with `/language`; detected from each message otherwise.
     pub language: Option<Language>,
     /// The language of the last message that showed one.
@@ -188,6 +189,20 @@ pub struct ConversationSettings {
     pub offered: Vec<QuickReply>,
     /// `/human` was said: the bot stays silent until staff give the chat back or `/new`.
     pub with_human: bool,
+}
+
+/// Earlier versions held one question, or none.
+fn one_or_many<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Held {
+        Many(Vec<String>),
+        One(Option<String>),
+    }
+    Ok(match Held::deserialize(deserializer)? {
+        Held::Many(questions) => questions,
+        Held::One(question) => question.into_iter().collect(),
+    })
 }
 
 /// A part in delivery.

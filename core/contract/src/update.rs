@@ -80,6 +80,14 @@ pub fn asks_for_more(text: &str) -> bool {
     words.contains(&bare.as_str())
 }
 
+/// Whether a text is a short number and nothing else ("7", "40", "３９"): the answer to a question, if one was asked,
+/// and otherwise no more than [`asks_for_more`].
+#[must_use]
+pub fn is_bare_number(text: &str) -> bool {
+    let text = text.trim();
+    (1..=2).contains(&text.chars().count()) && text.chars().all(char::is_numeric)
+}
+
 impl fmt::Debug for Update {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Update")
@@ -102,7 +110,17 @@ impl fmt::Debug for UpdateKind {
 
 #[cfg(test)]
 mod tests {
-    use super::asks_for_more;
+    use super::{asks_for_more, is_bare_number};
+
+    #[test]
+    fn a_bare_number_is_told_from_other_nudges() {
+        for text in ["1", "40", " 39 ", "３９", "０"] {
+            assert!(is_bare_number(text) && asks_for_more(text), "{text}");
+        }
+        for text in ["", "?", "..", "ok", "1.", "120", "4a", "十", "👌"] {
+            assert!(!is_bare_number(text), "{text}");
+        }
+    }
 
     #[test]
     fn only_words_without_meaning_ask_for_more() {

@@ -1,14 +1,20 @@
 //! Chat templates: Jinja, as model files carry them.
 
 mod formats;
+mod markers;
 
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::{
+    sync::OnceLock,
+    time::{SystemTime, UNIX_EPOCH},
+};
 
 use bedside_contract::{ChatMessage, ChatRole};
 use minijinja::{Environment, Error, ErrorKind, context};
 use serde::Serialize;
 
 use crate::{gguf::GgufFile, tokenizer::Stretch};
+
+use markers::PlainMarkers;
 
 pub use formats::{prompt_format, prompt_formats};
 
@@ -25,6 +31,8 @@ pub struct ChatTemplate {
     bos: String,
     eos: String,
     note: Option<String>,
+    /// Found with the first chat that is written down.
+    markers: OnceLock<PlainMarkers>,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -91,6 +99,7 @@ impl ChatTemplate {
             bos,
             eos,
             note: None,
+            markers: OnceLock::new(),
         })
     }
 
@@ -135,7 +144,7 @@ impl ChatTemplate {
     }
 
     /// Writes the chat down up to where the answer begins. Each content is kept apart from what the template
-    /// writes, whatever it contains.
+    /// writes, whatever it contains; the words by which a format of plain text tells who speaks are broken up in it.
     ///
     /// Where a template knows no system message, or wants the roles to alternate, the instructions go into
     /// the first user message and neighbours of one role are joined: they are never left out in silence.
@@ -147,14 +156,43 @@ impl ChatTemplate {
             .iter()
             .map(|it| (it.role, vec![it.content.clone()]))
             .collect::<Vec<_>>();
-        self.render_slots(&plain).or_else(|error| {
+        let mut stretches = self.render_slots(&plain).or_else(|error| {
             let joined = join(&plain);
             if joined == plain {
                 Err(error)
             } else {
                 self.render_slots(&joined)
             }
-        })
+        })?;
+        let markers = self.markers.get_or_init(|| self.plain_markers());
+        for stretch in &mut stretches {
+            if let Stretch::Content(content) = stretch {
+                *content = markers.broken_up(content);
+            }
+        }
+        Ok(stretches)
+    }
+
+    /// What the template writes around rounds with and without instructions; not all take each of them.
+    fn plain_markers(&self) -> PlainMarkers {
+        use ChatRole::{Assistant, System, User};
+        let chats: [&[ChatRole]; 3] = [
+            &[User],
+            &[User, Assistant, User],
+            &[System, User, Assistant, User],
+        ];
+        let written = chats.iter().filter_map(|roles| {
+            let slots: Vec<_> = roles.iter().map(|it| (*it, Contents::new())).collect();
+            self.render_slots(&slots).ok()
+        });
+        let written: Vec<String> = written
+            .flatten()
+            .filter_map(|it| match it {
+                Stretch::Template(text) => Some(text),
+                Stretch::Content(_) => None,
+            })
+            .collect();
+        PlainMarkers::of(written.iter().map(String::as_str))
     }
 
     fn render_slots(&self, messages: &[(ChatRole, Contents)]) -> Result<Vec<Stretch>, TemplateError> {

@@ -18,6 +18,7 @@ use crate::{
     probe::Served,
     sse::EventReader,
     stop::StopGate,
+    thought::ThoughtGate,
     turns::{Event, Place},
 };
 
@@ -37,6 +38,7 @@ pub(crate) struct Job {
 
 /// What has come of an answer so far.
 struct Progress {
+    thoughts: ThoughtGate,
     gate: StopGate,
     sent: Option<Instant>,
     first: Option<Instant>,
@@ -50,6 +52,7 @@ impl Job {
     /// Ends with a last event: the answer's end or an error.
     pub(crate) async fn run(self, mut place: Place) {
         let mut progress = Progress {
+            thoughts: ThoughtGate::new(self.shared.begins_in_thought(&self.served.model)),
             gate: StopGate::new(&self.request.sampling.stop),
             sent: None,
             first: None,
@@ -67,8 +70,13 @@ impl Job {
         drop(place);
         match ended.unwrap_or(Ok(FinishReason::Deadline)) {
             Ok(reason) => {
-                let rest = progress.gate.finish();
+                let spoken = progress.thoughts.finish(reason == FinishReason::Stop);
+                let mut rest = progress.gate.push(&spoken);
+                rest.push_str(&progress.gate.finish());
                 self.tell_text(rest);
+                if progress.thoughts.has_seen_lone_end() {
+                    self.shared.answers_begin_in_thought();
+                }
                 self.tell(self.finished(reason, &progress));
             }
             Err(failure) => self.fail(failure),
@@ -170,7 +178,11 @@ impl Job {
             progress.first.get_or_insert_with(Instant::now);
             progress.pieces += 1;
         }
-        self.tell_text(progress.gate.push(&piece.text));
+        if piece.is_token && piece.text.is_empty() {
+            progress.thoughts.come_apart();
+        }
+        let spoken = progress.thoughts.push(&piece.text);
+        self.tell_text(progress.gate.push(&spoken));
         if piece.usage.is_some() {
             progress.usage = piece.usage;
         }

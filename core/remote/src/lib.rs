@@ -17,6 +17,7 @@ mod probe;
 mod server;
 mod sse;
 mod stop;
+mod thought;
 mod turns;
 
 pub use config::{RemoteConfig, RemoteConfigError};

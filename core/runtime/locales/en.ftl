@@ -42,26 +42,26 @@ language-auto = I will answer in the language that you write in.
 language-auto-button = Same as I write
 human = To speak with a person: { $contact }. In an emergency call { $emergency }.
 human-contact-default = please call or visit the hospital's reception
-unknown-command = I do not know the command { $name }. /help shows what I can do.
-unreadable = I can only read text so far. Please describe in words what it is about.
-empty-message = I received a message without words. Please write what it is about.
+unknown-command = I do not know the command { $name }. /help shows what I can do. In an emergency call { $emergency }.
+unreadable = I can only read text so far. Please describe in words what it is about. In an emergency call { $emergency }.
+empty-message = I received a message without words. Please write what it is about. In an emergency call { $emergency }.
 queue-position = Many people are asking just now: { $position ->
         [one] one question is
        *[other] { $position } questions are
     } before yours. You need not do anything.
 reply-by-number = Please answer with the number.
-nothing-waits = Nothing is waiting for you. What would you like to know?
+nothing-waits = Nothing is waiting for you. What would you like to know? In an emergency call { $emergency }.
 still-working = I am still working on your answer …
 busy = Too many people are asking at this moment, so I cannot answer now. Please try again in some minutes. If it is urgent, call the hospital; in an emergency call { $emergency }.
-plugin-refused = A safety check of this service is not working just now, so I cannot answer. Please ask the hospital's staff: { $contact }.
+plugin-refused = A safety check of this service is not working just now, so I cannot answer. Please ask the hospital's staff: { $contact }. In an emergency call { $emergency }.
 plugin-down = (A part of this service is not working just now: the answer may be less complete than usual.)
 apology = I am sorry: I could not answer this message because of a technical fault. Please ask again in other words, or contact the hospital: { $contact }. In an emergency call { $emergency }.
-withheld = I cannot pass on the answer that was prepared, because it did not pass a safety check. Please ask a doctor or a pharmacist.
+withheld = I cannot pass on the answer that was prepared, because it did not pass a safety check. Please ask a doctor or a pharmacist. In an emergency call { $emergency }.
 no-doses = I do not give doses or prescriptions: please ask a doctor or pharmacist.
-no-model = The language model is not available just now, so here is what our knowledge base says:
-abstain = I have no reliable information on that in my knowledge base, so I would rather not answer. I can help with questions about common complaints and conditions.
-abstain-medical = I have no reliable information on exactly that in my knowledge base, so I would rather not guess. Please have a doctor look at it.
-handoff = A person should answer this. { $contact }
-passages-intro = This is what our knowledge base says:
+no-model = The language model is not available just now, so here is what our knowledge base says (in an emergency call { $emergency }):
+abstain = I have no reliable information on that in my knowledge base, so I would rather not answer. I can help with questions about common complaints and conditions. In an emergency call { $emergency }.
+abstain-medical = I have no reliable information on exactly that in my knowledge base, so I would rather not guess. Please have a doctor look at it. In an emergency call { $emergency }.
+handoff = A person should answer this: { $contact }. In an emergency call { $emergency }.
+passages-intro = This is what our knowledge base says (in an emergency call { $emergency }):
 cut-short = (cut short: ask for more if you need it)
 label = Written by AI for information; it does not replace a doctor.

@@ -4,14 +4,14 @@ use std::time::{Duration, Instant};
 
 use bedside_contract::{
     AnswerMode, AnswerVerdict, Augmented, ConversationKey, Disposition, FinishReason, GenerateError,
-    GenerateRequest, GenerationEvent, Language, MessageFacts, MessageVerdict, Part, PartKind, Passage,
-    PluginNote, Priority, Prompt, PromptText, Turn,
+    GenerateRequest, GenerationEvent, Language, MessageFacts, MessageVerdict, Part, Passage, PluginNote,
+    Priority, Prompt, PromptText, Turn,
 };
 use bedside_triage::{Assessment, FindingStatus};
 use serde::Serialize;
 use tokio::time::MissedTickBehavior;
 
-pub(crate) use self::writer::gated;
+pub(crate) use self::part::{AnswerWords, answer_part, gated, gated_line};
 use self::writer::{Writer, passages_text};
 use crate::{
     bot::Shared,
@@ -22,6 +22,7 @@ use crate::{
     words::{Variable, say, say_with},
 };
 
+mod part;
 mod writer;
 
 /// What is asked, by whom it is known, and what the gate found.
@@ -142,12 +143,7 @@ impl Answering<'_> {
                 );
             }
             MessageVerdict::Handoff { .. } => {
-                let contact = shared.config.human_contact(language);
-                return self.notice(say_with(
-                    language,
-                    "handoff",
-                    &[("contact", Variable::Text(&contact))],
-                ));
+                return self.notice(shared.say_with_number(language, "handoff"));
             }
             MessageVerdict::Refuse { .. } => return self.refusal(),
         }
@@ -216,7 +212,7 @@ impl Answering<'_> {
             },
             AnswerVerdict::Withhold { reason, plugin } => {
                 tracing::warn!(plugin, reason, "A plugin withheld an answer.");
-                return self.notice(say(language, "withheld"));
+                return self.notice(shared.say_with_number(language, "withheld"));
             }
         };
         self.report(draft, &passages, appended)
@@ -244,17 +240,20 @@ impl Answering<'_> {
         }
         match self.generate(prompt, live, interrupt).await {
             Ok(Some(draft)) => Ok(draft),
-            Ok(None) => Ok(from_passages(passages, &say(language, "passages-intro"))),
-            Err(GenerateError::Busy { .. }) => {
-                let emergency = Variable::Text(&self.shared.config.emergency_number);
-                Err(say_with(language, "busy", &[("emergency", emergency)]))
-            }
+            Ok(None) => Ok(from_passages(
+                passages,
+                &self.shared.say_with_number(language, "passages-intro"),
+            )),
+            Err(GenerateError::Busy { .. }) => Err(self.shared.say_with_number(language, "busy")),
             Err(error) => {
                 tracing::error!(%error, "No answer came from the model.");
                 if passages.is_empty() {
                     return Ok(self.abstention());
                 }
-                Ok(from_passages(passages, &say(language, "no-model")))
+                Ok(from_passages(
+                    passages,
+                    &self.shared.say_with_number(language, "no-model"),
+                ))
             }
         }
     }
@@ -404,14 +403,11 @@ impl Answering<'_> {
     }
 
     fn abstention(&self) -> Draft {
-        let key = if present_findings(self.asked.assessment).is_empty() {
-            "abstain"
+        let language = self.asked.language;
+        let text = if present_findings(self.asked.assessment).is_empty() {
+            self.shared.say_with_number(language, "abstain")
         } else {
-            "abstain-medical"
-        };
-        let text = match key {
-            "abstain" => say(self.asked.language, "abstain"),
-            _ => say(self.asked.language, "abstain-medical"),
+            self.shared.say_with_number(language, "abstain-medical")
         };
         Draft {
             text,
@@ -422,12 +418,7 @@ impl Answering<'_> {
     }
 
     fn refusal(&self) -> AnswerReport {
-        let contact = self.shared.config.human_contact(self.asked.language);
-        self.notice(say_with(
-            self.asked.language,
-            "plugin-refused",
-            &[("contact", Variable::Text(&contact))],
-        ))
+        self.notice(self.shared.say_with_number(self.asked.language, "plugin-refused"))
     }
 
     fn notice(&self, text: String) -> AnswerReport {
@@ -475,18 +466,13 @@ impl Answering<'_> {
         if notes.iter().any(|note| note.hook != "choose_adapter") {
             text = format!("{text}\n\n{}", say(language, "plugin-down"));
         }
-        let part = Part {
-            kind: PartKind::Answer,
+        let words = AnswerWords {
+            text,
             disposition: present.then_some(disposition),
-            disposition_text: present.then(|| shared.rules.disposition_text(disposition, language)),
-            departments: departments
-                .iter()
-                .map(|it| shared.rules.department_name(it, language))
-                .collect(),
+            departments,
             citations: citations_of(passages, &draft.used),
-            label: shared.config.label(language),
-            ..Part::notice(language, text)
         };
+        let part = answer_part(shared, language, words);
         AnswerReport {
             part,
             disposition,

@@ -4,8 +4,9 @@ use std::{collections::HashMap, panic::AssertUnwindSafe, sync::Arc, time::Durati
 
 use async_trait::async_trait;
 use bedside_contract::{
-    Connector, ConnectorError, ConversationKey, ConversationSettings, Cursor, FinishedTurn, Generator,
-    InboxSeq, Initiative, Intake, Language, Plugins, Receipt, Sampling, Store, StoreError, Update,
+    Connector, ConnectorError, ConversationKey, ConversationSettings, Cursor, Disposition, FinishedTurn,
+    Generator, InboxSeq, Initiative, Intake, Language, Part, Plugins, Receipt, Sampling, Store, StoreError,
+    Update, UpdateKind,
 };
 use bedside_triage::{PatientFacts, Rules};
 use futures::FutureExt;
@@ -14,14 +15,17 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
     answer::{AnswerReport, Asked, answer},
+    commands::language_of_words,
     config::RuntimeConfig,
     delivery::{self, Delivery},
     lanes::{Interrupt, InterruptReason, Lanes},
     live::Live,
     pacing::Paced,
     pieces::pieces_of,
+    red_flags::{assess_long, emergency_part},
     turn,
     urgent::{self, Urgent},
+    words::{Variable, say_with},
 };
 
 /// What the binary wires together.
@@ -215,6 +219,20 @@ impl Intake for Bot {
         taken.unwrap_or_else(|error| Err(StoreError::Failed(error.to_string())))
     }
 
+    fn emergency_notice(&self, words: &str, language: Option<Language>) -> Option<Part> {
+        let shared = &self.shared;
+        let assessment = assess_long(shared.rules, words);
+        let language = language_of_words(words)
+            .or(language)
+            .unwrap_or(shared.config.default_language);
+        (assessment.disposition == Disposition::Emergency)
+            .then(|| emergency_part(shared.rules, &assessment, language, &shared.config.contacts()))
+    }
+
+    fn emergency_number(&self) -> &str {
+        &self.shared.config.emergency_number
+    }
+
     async fn answer_again(&self, conversation: &ConversationKey, seq: InboxSeq) -> Result<(), StoreError> {
         if self.shared.store.resend(conversation, seq).await? > 0 {
             tracing::info!(%seq, "The platform did not get an answer that was sent: it goes out again.");
@@ -254,6 +272,16 @@ impl Shared {
             }
         }
         Ok(receipts)
+    }
+
+    /// A sentence that names the emergency number, and how to reach a person where it says so.
+    pub(crate) fn say_with_number(&self, language: Language, key: &str) -> String {
+        let contact = self.config.human_contact(language);
+        let variables = [
+            ("contact", Variable::Text(&contact)),
+            ("emergency", Variable::Text(&self.config.emergency_number)),
+        ];
+        say_with(language, key, &variables)
     }
 
     /// Who may start to speak in this conversation.
@@ -340,9 +368,8 @@ impl Shared {
 
     /// The patient's choice, else what the message shows, else what was spoken last.
     pub(crate) fn language_of(&self, update: &Update, settings: &ConversationSettings) -> Language {
-        // The data of a button says nothing of a language.
         let written = match &update.kind {
-            bedside_contract::UpdateKind::Text { text } if !text.starts_with('/') => Language::detect(text),
+            UpdateKind::Text { text } => language_of_words(text),
             _ => None,
         };
         settings

@@ -1,22 +1,25 @@
 //! One accepted message from its lease to its end.
 
+mod command;
+
 use std::{sync::Arc, time::SystemTime};
 
 use bedside_contract::{
     Connector, ConversationSettings, ConversationState, Disposition, FinishedTurn, InboxItem, Initiative,
-    Language, Part, PartKind, QuickReply, StoreError, Turn, TurnRole, TurnState, UpdateKind, asks_for_more,
+    Language, Part, QuickReply, StoreError, Turn, TurnRole, TurnState, UpdateKind, asks_for_more,
+    is_bare_number,
 };
-use bedside_triage::{Assessment, FindingStatus, PatientFacts};
+use bedside_triage::Assessment;
 
 use crate::{
-    answer::{Asked, answer, gated},
+    answer::{Asked, answer},
     bot::Shared,
     commands::Command,
     consent::{consent_part, typed_consent},
     lanes::{Interrupt, InterruptReason},
     live::Live,
-    urgent::{emergency_turn, human_text},
-    words::{Variable, say, say_with},
+    red_flags::{assess_alone, assess_together},
+    urgent::emergency_turn,
 };
 
 /// Works a message off. `None`: the bot is being stopped, the message is to be given back.
@@ -48,23 +51,24 @@ pub(crate) async fn run(
 
 /// The end of a message that cannot be answered.
 pub(crate) fn apology(shared: &Shared, item: &InboxItem, language: Language) -> FinishedTurn {
-    let contact = shared.config.human_contact(language);
-    let variables = [
-        ("contact", Variable::Text(&contact)),
-        ("emergency", Variable::Text(&shared.config.emergency_number)),
-    ];
     tracing::error!(seq = %item.seq, attempts = item.attempts, "A message was given up with an apology.");
     FinishedTurn {
         seq: item.seq,
         conversation: item.update.conversation.clone(),
         state: TurnState::Dead,
         turns: Vec::new(),
-        parts: vec![Part::notice(language, say_with(language, "apology", &variables))],
+        parts: vec![Part::notice(
+            language,
+            shared.say_with_number(language, "apology"),
+        )],
         urgent: false,
         settings: None,
         reset: false,
     }
 }
+
+/// Questions kept until there is consent; of more, the last ones.
+const MOST_HELD: usize = 5;
 
 struct TurnInWork<'a> {
     shared: &'a Arc<Shared>,
@@ -76,30 +80,41 @@ struct TurnInWork<'a> {
 impl TurnInWork<'_> {
     async fn run(&self, interrupt: &Interrupt) -> Result<Option<FinishedTurn>, StoreError> {
         let settings = &self.state.settings;
-        let text = match &self.item.update.kind {
+        let (typed, text) = match &self.item.update.kind {
             UpdateKind::Joined => return Ok(Some(self.welcome())),
-            UpdateKind::Unreadable { .. } => {
-                return Ok(Some(self.notice(say(self.language, "unreadable"))));
-            }
-            UpdateKind::Text { text } => chosen(text, &settings.offered).unwrap_or(text).trim(),
-            UpdateKind::Choice { data } => data.trim(),
+            UpdateKind::Unreadable { .. } => return Ok(Some(self.notice_with_number("unreadable"))),
+            UpdateKind::Text { text } => (
+                text.trim(),
+                chosen(text, &settings.offered).unwrap_or(text).trim(),
+            ),
+            UpdateKind::Choice { data } => (data.trim(), data.trim()),
         };
         if text.is_empty() {
-            return Ok(Some(self.notice(say(self.language, "empty-message"))));
+            return Ok(Some(self.notice_with_number("empty-message")));
+        }
+        // Whoever was faster, this lane or the look on arrival: no command comes before the red flags.
+        let assessment = assess_alone(self.shared.rules, typed);
+        if assessment.disposition == Disposition::Emergency {
+            return Ok(Some(self.emergency(&assessment, false)));
         }
         if let Some(command) = Command::parse(text) {
-            return self.command(command, interrupt).await;
+            return self.command(command, text, interrupt).await;
         }
         if settings.consent_ms.is_none() {
             match typed_consent(text) {
-                Some(true) => return self.command(Command::ConsentGiven, interrupt).await,
-                Some(false) => return self.command(Command::ConsentRefused, interrupt).await,
+                Some(true) => return self.consent_given(interrupt).await,
+                Some(false) => return self.consent_refused().await.map(Some),
                 None => {}
             }
         }
         let initiative = self.shared.initiative(&self.item.update.conversation);
+        if answers_a_question(self.state, text) {
+            // A number alone says nothing: what it was asked for stands before it.
+            let asked_about = self.said_before().last().copied().unwrap_or_default();
+            return self.question(&format!("{asked_about}\n{text}"), interrupt).await;
+        }
         if initiative != Initiative::Bot && asks_for_more(text) {
-            return Ok(Some(self.notice(say(self.language, "nothing-waits"))));
+            return Ok(Some(self.notice_with_number("nothing-waits")));
         }
         self.question(text, interrupt).await
     }
@@ -129,7 +144,7 @@ impl TurnInWork<'_> {
             state,
             language,
         } = *self;
-        let assessment = self.assess(text);
+        let assessment = assess_together(shared.rules, &self.said_before(), text);
         if assessment.disposition == Disposition::Emergency {
             return Ok(Some(emergency_turn(
                 shared,
@@ -142,34 +157,66 @@ impl TurnInWork<'_> {
         // Not earlier: an emergency notice must find the only message that some platforms allow still free.
         shared.release_parked(&item.update.conversation).await?;
         if state.settings.consent_ms.is_none() {
-            let settings = ConversationSettings {
-                held_question: Some(text.to_owned()),
-                last_language: Some(language),
-                ..state.settings.clone()
-            };
-            let first = state.settings.held_question.is_none();
-            let part = consent_part(
-                language,
-                shared.operator(&item.update.conversation),
-                first,
-                &shared.config,
-            );
-            return Ok(Some(FinishedTurn {
-                settings: Some(settings),
-                ..self.finished(vec![part])
-            }));
+            return Ok(Some(self.hold(text)));
         }
-        self.answer(text, &assessment, None, interrupt).await
+        let Some(answered) = self
+            .answer(text, &assessment, &state.turns, true, interrupt)
+            .await
+        else {
+            return Ok(None);
+        };
+        Ok(Some(self.answered(vec![answered])))
     }
 
-    /// `before` is put before the answer ("Thank you. About your question:").
+    /// Keeps a question until there is consent, and asks for it.
+    fn hold(&self, text: &str) -> FinishedTurn {
+        let Self {
+            shared,
+            item,
+            state,
+            language,
+        } = *self;
+        let mut held_questions = state.settings.held_questions.clone();
+        let with_welcome = held_questions.is_empty();
+        held_questions.push(text.to_owned());
+        let too_many = held_questions.len().saturating_sub(MOST_HELD);
+        held_questions.drain(..too_many);
+        let part = consent_part(
+            language,
+            shared.operator(&item.update.conversation),
+            with_welcome,
+            &shared.config,
+        );
+        FinishedTurn {
+            settings: Some(ConversationSettings {
+                held_questions,
+                last_language: Some(language),
+                ..state.settings.clone()
+            }),
+            ..self.finished(vec![part])
+        }
+    }
+
+    /// What the patient said just before this message: all that waits for consent, or the last question.
+    fn said_before(&self) -> Vec<&str> {
+        let settings = &self.state.settings;
+        if settings.consent_ms.is_none() {
+            return settings.held_questions.iter().map(String::as_str).collect();
+        }
+        let mut turns = self.state.turns.iter().rev();
+        let last = turns.find(|it| it.role == TurnRole::Patient);
+        last.map(|it| it.text.as_str()).into_iter().collect()
+    }
+
+    /// `None`: the bot is being stopped.
     async fn answer(
         &self,
         text: &str,
         assessment: &Assessment,
-        before: Option<String>,
+        turns: &[Turn],
+        live: bool,
         interrupt: &Interrupt,
-    ) -> Result<Option<FinishedTurn>, StoreError> {
+    ) -> Option<Answered> {
         let Self {
             shared,
             item,
@@ -177,18 +224,22 @@ impl TurnInWork<'_> {
             language,
         } = *self;
         let conversation = &item.update.conversation;
-        let mut live = Live::new(shared, conversation, item.seq).await;
+        let mut live = if live {
+            Live::new(shared, conversation, item.seq).await
+        } else {
+            Live::silent()
+        };
         let asked = Asked {
             conversation,
             text,
             language,
             department: state.settings.department.as_deref(),
-            turns: &state.turns,
+            turns,
             assessment,
         };
         let report = answer(shared, &asked, &mut live, interrupt).await;
         if report.interrupted == Some(InterruptReason::Shutdown) {
-            return Ok(None);
+            return None;
         }
         tracing::info!(
             seq = %item.seq,
@@ -200,313 +251,43 @@ impl TurnInWork<'_> {
             total_ms = report.timings.total_ms,
             "A question was answered."
         );
-        let mut turns = Vec::new();
-        if report.remember {
-            turns.push(Turn {
-                role: TurnRole::Patient,
-                text: text.to_owned(),
-            });
-            turns.push(Turn {
-                role: TurnRole::Bot,
-                text: report.part.text.clone(),
-            });
-        }
-        let mut part = report.part;
-        if let Some(before) = before {
-            part.text = format!("{before}\n\n{}", part.text);
-        }
-        let settings = ConversationSettings {
-            last_language: Some(language),
-            held_question: None,
-            consent_ms: state.settings.consent_ms.or_else(|| Some(now_ms())),
-            ..state.settings.clone()
+        let remembered = |role, text: &str| Turn {
+            role,
+            text: text.to_owned(),
         };
-        Ok(Some(FinishedTurn {
+        let turns = if report.remember {
+            vec![
+                remembered(TurnRole::Patient, text),
+                remembered(TurnRole::Bot, &report.part.text),
+            ]
+        } else {
+            Vec::new()
+        };
+        Some(Answered {
+            part: report.part,
             turns,
-            settings: Some(settings),
-            ..self.finished(vec![part])
-        }))
+            interrupted: report.interrupted.is_some(),
+        })
     }
 
-    async fn command(
-        &self,
-        command: Command,
-        interrupt: &Interrupt,
-    ) -> Result<Option<FinishedTurn>, StoreError> {
-        let Self {
-            shared,
-            item,
-            language,
-            ..
-        } = *self;
-        let config = &shared.config;
-        let conversation = &item.update.conversation;
-        let emergency = Variable::Text(&config.emergency_number);
-        let finished = match command {
-            Command::Start => self.welcome(),
-            Command::New => FinishedTurn {
-                reset: true,
-                ..self.notice(say(language, "new-done"))
-            },
-            // Both are answered at once on arrival; here only if that failed.
-            Command::Stop => self.notice(say(language, "stop-nothing")),
-            Command::Human => self.notice(human_text(shared, language)),
-            Command::Help => self.notice(self.help()),
-            Command::Privacy => {
-                let contact = config.human_contact(language);
-                let variables = [
-                    ("operator", Variable::Text(shared.operator(conversation))),
-                    ("contact", Variable::Text(&contact)),
-                ];
-                self.notice(say_with(language, "privacy", &variables))
-            }
-            Command::Language(word) => self.choose_language(word.as_deref()),
-            Command::Delete => {
-                let reply = |label: String, data: &str| QuickReply {
-                    label,
-                    data: data.to_owned(),
-                };
-                self.finished(vec![Part {
-                    quick_replies: vec![
-                        reply(say(language, "delete-yes"), "delete:yes"),
-                        reply(say(language, "delete-no"), "delete:no"),
-                    ],
-                    ..Part::notice(language, say(language, "delete-question"))
-                }])
-            }
-            Command::DeleteConfirmed => {
-                shared.store.delete_conversation(conversation).await?;
-                shared
-                    .store
-                    .audit("patient", "delete", "conversation", "on request")
-                    .await?;
-                let settings = ConversationSettings {
-                    last_language: Some(language),
-                    ..ConversationSettings::default()
-                };
-                FinishedTurn {
-                    settings: Some(settings),
-                    ..self.notice(say(language, "delete-done"))
-                }
-            }
-            Command::DeleteRefused => self.notice(say(language, "delete-kept")),
-            Command::ConsentGiven => return self.consent_given(interrupt).await,
-            Command::ConsentRefused => {
-                shared.store.delete_conversation(conversation).await?;
-                let settings = ConversationSettings {
-                    last_language: Some(language),
-                    ..ConversationSettings::default()
-                };
-                let text = say_with(language, "consent-refused", &[("emergency", emergency)]);
-                FinishedTurn {
-                    settings: Some(settings),
-                    ..self.notice(text)
-                }
-            }
-            Command::Other { name, arguments } => {
-                return self.plugin_command(&name, &arguments).await.map(Some);
-            }
-        };
-        Ok(Some(finished))
-    }
-
-    async fn consent_given(&self, interrupt: &Interrupt) -> Result<Option<FinishedTurn>, StoreError> {
-        let Self { state, language, .. } = *self;
-        let thanks = say(language, "consent-thanks");
-        let settings = ConversationSettings {
-            consent_ms: state.settings.consent_ms.or_else(|| Some(now_ms())),
-            held_question: None,
-            last_language: Some(language),
-            ..state.settings.clone()
-        };
-        match &state.settings.held_question {
-            None => Ok(Some(FinishedTurn {
-                settings: Some(settings),
-                ..self.notice(thanks)
-            })),
-            Some(held) => {
-                let assessment = self.assess(held);
-                self.answer(
-                    held,
-                    &assessment,
-                    Some(say(language, "consent-thanks-held")),
-                    interrupt,
-                )
-                .await
-            }
-        }
-    }
-
-    async fn plugin_command(&self, name: &str, arguments: &str) -> Result<FinishedTurn, StoreError> {
-        let Self {
-            shared,
-            item,
-            state,
-            language,
-        } = *self;
-        let known = shared
-            .plugins
-            .commands()
-            .into_iter()
-            .find(|it| it.name == name && !it.staff_only);
-        if known.is_none() {
-            return Ok(self.notice(say_with(
-                language,
-                "unknown-command",
-                &[("name", Variable::Text(&format!("/{name}")))],
-            )));
-        }
-        if state.settings.consent_ms.is_none() {
-            return Ok(self.finished(vec![consent_part(
-                language,
-                shared.operator(&item.update.conversation),
-                false,
-                &shared.config,
-            )]));
-        }
-        let assessment = self.assess(arguments);
-        if assessment.disposition == Disposition::Emergency {
-            return Ok(emergency_turn(
-                shared,
-                item,
-                &state.settings,
-                &assessment,
-                language,
-            ));
-        }
-        let facts = bedside_contract::MessageFacts {
-            conversation: item.update.conversation.clone(),
-            platform: item.update.platform.clone(),
-            text: arguments.to_owned(),
-            language,
-            disposition: None,
-            findings: Vec::new(),
-            departments: Vec::new(),
-            missing: Vec::new(),
-            department: state.settings.department.clone(),
-        };
-        let text = match shared.plugins.command(name, arguments, &facts).await {
-            Ok(text) => gated(&text).0,
-            Err(words) => words,
-        };
-        let part = Part {
-            kind: PartKind::Answer,
-            label: shared.config.label(language),
-            ..Part::notice(language, text)
-        };
-        Ok(self.finished(vec![part]))
-    }
-
-    /// The gate's look at a message, and at it together with what was said just before, since a patient may
-    /// spread a red flag over two messages.
-    fn assess(&self, text: &str) -> Assessment {
-        let alone = self.shared.rules.assess(text, &PatientFacts::default());
-        let found = alone
-            .findings
-            .iter()
-            .any(|it| it.status == FindingStatus::Present);
-        if alone.disposition == Disposition::Emergency || !found {
-            return alone;
-        }
-        let last = self
-            .state
-            .turns
-            .iter()
-            .rev()
-            .find(|it| it.role == TurnRole::Patient);
-        let Some(last) = last else { return alone };
-        let before = self.shared.rules.assess(&last.text, &PatientFacts::default());
-        if before.disposition == Disposition::Emergency {
-            return alone; // It had its notice.
-        }
-        let together = self
-            .shared
-            .rules
-            .assess(&format!("{}\n{text}", last.text), &PatientFacts::default());
-        if together.disposition > alone.disposition {
-            // Offsets of findings refer to the text that the patient just wrote.
-            return Assessment {
-                findings: alone.findings,
-                ..together
-            };
-        }
-        alone
-    }
-
-    fn choose_language(&self, word: Option<&str>) -> FinishedTurn {
-        let Self { state, language, .. } = *self;
-        let Some(word) = word else {
-            let reply = |label: &str, data: &str| QuickReply {
-                label: label.to_owned(),
-                data: data.to_owned(),
-            };
-            return self.finished(vec![Part {
-                quick_replies: vec![
-                    reply("中文", "language:zh"),
-                    reply("English", "language:en"),
-                    reply(&say(language, "language-auto-button"), "language:auto"),
-                ],
-                ..Part::notice(language, say(language, "language-question"))
-            }]);
-        };
-        let chosen = Language::parse(word);
-        let text = match chosen {
-            Some(chosen) => say(chosen, "language-done"),
-            None => say(language, "language-auto"),
-        };
-        let settings = ConversationSettings {
-            language: chosen,
-            ..state.settings.clone()
-        };
+    fn answered(&self, answers: Vec<Answered>) -> FinishedTurn {
+        let settings = &self.state.settings;
+        let (parts, turns): (Vec<_>, Vec<_>) = answers.into_iter().map(|it| (it.part, it.turns)).unzip();
         FinishedTurn {
-            settings: Some(settings),
-            ..self.notice(text)
+            turns: turns.concat(),
+            settings: Some(ConversationSettings {
+                last_language: Some(self.language),
+                held_questions: Vec::new(),
+                consent_ms: settings.consent_ms.or_else(|| Some(now_ms())),
+                ..settings.clone()
+            }),
+            ..self.finished(parts)
         }
     }
 
-    fn welcome(&self) -> FinishedTurn {
-        let Self {
-            shared,
-            item,
-            state,
-            language,
-        } = *self;
-        if state.settings.consent_ms.is_some() {
-            return self.notice(say(language, "welcome-back"));
-        }
-        let settings = ConversationSettings {
-            last_language: Some(language),
-            ..state.settings.clone()
-        };
-        let part = consent_part(
-            language,
-            shared.operator(&item.update.conversation),
-            true,
-            &shared.config,
-        );
-        FinishedTurn {
-            settings: Some(settings),
-            ..self.finished(vec![part])
-        }
-    }
-
-    fn help(&self) -> String {
-        let Self { shared, language, .. } = *self;
-        let emergency = Variable::Text(&shared.config.emergency_number);
-        let mut text = say_with(language, "help", &[("emergency", emergency)]);
-        for command in shared.plugins.commands().into_iter().filter(|it| !it.staff_only) {
-            let help = match language {
-                Language::En => &command.help_en,
-                Language::Zh => &command.help_zh,
-            };
-            let variables = [
-                ("name", Variable::Text(command.name.as_str())),
-                ("help", Variable::Text(help)),
-            ];
-            text.push('\n');
-            text.push_str(&say_with(language, "help-plugin", &variables));
-        }
-        text
+    /// The sentence named `key`, which names the emergency number.
+    fn notice_with_number(&self, key: &str) -> FinishedTurn {
+        self.notice(self.shared.say_with_number(self.language, key))
     }
 
     fn notice(&self, text: String) -> FinishedTurn {
@@ -526,6 +307,42 @@ impl TurnInWork<'_> {
             reset: false,
         }
     }
+}
+
+/// Whether a bare number answers what the bot asked last ("How high is the fever?" – "39").
+pub(crate) fn answers_a_question(state: &ConversationState, text: &str) -> bool {
+    let said_last = state.turns.last().filter(|it| it.role == TurnRole::Bot);
+    is_bare_number(text) && said_last.is_some_and(|it| it.text.contains(['?', '？']))
+}
+
+/// The end of an urgent message that a red flag answers; a command in it is obeyed as well.
+pub(crate) fn emergency(
+    shared: &Arc<Shared>,
+    item: &InboxItem,
+    state: &ConversationState,
+    assessment: &Assessment,
+    language: Language,
+    has_stopped: bool,
+) -> FinishedTurn {
+    let turn = TurnInWork {
+        shared,
+        item,
+        state,
+        language,
+    };
+    let finished = turn.emergency(assessment, has_stopped);
+    // The lane may be changing the settings at this moment: they are left alone where nothing has to be typed.
+    if finished.parts.iter().all(|it| it.quick_replies.is_empty()) {
+        return finished;
+    }
+    turn.with_offer(finished)
+}
+
+/// One question's answer.
+struct Answered {
+    part: Part,
+    turns: Vec<Turn>,
+    interrupted: bool,
 }
 
 /// The data of the quick reply whose number or label was typed.

@@ -4,15 +4,17 @@ use std::{sync::Arc, time::Duration};
 
 use bedside_contract::{
     ConversationKey, ConversationSettings, Disposition, FinishedTurn, InboxItem, InboxSeq, Initiative,
-    Language, Part, PartKind, StoreError, Turn, TurnRole, TurnState, Update, asks_for_more,
+    Language, Part, StoreError, Turn, TurnRole, TurnState, Update, asks_for_more,
 };
-use bedside_triage::{Assessment, EmergencyContacts, PatientFacts, Rules};
+use bedside_triage::{Assessment, Rules};
 
 use crate::{
     bot::Shared,
     commands::Command,
     lanes::InterruptReason,
-    words::{Variable, say, say_with},
+    red_flags::{assess_alone, emergency_part},
+    turn,
+    words::say,
 };
 
 /// Why a message overtakes.
@@ -29,17 +31,22 @@ impl Urgent {
     /// Looks at an update before it is even stored; takes less than a millisecond.
     pub(crate) fn look(rules: &Rules, update: &Update, initiative: Initiative) -> Option<Self> {
         let text = update.text()?;
-        match Command::parse(text) {
-            Some(Command::Stop) => return Some(Self::Stop),
-            Some(Command::Human) => return Some(Self::Human),
-            Some(_) => return None,
-            None if initiative != Initiative::Bot && asks_for_more(text) => return Some(Self::Nudge),
-            None => {}
+        // Before any command: whatever is typed in fear is read.
+        let assessment = assess_alone(rules, text);
+        if assessment.disposition == Disposition::Emergency {
+            return Some(Self::Emergency(Box::new(assessment)));
         }
-        let assessment = rules.assess(text, &PatientFacts::default());
-        (assessment.disposition == Disposition::Emergency).then(|| Self::Emergency(Box::new(assessment)))
+        match Command::parse(text) {
+            Some(Command::Stop) => Some(Self::Stop),
+            Some(Command::Human) => Some(Self::Human),
+            None if initiative != Initiative::Bot && asks_for_more(text) => Some(Self::Nudge),
+            _ => None,
+        }
     }
 }
+
+/// Enough of a conversation to tell whether it was asked something.
+const LAST_WORDS: usize = 2;
 
 /// Answers an urgent message at once, whatever its lane is doing. Gives it to the lane if that fails.
 pub(crate) async fn handle(shared: Arc<Shared>, seq: InboxSeq, urgent: Urgent) {
@@ -81,12 +88,15 @@ async fn finish(
     urgent: Urgent,
 ) -> Result<Option<FinishedTurn>, StoreError> {
     let conversation = item.update.conversation.clone();
-    let state = shared.store.conversation(&conversation, 0).await?;
+    let state = shared.store.conversation(&conversation, LAST_WORDS).await?;
     let language = shared.language_of(&item.update, &state.settings);
     let finished = match urgent {
         Urgent::Emergency(assessment) => {
-            shared.lanes.interrupt(&conversation, InterruptReason::Emergency);
-            emergency_turn(shared, &item, &state.settings, &assessment, language)
+            let stopped = shared.lanes.interrupt(&conversation, InterruptReason::Emergency);
+            turn::emergency(shared, &item, &state, &assessment, language, stopped)
+        }
+        Urgent::Nudge if turn::answers_a_question(&state, item.update.text().unwrap_or_default()) => {
+            return Ok(None);
         }
         Urgent::Nudge => {
             let answering = is_answering(shared, &conversation).await;
@@ -169,35 +179,9 @@ pub(crate) fn emergency_turn(
     }
 }
 
-/// The notice itself; `bedside ask` shows it too.
-#[must_use]
-pub fn emergency_part(
-    rules: &Rules,
-    assessment: &Assessment,
-    language: Language,
-    contacts: &EmergencyContacts,
-) -> Part {
-    Part {
-        kind: PartKind::Emergency,
-        disposition: Some(Disposition::Emergency),
-        disposition_text: Some(rules.disposition_text(Disposition::Emergency, language)),
-        departments: assessment
-            .departments
-            .iter()
-            .map(|it| rules.department_name(it, language))
-            .collect(),
-        ..Part::notice(language, rules.emergency_notice(assessment, language, contacts))
-    }
-}
-
 /// How to reach a person.
 pub(crate) fn human_text(shared: &Shared, language: Language) -> String {
-    let contact = shared.config.human_contact(language);
-    let variables = [
-        ("contact", Variable::Text(&contact)),
-        ("emergency", Variable::Text(&shared.config.emergency_number)),
-    ];
-    say_with(language, "human", &variables)
+    shared.say_with_number(language, "human")
 }
 
 fn notice_turn(item: &InboxItem, language: Language, text: String) -> FinishedTurn {

@@ -84,14 +84,81 @@ mod tests {
         assert_eq!(keys(ENGLISH_SOURCE), keys(CHINESE_SOURCE));
     }
 
+    fn sources(folder: &std::path::Path) -> Vec<String> {
+        let mut all = Vec::new();
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                all.extend(sources(&path));
+            } else {
+                all.push(std::fs::read_to_string(&path).unwrap_or_default());
+            }
+        }
+        all
+    }
+
+    /// A sentence that is no answer leaves nobody without the number, and the output gate lets all of ours through.
+    #[test]
+    fn sentences_that_refuse_name_the_number_and_none_is_withheld() {
+        let named = [
+            "abstain",
+            "abstain-medical",
+            "passages-intro",
+            "no-model",
+            "withheld",
+            "handoff",
+            "busy",
+            "apology",
+            "plugin-refused",
+            "unknown-command",
+            "unreadable",
+            "empty-message",
+            "nothing-waits",
+            "human",
+            "help",
+        ];
+        let variables = [
+            ("emergency", Variable::Text("911")),
+            ("contact", Variable::Text("call +86 10 5555 0100")),
+            ("operator", Variable::Text("outside")),
+            ("hospital", Variable::Text("our hospital")),
+            ("position", Variable::Number(3)),
+            ("name", Variable::Text("triage")),
+            ("help", Variable::Text("how urgent it is")),
+        ];
+        for language in [Language::En, Language::Zh] {
+            for key in named {
+                assert!(say_with(language, key, &variables).contains("911"), "{key}");
+            }
+            for key in keys(ENGLISH_SOURCE) {
+                let text = say_with(language, &key, &variables);
+                let (kept, withheld) = crate::answer::gated(&text);
+                assert!(!withheld && kept == text.trim_end(), "{key}: {text}");
+            }
+        }
+    }
+
+    /// So that nothing leaves ungated.
+    #[test]
+    fn answers_are_made_at_one_place() {
+        let made = sources(concat!(env!("CARGO_MANIFEST_DIR"), "/src").as_ref());
+        let count: usize = made
+            .iter()
+            .map(|it| it.matches(concat!("kind: PartKind::", "Answer")).count())
+            .sum();
+        assert_eq!(count, 1);
+    }
+
     #[test]
     fn every_key_in_the_code_exists() {
         let known = keys(ENGLISH_SOURCE);
         let mut seen = 0;
-        for file in std::fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/src")).unwrap() {
-            let source = std::fs::read_to_string(file.unwrap().path()).unwrap_or_default();
+        for source in sources(concat!(env!("CARGO_MANIFEST_DIR"), "/src").as_ref()) {
             for call in source.split("say").skip(1) {
-                let call = call.strip_prefix("_with").unwrap_or(call);
+                let call = ["_with_number", "_with"]
+                    .iter()
+                    .find_map(|it| call.strip_prefix(it))
+                    .unwrap_or(call);
                 let Some(arguments) = call.strip_prefix('(') else {
                     continue;
                 };

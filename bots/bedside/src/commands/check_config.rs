@@ -2,6 +2,8 @@
 
 use std::{path::Path, process::ExitCode};
 
+use bedside_contract::AnswerMode;
+
 use crate::{
     config::{Config, ConfigError},
     output::say,
@@ -55,5 +57,55 @@ pub(crate) fn run(config: Config, file: Option<&Path>) -> anyhow::Result<ExitCod
     for line in model_line.into_iter().chain(lines) {
         say(&line);
     }
+    for warning in warnings(&config) {
+        say(&format!("  warning: {warning}"));
+    }
     Ok(ExitCode::SUCCESS)
+}
+
+/// What a start takes and a hospital should still know.
+fn warnings(config: &Config) -> Vec<String> {
+    let free = Some(AnswerMode::Free);
+    let modes = [
+        (
+            "model",
+            !config.remote.is_on() && config.model.answer_mode == free,
+        ),
+        (
+            "remote",
+            config.remote.is_on() && config.remote.answer_mode == free,
+        ),
+    ];
+    modes
+        .iter()
+        .filter(|(_, is_free)| *is_free)
+        .map(|(section, _)| {
+            format!(
+                "{section}.answer_mode is \"free\": the model may say what no passage of the knowledge base does, and \
+                 only the output gate stands between it and patients; \"grounded\" is the default"
+            )
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use bedside_contract::AnswerMode;
+
+    use super::warnings;
+    use crate::config::Config;
+
+    #[test]
+    fn a_model_that_may_speak_freely_is_warned_of() {
+        let mut config = Config::default();
+        assert_eq!(warnings(&config), Vec::<String>::new());
+        config.model.answer_mode = Some(AnswerMode::Grounded);
+        assert_eq!(warnings(&config), Vec::<String>::new());
+        config.model.answer_mode = Some(AnswerMode::Free);
+        let said = warnings(&config);
+        assert!(
+            said.len() == 1 && said[0].starts_with("model.answer_mode"),
+            "{said:?}"
+        );
+    }
 }

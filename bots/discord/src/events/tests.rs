@@ -20,7 +20,10 @@ fn private(change: Value) -> Value {
 fn read(change: Value) -> String {
     match Event::read("MESSAGE_CREATE", private(change), US) {
         Event::Message(it) => match it.kind {
-            UpdateKind::Text { text } => format!("text {text}"),
+            UpdateKind::Text { text } => match it.beside_words {
+                Some(what) => format!("text {text}, beside it unreadable {what}"),
+                None => format!("text {text}"),
+            },
             UpdateKind::Unreadable { what } => format!("unreadable {what}"),
             _ => "something else".to_owned(),
         },
@@ -69,8 +72,25 @@ fn messages_are_read() {
     );
     check(
         json!({"attachments": [{"content_type": "image/png"}]}),
-        "text my head hurts",
+        "text my head hurts, beside it unreadable photo",
     );
+}
+
+#[test]
+fn only_what_a_person_changed_is_an_edit() {
+    let is_edit = |change: Value| {
+        matches!(
+            Event::read("MESSAGE_UPDATE", private(change), US),
+            Event::Edited(..)
+        )
+    };
+    let edited = "2026-11-29T08:00:00.000000+00:00";
+    assert!(is_edit(json!({"edited_timestamp": edited})));
+    assert!(!is_edit(json!({"edited_timestamp": null})), "a preview of a link");
+    assert!(!is_edit(json!({"edited_timestamp": edited, "guild_id": "7"})));
+    assert!(!is_edit(
+        json!({"edited_timestamp": edited, "author": {"id": "666"}})
+    ));
 }
 
 #[test]

@@ -64,6 +64,17 @@ impl Intake for GatedIntake {
             .collect())
     }
 
+    /// The rules are tested where they are; here one phrase stands for all red flags.
+    fn emergency_notice(&self, words: &str, language: Option<Language>) -> Option<Part> {
+        words
+            .contains("I can't breathe")
+            .then(|| Part::notice(language.unwrap_or_default(), "Call 120 now."))
+    }
+
+    fn emergency_number(&self) -> &str {
+        "120"
+    }
+
     async fn answer_again(
         &self,
         _: &bedside_contract::ConversationKey,

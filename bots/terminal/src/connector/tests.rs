@@ -92,6 +92,14 @@ impl Intake for Echo {
         Ok(receipts)
     }
 
+    fn emergency_notice(&self, _: &str, _: Option<Language>) -> Option<Part> {
+        None
+    }
+
+    fn emergency_number(&self) -> &str {
+        "120"
+    }
+
     async fn answer_again(
         &self,
         _: &bedside_contract::ConversationKey,

@@ -24,7 +24,9 @@ let openQuestion = null;
 function showWords() {
   const words = WORDS[language];
   document.documentElement.lang = language === "zh" ? "zh-CN" : "en";
-  for (const it of document.querySelectorAll("[data-words]")) it.textContent = words[it.dataset.words];
+  for (const it of document.querySelectorAll("[data-words]")) {
+    it.textContent = words[it.dataset.words].replace("{number}", document.body.dataset.emergency);
+  }
   for (const it of document.querySelectorAll("[data-words-label]")) {
     it.setAttribute("aria-label", words[it.dataset.wordsLabel]);
     if (it.localName === "button") it.title = words[it.dataset.wordsLabel];
@@ -258,6 +260,7 @@ async function attempt(message) {
     return 0;
   }
   message.problem = answer?.code ? answer : null;
+  if (answer?.notice) warn(message, answer.notice);
   const permanent = response && response.status >= 400 && response.status < 500 && response.status !== 429;
   if (permanent) {
     message.refused = true;
@@ -267,6 +270,14 @@ async function attempt(message) {
   showState(message);
   const asked = Number(response?.headers.get("retry-after")) * 1000;
   return asked || Math.min(500 * 2 ** message.tries, 15_000);
+}
+
+/** A message that was not taken may still be an emergency: its notice comes with the refusal, and is shown once. */
+function warn(message, notice) {
+  if (message.warned) return;
+  message.warned = true;
+  change(() => message.element.after(renderPart({ id: `refused-${message.id}`, part: notice }, () => {})), { follow: true });
+  showBanner(notice);
 }
 
 function showState(message) {

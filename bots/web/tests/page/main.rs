@@ -16,7 +16,7 @@ use reqwest::{StatusCode, header};
 use serde_json::json;
 
 use browser::{Browser, context};
-use memory::{Memory, outbox_item};
+use memory::{Memory, RED_FLAG, RED_FLAG_ZH, outbox_item};
 
 const ID: &str = "6f6c1f0e-8f0a-4f43-9d8a-0d2c6b1c7a11";
 
@@ -251,6 +251,58 @@ async fn who_writes_too_fast_is_told_to_call_if_it_is_urgent() {
         202,
         "one patient's limit is not another's"
     );
+}
+
+#[tokio::test]
+async fn whatever_is_refused_its_red_flags_are_answered() {
+    let config = WebConfig {
+        messages_per_minute: 2,
+        ..WebConfig::default()
+    };
+    let browser = Browser::open(config).await.into_session().await;
+    let id = |number: u8| format!("{number:08x}-0000-4000-8000-000000000000");
+    let refused = async |body: String, code: &str| {
+        let (status, body) = browser.post_raw(&body).await;
+        assert!(status >= 400, "{body}");
+        assert_eq!(body["code"], code);
+        for language in ["en", "zh"] {
+            let words = body[language].as_str().unwrap();
+            assert!(words.contains("120"), "{words}");
+        }
+        body["notice"].clone()
+    };
+    let padding = "x".repeat(3_000);
+    let large = "x ".repeat(150_000);
+    for (number, words) in [(10, RED_FLAG), (20, RED_FLAG_ZH), (30, "my knee itches")] {
+        let is_emergency = number < 30;
+        let text = |text: &str| json!({"id": id(number), "text": text}).to_string();
+        let mut notices = vec![
+            refused(text(&format!("{padding}{padding}{words}")), "too-long").await,
+            refused(text(&format!("{words}{large}")), "too-large").await,
+            refused(text(&format!("{large}{words}")), "too-large").await,
+            refused(json!({"id": "7", "text": words}).to_string(), "bad-id").await,
+            refused(
+                json!({"id": id(number), "choice": words, "text": words}).to_string(),
+                "unreadable",
+            )
+            .await,
+            refused(format!("{{\"text\": \"{words}"), "unreadable").await,
+        ];
+        browser.memory.broken.store(true, Ordering::SeqCst);
+        let fresh = browser.stranger().into_session().await;
+        let (_, body) = fresh.post_raw(&text(words)).await;
+        assert_eq!(body["code"], "not-stored");
+        notices.push(body["notice"].clone());
+        browser.memory.broken.store(false, Ordering::SeqCst);
+        for notice in notices {
+            assert_eq!(notice["kind"] == "emergency", is_emergency, "{words}: {notice}");
+        }
+    }
+    for number in [1, 2] {
+        browser.post(&json!({"id": id(number), "text": "hello"})).await;
+    }
+    let too_fast = json!({"id": id(3), "text": RED_FLAG}).to_string();
+    assert_eq!(refused(too_fast, "too-fast").await["text"], "Call 120 now.");
 }
 
 #[tokio::test]

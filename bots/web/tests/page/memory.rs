@@ -7,9 +7,13 @@ use std::sync::{
 
 use async_trait::async_trait;
 use bedside_contract::{
-    ConversationKey, ConversationState, Cursor, FinishedTurn, InboxItem, InboxSeq, Intake, OutboxItem, Part,
-    PartId, PlatformMessageId, Receipt, Said, SendOutcome, Store, StoreError, TranscriptEntry, Update,
+    ConversationKey, ConversationState, Cursor, FinishedTurn, InboxItem, InboxSeq, Intake, Language,
+    OutboxItem, Part, PartId, PartKind, PlatformMessageId, Receipt, Said, SendOutcome, Store, StoreError,
+    TranscriptEntry, Update,
 };
+
+pub(crate) const RED_FLAG: &str = "I can't breathe";
+pub(crate) const RED_FLAG_ZH: &str = "喘不上气";
 
 #[derive(Default)]
 pub(crate) struct Memory {
@@ -104,6 +108,19 @@ impl Intake for Memory {
             });
         }
         Ok(receipts)
+    }
+
+    /// The rules are tested where they are; here one phrase stands for all red flags.
+    fn emergency_notice(&self, words: &str, language: Option<Language>) -> Option<Part> {
+        let is_red_flag = words.contains(RED_FLAG) || words.contains(RED_FLAG_ZH);
+        is_red_flag.then(|| Part {
+            kind: PartKind::Emergency,
+            ..Part::notice(language.unwrap_or_default(), "Call 120 now.")
+        })
+    }
+
+    fn emergency_number(&self) -> &str {
+        "120"
     }
 
     async fn answer_again(

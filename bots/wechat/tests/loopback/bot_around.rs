@@ -91,6 +91,14 @@ impl Intake for StoreIntake {
         Ok(receipts)
     }
 
+    fn emergency_notice(&self, _: &str, _: Option<Language>) -> Option<Part> {
+        None
+    }
+
+    fn emergency_number(&self) -> &str {
+        "120"
+    }
+
     async fn answer_again(&self, conversation: &ConversationKey, seq: InboxSeq) -> Result<(), StoreError> {
         self.again.lock().unwrap().push((conversation.clone(), seq));
         Ok(())

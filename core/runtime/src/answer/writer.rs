@@ -5,11 +5,8 @@ use std::collections::HashSet;
 use bedside_contract::{Language, Passage};
 use bedside_triage::{OutputGate, OutputVerdict};
 
-use crate::{
-    grounding::Grounding,
-    sentences::{Sentences, sentences_of},
-    words::say,
-};
+use super::part::{gated, gated_title};
+use crate::{grounding::Grounding, sentences::Sentences, words::say};
 
 /// Reads what the model says and keeps what may be said.
 pub(crate) struct Writer {
@@ -195,22 +192,6 @@ fn normalised(text: &str) -> String {
         .collect()
 }
 
-/// A finished text without the sentences that must not leave; whether there were any.
-pub(crate) fn gated(text: &str) -> (String, bool) {
-    let mut kept = String::new();
-    let mut withheld = false;
-    for sentence in sentences_of(text) {
-        match OutputGate::check(&sentence) {
-            OutputVerdict::Pass => kept.push_str(&sentence),
-            OutputVerdict::Withhold { reason } => {
-                tracing::info!(reason, "The output gate withheld a sentence.");
-                withheld = true;
-            }
-        }
-    }
-    (kept.trim_end().to_owned(), withheld)
-}
-
 /// The passages themselves as the answer, and which were used.
 pub(crate) fn passages_text(passages: &[Passage]) -> (String, Vec<usize>) {
     let mut blocks = Vec::new();
@@ -221,7 +202,12 @@ pub(crate) fn passages_text(passages: &[Passage]) -> (String, Vec<usize>) {
             continue;
         }
         used.push(index);
-        blocks.push(format!("**{}**\n{} [{}]", passage.title, text.trim(), used.len()));
+        let text = text.trim();
+        let number = used.len();
+        blocks.push(match gated_title(&passage.title) {
+            Some(title) => format!("**{title}**\n{text} [{number}]"),
+            None => format!("{text} [{number}]"),
+        });
     }
     (blocks.join("\n\n"), used)
 }

@@ -111,6 +111,13 @@ pub(crate) const COLD_ZH: &str = "多休息，多喝水。蜂蜜可以缓解嗓�
 #[async_trait]
 impl Plugins for ScriptedPlugins {
     async fn on_message(&self, facts: &MessageFacts) -> (MessageVerdict, Vec<PluginNote>) {
+        if facts.text.ends_with("how many kilograms?") {
+            let verdict = MessageVerdict::Reply {
+                text: "How much do you weigh?".to_owned(),
+                plugin: "ask".to_owned(),
+            };
+            return (verdict, Vec::new());
+        }
         if facts.text == "hello" {
             let verdict = MessageVerdict::Reply {
                 text: "Hello to you.".to_owned(),
@@ -135,6 +142,10 @@ impl Plugins for ScriptedPlugins {
         let (title, text) = match facts.language {
             Language::En if facts.text.contains("cold") => ("Common cold – Treatment", COLD),
             Language::Zh if facts.text.contains("感冒") => ("普通感冒 – 治疗", COLD_ZH),
+            Language::En if facts.text.contains("scurvy") => (
+                "Scurvy. Take 500 mg of vitamin C three times a day.\nTake two tablets daily.",
+                "Fruit and vegetables help against scurvy.",
+            ),
             _ => return (Augmented::default(), notes),
         };
         let passage = Passage {
@@ -142,9 +153,18 @@ impl Plugins for ScriptedPlugins {
             title: title.to_owned(),
             text: text.to_owned(),
             language: facts.language,
-            source: "test".to_owned(),
+            source: if facts.text.contains("scurvy") {
+                "Take 500 mg three times a day."
+            } else {
+                "test"
+            }
+            .to_owned(),
             score: 1.0,
-            departments: Vec::new(),
+            departments: if facts.text.contains("scurvy") {
+                vec!["Take 2 tablets of aspirin daily".to_owned()]
+            } else {
+                Vec::new()
+            },
             disposition: Some(Disposition::SelfCare),
         };
         (
@@ -169,11 +189,24 @@ impl Plugins for ScriptedPlugins {
     }
 
     fn commands(&self) -> Vec<CommandInfo> {
-        Vec::new()
+        let command = |name: &str, help: &str| CommandInfo {
+            plugin: "test".to_owned(),
+            name: name.to_owned(),
+            help_en: help.to_owned(),
+            help_zh: help.to_owned(),
+            staff_only: false,
+        };
+        vec![
+            command("echo", "says it again"),
+            command("fail", "Take 500 mg of paracetamol three times a day."),
+        ]
     }
 
-    async fn command(&self, _: &str, _: &str, _: &MessageFacts) -> Result<String, String> {
-        Err("none".to_owned())
+    async fn command(&self, name: &str, arguments: &str, _: &MessageFacts) -> Result<String, String> {
+        match name {
+            "echo" => Ok(arguments.to_owned()),
+            _ => Err(arguments.to_owned()),
+        }
     }
 
     fn status(&self) -> Vec<PluginStatus> {

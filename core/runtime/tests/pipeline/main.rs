@@ -3,6 +3,7 @@
 
 mod common;
 mod passive;
+mod safety;
 
 use std::{sync::atomic::Ordering, time::Duration};
 
@@ -57,7 +58,7 @@ async fn refusing_consent_keeps_nothing() {
         })
         .await;
     let state = stage.store.conversation(&key, 10).await.unwrap();
-    assert_eq!((state.settings.held_question, state.turns.len()), (None, 0));
+    assert_eq!((state.settings.held_questions.len(), state.turns.len()), (0, 0));
 }
 
 #[tokio::test(flavor = "multi_thread")]
