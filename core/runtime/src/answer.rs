@@ -118,6 +118,10 @@ impl Answering<'_> {
     async fn run(&mut self, live: &mut Live, interrupt: &Interrupt) -> AnswerReport {
         let Self { shared, asked, .. } = *self;
         let language = asked.language;
+        // Neither knowledge nor gates could tell whether an answer fits.
+        if let Some(other) = shared.rules.other_language(asked.text) {
+            return self.notice(other.sentence(&shared.config.contacts()));
+        }
         let hooks_started = Instant::now();
         let facts = self.facts();
         let (verdict, notes) = shared.plugins.on_message(&facts).await;

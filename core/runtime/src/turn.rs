@@ -156,6 +156,9 @@ impl TurnInWork<'_> {
         }
         // Not earlier: an emergency notice must find the only message that some platforms allow still free.
         shared.release_parked(&item.update.conversation).await?;
+        if let Some(finished) = self.other_language(text) {
+            return Ok(Some(finished));
+        }
         if state.settings.consent_ms.is_none() {
             return Ok(Some(self.hold(text)));
         }
@@ -166,6 +169,13 @@ impl TurnInWork<'_> {
             return Ok(None);
         };
         Ok(Some(self.answered(vec![answered])))
+    }
+
+    /// The fixed answer to a message that is neither in Chinese nor in English: nothing here could read it. It needs no
+    /// consent, for nothing of the message is kept.
+    fn other_language(&self, text: &str) -> Option<FinishedTurn> {
+        let other = self.shared.rules.other_language(text)?;
+        Some(self.notice(other.sentence(&self.shared.config.contacts())))
     }
 
     /// Keeps a question until there is consent, and asks for it.

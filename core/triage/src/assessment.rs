@@ -27,6 +27,9 @@ pub struct Assessment {
     /// What the second reader makes of the text, where there is one.
     #[serde(default)]
     pub second_reading: Option<SecondReading>,
+    /// The language of a message that is not in Chinese or English, or that holds an emergency word of another one.
+    #[serde(default)]
+    pub other_language: Option<String>,
 }
 
 /// A constellation that needs emergency care.

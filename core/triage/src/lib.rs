@@ -23,6 +23,7 @@ mod measurements;
 mod normal_text;
 mod notice;
 mod numerals;
+mod other_languages;
 mod output_gate;
 mod pattern;
 mod rules;
@@ -33,6 +34,7 @@ pub use bedside_contract::{Disposition, Language};
 
 pub use assessment::{Assessment, EmergencyContacts, Finding, FindingStatus, PatientFacts, RedFlag, Sex};
 pub use error::{RulesError, RulesProblem};
+pub use other_languages::OtherLanguage;
 pub use output_gate::{OutputGate, OutputVerdict};
 pub use rules::Rules;
 pub use second_reader::{Explanation, ModelFileError, NearExample, SecondReader, SecondReading, training};

@@ -301,7 +301,7 @@ fn undo_disguises(characters: &mut [char]) {
         let length = characters
             .iter()
             .skip(start)
-            .take_while(|it| it.is_alphabetic() || is_invisible(**it))
+            .take_while(|it| it.is_alphabetic() || (is_invisible(**it) && !it.is_whitespace()))
             .count();
         if let Some(word) = characters.get_mut(start..start + length)
             && word.iter().any(char::is_ascii_alphabetic)
@@ -442,6 +442,7 @@ mod tests {
             ("c h e s t  p a i n", "chest pain"),
             ("s.u.i.c.i.d.e", "suicide"),
             ("Сильная боль", "сильная боль"),
+            ("боль\nplease", "боль\nplease"),
             ("fièvre", "fievre"),
             ("I a m ok", "i a m ok"),
             ("血 氧 只 有 8 8", "血氧只有88"),

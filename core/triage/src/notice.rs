@@ -5,17 +5,35 @@ use bedside_contract::Language;
 use crate::{
     assessment::{Assessment, EmergencyContacts},
     bundle::Bundle,
+    other_languages,
 };
 
 /// At most so many red flags are named: the notice must be read in a glance.
 const NAMED_FLAGS: usize = 2;
 
+/// In the message's own language first, where that is neither English nor Chinese.
 pub(crate) fn emergency(
     bundle: &Bundle,
     assessment: &Assessment,
     language: Language,
     contacts: &EmergencyContacts,
 ) -> String {
+    let Some(other) = &assessment.other_language else {
+        return emergency_lines(bundle, assessment, language, contacts).join("\n");
+    };
+    let lines = |language| emergency_lines(bundle, assessment, language, contacts).join(" ");
+    let own = other_languages::emergency_sentence(other, assessment.self_harm, contacts);
+    let all = [own, lines(Language::En), lines(Language::Zh)];
+    let shown: Vec<String> = all.into_iter().filter(|it| !it.is_empty()).collect();
+    shown.join("\n")
+}
+
+fn emergency_lines(
+    bundle: &Bundle,
+    assessment: &Assessment,
+    language: Language,
+    contacts: &EmergencyContacts,
+) -> Vec<String> {
     let filled = |key: &str, noticed: &str| {
         text(bundle, key, language)
             .replace("{emergency}", &contacts.emergency_number)
@@ -23,7 +41,7 @@ pub(crate) fn emergency(
             .replace("{noticed}", noticed)
     };
     if assessment.self_harm {
-        return filled("self-harm", "");
+        return vec![filled("self-harm", "")];
     }
     let titles: Vec<&str> = assessment
         .red_flags
@@ -55,7 +73,7 @@ pub(crate) fn emergency(
     });
     lines.push(filled(advice.unwrap_or("advice-general"), ""));
     lines.push(filled("emergency-close", ""));
-    lines.join("\n")
+    lines
 }
 
 /// The most specific "Seek care at once if …" for the findings, else a general one.

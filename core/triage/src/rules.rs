@@ -15,6 +15,7 @@ use crate::{
     measurements::Measurements,
     normal_text::{NormalText, normalized, normalized_built_in},
     notice,
+    other_languages::{self, OtherLanguage},
     second_reader::{Explanation, SecondReader, evidence_words, training::Batch},
 };
 
@@ -131,22 +132,42 @@ impl Rules {
     /// Reads a message by rules and second reader. Never panics, whatever the text; takes about a millisecond.
     #[must_use]
     pub fn assess(&self, text: &str, patient: &PatientFacts) -> Assessment {
-        self.most_urgent(text, patient, self.second_reader.as_ref())
+        // It was trained with Chinese and English.
+        let other = self.other_language(text);
+        let reader = self.second_reader.as_ref().filter(|_| other.is_none());
+        self.most_urgent(text, patient, reader, other.as_ref())
     }
 
     /// Reads a message by the rules alone.
     #[must_use]
     pub fn assess_by_rules(&self, text: &str, patient: &PatientFacts) -> Assessment {
-        self.most_urgent(text, patient, None)
+        self.most_urgent(text, patient, None, self.other_language(text).as_ref())
     }
 
     /// A slip that may have been meant for several words is read as the most urgent of them.
-    fn most_urgent(&self, text: &str, patient: &PatientFacts, reader: Option<&SecondReader>) -> Assessment {
-        self.readings(text)
+    fn most_urgent(
+        &self,
+        text: &str,
+        patient: &PatientFacts,
+        reader: Option<&SecondReader>,
+        other: Option<&OtherLanguage>,
+    ) -> Assessment {
+        let assessment = self
+            .readings(text)
             .iter()
             .map(|it| self.assess_reading(text, it, patient, reader))
             .reduce(|first, other| if other.disposition > first.disposition { other } else { first })
-            .unwrap_or_else(|| self.assess_reading(text, &NormalText::new(text), patient, reader))
+            .unwrap_or_else(|| self.assess_reading(text, &NormalText::new(text), patient, reader));
+        match other {
+            Some(other) => raised_by(other, assessment),
+            None => assessment,
+        }
+    }
+
+    /// Whether a text is in a language other than Chinese and English, or holds an emergency word of one.
+    #[must_use]
+    pub fn other_language(&self, text: &str) -> Option<OtherLanguage> {
+        other_languages::read(text)
     }
 
     /// At least one.
@@ -244,6 +265,7 @@ impl Rules {
             medical,
             self_harm: fired.iter().any(|it| it.self_harm),
             second_reading,
+            other_language: None,
         }
     }
 
@@ -515,6 +537,28 @@ fn level_of(disposition: Disposition, flag: Option<u8>) -> u8 {
         Disposition::SameDay => 3,
         Disposition::OutPatient | Disposition::SelfCare => 4,
     }
+}
+
+/// The rules know nothing of the other language: its emergency words alone raise the urgency, and nothing lowers it.
+fn raised_by(other: &OtherLanguage, mut assessment: Assessment) -> Assessment {
+    assessment.other_language = Some(other.id.to_owned());
+    if !other.emergency {
+        return assessment;
+    }
+    let (title_en, title_zh) = other_languages::red_flag_title();
+    assessment.red_flags.push(RedFlag {
+        id: other_languages::RED_FLAG.to_owned(),
+        title_en: title_en.to_owned(),
+        title_zh: title_zh.to_owned(),
+    });
+    assessment.self_harm |= other.self_harm;
+    assessment.disposition = Disposition::Emergency;
+    assessment.level = 1;
+    assessment.medical = true;
+    assessment.departments.retain(|it| it != "emergency");
+    assessment.departments.insert(0, "emergency".to_owned());
+    assessment.departments.truncate(3);
+    assessment
 }
 
 /// Somebody's age and a story, of which not a word is known here: a doctor should hear it.

@@ -231,6 +231,9 @@ impl TurnInWork<'_> {
             ));
         }
         if state.settings.consent_ms.is_none() {
+            if let Some(finished) = self.other_language(arguments) {
+                return Ok(finished);
+            }
             if !arguments.is_empty() {
                 return Ok(self.hold(arguments));
             }
