@@ -61,12 +61,13 @@ pub(crate) fn answer_part(shared: &Shared, language: Language, words: AnswerWord
 pub(crate) fn gated(text: &str) -> (String, bool) {
     let mut kept = String::new();
     let mut withheld = false;
+    let mut gate = OutputGate::new();
     for sentence in sentences_of(text) {
         if NO_DOSES.iter().any(|it| it == sentence.trim()) {
             kept.push_str(&sentence);
             continue;
         }
-        match OutputGate::check(&sentence) {
+        match gate.judge(&sentence) {
             OutputVerdict::Pass => kept.push_str(&sentence),
             OutputVerdict::Withhold { reason } => {
                 tracing::info!(reason, "The output gate withheld a sentence.");

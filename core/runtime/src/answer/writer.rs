@@ -14,6 +14,8 @@ pub(crate) struct Writer {
     grounding: Grounding,
     /// Drop what no passage supports.
     grounded: bool,
+    /// Remembers the sentences before.
+    gate: OutputGate,
     language: Language,
     /// Normalised.
     titles: Vec<String>,
@@ -46,6 +48,7 @@ impl Writer {
             sentences: Sentences::default(),
             grounding: Grounding::new(passages),
             grounded,
+            gate: OutputGate::new(),
             language: passages.first().map_or(Language::En, |it| it.language),
             titles: passages.iter().flat_map(|it| titles_of(&it.title)).collect(),
             visible: String::new(),
@@ -121,14 +124,15 @@ impl Writer {
             self.repeated += 1;
             return;
         }
-        if let OutputVerdict::Withhold { reason } = OutputGate::check(sentence) {
-            tracing::info!(reason, "The output gate withheld a sentence.");
-            self.withheld += 1;
-            return;
-        }
         let passage = self.grounding.passage_for(sentence);
         if passage.is_none() && self.grounded {
             self.dropped += 1;
+            return;
+        }
+        // Last, so that it remembers only what would be shown.
+        if let OutputVerdict::Withhold { reason } = self.gate.judge(sentence) {
+            tracing::info!(reason, "The output gate withheld a sentence.");
+            self.withheld += 1;
             return;
         }
         if passage != self.current {
