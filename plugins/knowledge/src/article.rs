@@ -175,7 +175,9 @@ pub enum ArticleProblem {
     NotIcd10 { found: String },
     #[error("`{found}` is not one of {}: choose one", DISPOSITIONS.join(", "))]
     UnknownDisposition { found: String },
-    #[error("`{found}` is no name, alias, colloquial phrase or symptom of this article: spell it as it stands there")]
+    #[error(
+        "`{found}` is no name, alias, colloquial phrase or symptom of this article: spell it as it stands there"
+    )]
     NotATerm { found: String },
     #[error("the whole article is `{disposition}` already: list only terms that are more urgent")]
     NotRaised { disposition: String },

@@ -203,7 +203,10 @@ pub fn lint_text(file: &str, text: &str, numbers: Numbers) -> (Option<Article>, 
         }
         fences += usize::from(content.trim_end() == FENCE);
         if fences < 2 {
-            if [EMERGENCY_NUMBER, CRISIS_LINE].iter().any(|it| content.contains(it)) {
+            if [EMERGENCY_NUMBER, CRISIS_LINE]
+                .iter()
+                .any(|it| content.contains(it))
+            {
                 let problem = "telephone numbers are put into sections only: remove the placeholder";
                 add(line, Severity::Error, problem.to_owned());
             }
@@ -405,7 +408,11 @@ mod tests {
         assert_eq!((told.line, told.severity), (13, Severity::Warning));
         let text = format!("{HEAD}## Definition\nText.\n").replace("\"X\"", "\"{emergency_number}\"");
         let (_, findings) = lint_text("x.en.md", &text, Numbers::Refused);
-        assert!(findings.iter().any(|it| it.line == 5 && it.severity == Severity::Error));
+        assert!(
+            findings
+                .iter()
+                .any(|it| it.line == 5 && it.severity == Severity::Error)
+        );
     }
 
     #[test]

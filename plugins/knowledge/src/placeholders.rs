@@ -31,7 +31,12 @@ pub(crate) fn unknown_placeholder(line: &str) -> Option<String> {
     let tail = rest.get(start..).unwrap_or_default();
     let end = tail.find(['}', '｝']).map_or(tail.len(), |it| it + 1);
     let shown: String = tail.chars().take(24).collect();
-    Some(tail.get(..end).filter(|it| it.len() <= 24).unwrap_or(&shown).to_owned())
+    Some(
+        tail.get(..end)
+            .filter(|it| it.len() <= 24)
+            .unwrap_or(&shown)
+            .to_owned(),
+    )
 }
 
 /// Numbers of emergency services and crisis lines around the world that an article could name.
@@ -48,20 +53,17 @@ const UNITS: [&str; 20] = [
 
 /// A telephone number that stands in the text itself. `line` is folded to half-width lower case.
 pub(crate) fn telephone_number(line: &str) -> Option<&'static str> {
-    let mut rest = line;
-    while let Some(start) = rest.find(|it: char| it.is_ascii_digit()) {
-        let before = rest.get(..start).unwrap_or_default();
-        let tail = rest.get(start..).unwrap_or_default();
-        let end = tail
-            .find(|it: char| !it.is_ascii_digit())
-            .unwrap_or(tail.len());
-        let (digits, after) = tail.split_at(end);
-        if let Some(number) = TELEPHONE_NUMBERS.iter().find(|it| **it == digits)
-            && !is_value(before, after)
+    let mut from = 0;
+    while let Some(start) = line.get(from..)?.find(|it: char| it.is_ascii_digit()) {
+        let start = from + start;
+        let digits = leading_digits(line.get(start..)?);
+        from = start + digits.len();
+        let found = TELEPHONE_NUMBERS.iter().find(|it| **it == digits);
+        if let Some(number) = found
+            && !is_value(line.get(..start)?, line.get(from..)?)
         {
             return Some(number);
         }
-        rest = after;
     }
     None
 }
@@ -69,13 +71,23 @@ pub(crate) fn telephone_number(line: &str) -> Option<&'static str> {
 /// Whether the number between `before` and `after` is part of a larger one (`1.120`, `180/120`, `2026-112`)
 /// or has a unit.
 fn is_value(before: &str, after: &str) -> bool {
-    let joins = |it: char| matches!(it, '/' | '.' | ',' | '-' | ':');
-    let mut back = before.chars().rev();
-    let mut ahead = after.chars();
-    let joined_before = back.next().is_some_and(joins) && back.next().is_some_and(|it| it.is_ascii_digit());
-    let joined_after = ahead.next().is_some_and(joins) && ahead.next().is_some_and(|it| it.is_ascii_digit());
+    const JOINS: [char; 5] = ['/', '.', ',', '-', ':'];
+    // Two telephone numbers may be joined as well: 999/112.
+    let is_part = |it: &str| !it.is_empty() && !TELEPHONE_NUMBERS.contains(&it);
+    let part_before = before.strip_suffix(JOINS).is_some_and(|it| {
+        let start = it.trim_end_matches(|it: char| it.is_ascii_digit()).len();
+        is_part(it.get(start..).unwrap_or_default())
+    });
+    let part_after = after
+        .strip_prefix(JOINS)
+        .is_some_and(|it| is_part(leading_digits(it)));
     let unit = after.trim_start_matches([' ', '-']);
-    joined_before || joined_after || UNITS.iter().any(|it| unit.starts_with(it))
+    part_before || part_after || UNITS.iter().any(|it| unit.starts_with(it))
+}
+
+fn leading_digits(text: &str) -> &str {
+    let end = text.find(|it: char| !it.is_ascii_digit()).unwrap_or(text.len());
+    text.get(..end).unwrap_or_default()
 }
 
 #[cfg(test)]

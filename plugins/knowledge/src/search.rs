@@ -108,7 +108,9 @@ impl Index {
         let Some(top) = candidates.first().copied() else {
             return Found::default();
         };
-        let reports = top.described || !self.vocabulary.reports.find(&text).is_empty();
+        // Who names an emergency and asks for no facts has it.
+        let alarmed = top.raised == Some(Raised::Emergency) && intent.section.is_none();
+        let reports = top.described || alarmed || !self.vocabulary.reports.find(&text).is_empty();
         let tokens = self.content_tokens(&text, &intent.cue_units, &[]);
         let tokens: HashSet<String> = tokens.into_iter().map(|it| it.text).collect();
         Found {

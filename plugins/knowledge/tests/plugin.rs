@@ -353,9 +353,15 @@ fn a_number_in_an_article_is_refused_when_new_and_kept_when_in_use() {
     let found = run(&mut knowledge, "search what helps against hiccups", false).text;
     assert!(found.contains("Call 112"), "{found}");
     let path = folder.path().display();
-    for command in [format!("lint {path}"), format!("import {path}"), "lint".to_owned()] {
+    for command in [
+        format!("lint {path}"),
+        format!("import {path}"),
+        "lint".to_owned(),
+    ] {
         let reply = run(&mut knowledge, &command, false);
-        let told = reply.text.contains("`112` reads as a telephone number: write {emergency_number}");
+        let told = reply
+            .text
+            .contains("`112` reads as a telephone number: write {emergency_number}");
         assert!(reply.failed && told, "{command}: {}", reply.text);
     }
 }
@@ -369,7 +375,12 @@ fn a_name_of_an_emergency_is_reported_as_one() {
         ("what is an asthma attack?", "en", None),
         ("我哮喘发作了怎么办", "zh", Some("emergency")),
         ("孩子高热惊厥了怎么办", "zh", Some("emergency")),
-        ("I get angina when I walk", "en", Some("same-day")),
+        ("I have angina when I walk", "en", Some("same-day")),
+        ("asthma attack!", "en", Some("emergency")),
+        ("febrile convulsion", "en", Some("emergency")),
+        ("热射病", "zh", Some("emergency")),
+        ("what causes heat stroke?", "en", None),
+        ("热射病怎么预防", "zh", None),
     ] {
         let passages = knowledge.augment_prompt(&asks(text, language)).unwrap().passages;
         let first = passages.first().unwrap_or_else(|| panic!("{text}"));

@@ -38,8 +38,7 @@ fn library() -> Library {
         path,
         origin: Origin::Starter,
     }];
-    Library::load(&folders, &Contacts::default())
-    .unwrap()
+    Library::load(&folders, &Contacts::default()).unwrap()
 }
 
 fn questions(file: &str) -> Vec<Question> {
