@@ -146,7 +146,10 @@ impl Stage {
             search_dirs: Vec::new(),
             runner: artefacts().join("bedside-plugin-runner"),
             data_dir: Some(self.dir.path().join("data")),
-            contacts: Contacts::default(),
+            contacts: Contacts {
+                emergency_number: "999".to_owned(),
+                crisis_line: "2389 2222".to_owned(),
+            },
             store: self.store.clone(),
             generator: self.generator.clone(),
         });
