@@ -8,7 +8,7 @@ use std::{
 use anyhow::Context;
 use bedside_contract::{Connector, Generator, ModelInfo, Plugins, Store};
 use bedside_discord::DiscordContext;
-use bedside_plugin_host::{PluginHost, PluginHostSetup};
+use bedside_plugin_host::{Contacts, PluginHost, PluginHostSetup};
 use bedside_runtime::{Bot, BotParts};
 use bedside_store::SqliteStore;
 use bedside_telegram::TelegramContext;
@@ -145,6 +145,10 @@ pub(crate) fn start_plugins(
         search_dirs: vec![beside.join("plugins")],
         runner: beside.join("bedside-plugin-runner"),
         data_dir,
+        contacts: Contacts {
+            emergency_number: config.bot.emergency_number.clone(),
+            crisis_line: config.bot.crisis_line.clone(),
+        },
         store: Arc::clone(store) as Arc<dyn Store>,
         generator,
     }))

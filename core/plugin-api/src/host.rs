@@ -10,8 +10,8 @@ use crate::{
     Error,
     abi::Op,
     msg::{
-        AuditNote, GenerateRequest, Generated, JobControl, JobProgress, LogLevel, Setup, StorageEntry,
-        StorageKey,
+        AuditNote, Contacts, GenerateRequest, Generated, JobControl, JobProgress, LogLevel, Setup,
+        StorageEntry, StorageKey,
     },
 };
 
@@ -28,6 +28,7 @@ struct Shared {
     id: String,
     package_dir: PathBuf,
     data_dir: Option<PathBuf>,
+    contacts: Contacts,
     backend: Arc<dyn Backend>,
 }
 
@@ -46,6 +47,7 @@ impl Host {
                 id: setup.id.clone(),
                 package_dir,
                 data_dir,
+                contacts: setup.contacts.clone(),
                 backend,
             }),
         }
@@ -68,6 +70,13 @@ impl Host {
     #[must_use]
     pub fn data_dir(&self) -> Option<&Path> {
         self.shared.data_dir.as_deref()
+    }
+
+    /// The emergency number and the crisis line that patients are told. Name these in texts, never numbers
+    /// of your own: another hospital has others.
+    #[must_use]
+    pub fn contacts(&self) -> &Contacts {
+        &self.shared.contacts
     }
 
     /// Writes a line for the developer. Lines are cut at 300 characters, dropped when there are too many, and

@@ -261,6 +261,16 @@ impl LogLevel {
     }
 }
 
+/// Whom patients shall call, as the hospital has configured it.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Contacts {
+    /// The number for life-threatening emergencies; empty if the bot does not tell.
+    pub emergency_number: String,
+    /// The line for people who think of ending their life; empty if the bot does not tell.
+    pub crisis_line: String,
+}
+
 /// What a plugin is made with.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
@@ -271,6 +281,7 @@ pub struct Setup {
     pub data_dir: Option<String>,
     /// The plugin's own settings, a table.
     pub config: serde_json::Value,
+    pub contacts: Contacts,
 }
 
 /// Of `storage.get`, `storage.delete` and, as a prefix, `storage.list`.

@@ -39,7 +39,10 @@ use crate::{
     Error, Host, Plugin,
     abi::{Op, Permission, permission_of},
     host::Backend,
-    msg::{AuditNote, GenerateRequest, Generated, JobControl, LogLevel, Setup, StorageEntry, StorageKey},
+    msg::{
+        AuditNote, Contacts, GenerateRequest, Generated, JobControl, LogLevel, Setup, StorageEntry,
+        StorageKey,
+    },
 };
 
 /// A host that keeps all in memory and allows all, unless told otherwise. Clones share their memory.
@@ -73,6 +76,16 @@ impl FakeHost {
     #[must_use]
     pub fn data_dir(mut self, path: impl Into<PathBuf>) -> Self {
         self.setup.data_dir = Some(path.into().to_string_lossy().into_owned());
+        self
+    }
+
+    /// The numbers that [`Host::contacts`] tells; none unless set.
+    #[must_use]
+    pub fn contacts(mut self, emergency_number: &str, crisis_line: &str) -> Self {
+        self.setup.contacts = Contacts {
+            emergency_number: emergency_number.to_owned(),
+            crisis_line: crisis_line.to_owned(),
+        };
         self
     }
 

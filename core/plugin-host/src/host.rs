@@ -9,7 +9,7 @@ use std::{
 use bedside_contract::{Generator, PluginStatus, Store};
 use bedside_plugin_api::{
     abi::{Hook, Permission},
-    msg::{Command, CommandReply, Job, Setup},
+    msg::{Command, CommandReply, Contacts, Job, Setup},
 };
 use bedside_plugin_runner::{Limits, RunnerSetup, loader};
 use serde::Serialize;
@@ -60,6 +60,8 @@ pub struct PluginHostSetup {
     pub runner: PathBuf,
     /// Each plugin may write to `<data_dir>/<id>`; with `None` plugins keep no files.
     pub data_dir: Option<PathBuf>,
+    /// The hospital's numbers, told to every plugin.
+    pub contacts: Contacts,
     pub store: Arc<dyn Store>,
     pub generator: Option<Arc<dyn Generator>>,
 }
@@ -343,6 +345,7 @@ impl PluginHost {
                     package_dir: folder.to_string_lossy().into_owned(),
                     data_dir: data_dir.map(|it| it.to_string_lossy().into_owned()),
                     config: settings,
+                    contacts: setup.contacts.clone(),
                 },
             },
             manifest,

@@ -24,6 +24,7 @@ mod problem;
 mod session;
 mod supervisor;
 
+pub use bedside_plugin_api::msg::Contacts;
 pub use config::{PluginsConfig, SandboxPolicy};
 pub use host::{Inspection, LibraryNote, PluginHost, PluginHostSetup};
 pub use job::JobHandle;

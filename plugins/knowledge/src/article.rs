@@ -1,8 +1,11 @@
 //! One article on one condition in one language: TOML front matter between `+++` lines, then sections.
 
-use serde::Deserialize;
+use crate::{
+    front_matter::FrontMatter,
+    section::{Language, Section},
+};
 
-use crate::section::{Language, Section};
+pub use crate::front_matter::Raised;
 
 /// A parsed article.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -21,6 +24,8 @@ pub struct Article {
     pub departments: Vec<String>,
     /// The usual urgency: one of [`DISPOSITIONS`].
     pub disposition: String,
+    /// Names and phrases of this article that tell of something more urgent than it usually is.
+    pub raised: Vec<(String, Raised)>,
     pub edition: String,
     /// Whose text it is, if it is not the starter knowledge.
     pub source: Option<String>,
@@ -30,7 +35,7 @@ pub struct Article {
     pub sections: Vec<(Section, String)>,
 }
 
-/// The words that `disposition` may hold.
+/// The words that `disposition` may hold, most urgent first.
 pub const DISPOSITIONS: [&str; 4] = ["emergency", "same-day", "out-patient", "self-care"];
 
 impl Article {
@@ -106,6 +111,7 @@ impl Article {
                 },
             ));
         };
+        let raised = front.raised();
         let sections = parse_sections(lines.get(end + 1..).unwrap_or_default(), end + 2, language)
             .map_err(|(line, key, problem)| at(line, &key, problem))?;
         Ok(Self {
@@ -118,6 +124,7 @@ impl Article {
             symptoms: front.symptoms,
             departments: front.departments,
             disposition: front.disposition,
+            raised,
             edition: front.edition,
             source: front.source,
             review: front.review,
@@ -168,6 +175,12 @@ pub enum ArticleProblem {
     NotIcd10 { found: String },
     #[error("`{found}` is not one of {}: choose one", DISPOSITIONS.join(", "))]
     UnknownDisposition { found: String },
+    #[error(
+        "`{found}` is no name, alias, colloquial phrase or symptom of this article: spell it as it stands there"
+    )]
+    NotATerm { found: String },
+    #[error("the whole article is `{disposition}` already: list only terms that are more urgent")]
+    NotRaised { disposition: String },
     #[error("`{found}` is no edition: write year and month as 2026-11")]
     NotAnEdition { found: String },
     #[error("text stands before the first heading: put it below `## {expected}`")]
@@ -182,90 +195,7 @@ pub enum ArticleProblem {
     NoSection { expected: &'static str },
 }
 
-const FENCE: &str = "+++";
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct FrontMatter {
-    id: String,
-    language: String,
-    icd10: Vec<String>,
-    name: String,
-    #[serde(default)]
-    aliases: Vec<String>,
-    #[serde(default)]
-    colloquial: Vec<String>,
-    symptoms: Vec<String>,
-    departments: Vec<String>,
-    disposition: String,
-    edition: String,
-    source: Option<String>,
-    review: String,
-}
-
-impl FrontMatter {
-    fn check(&self, file: &str) -> Result<(), (&'static str, ArticleProblem)> {
-        for (key, value) in [
-            ("id", &self.id),
-            ("language", &self.language),
-            ("name", &self.name),
-            ("review", &self.review),
-        ] {
-            if value.trim().is_empty() {
-                return Err((key, ArticleProblem::Empty));
-            }
-        }
-        for (key, values, may_be_empty) in [
-            ("icd10", &self.icd10, false),
-            ("aliases", &self.aliases, true),
-            ("colloquial", &self.colloquial, true),
-            ("symptoms", &self.symptoms, false),
-            ("departments", &self.departments, false),
-        ] {
-            if values.iter().any(|it| it.trim().is_empty()) || (values.is_empty() && !may_be_empty) {
-                return Err((key, ArticleProblem::Empty));
-            }
-        }
-        for (key, values) in [
-            ("id", std::slice::from_ref(&self.id)),
-            ("departments", self.departments.as_slice()),
-        ] {
-            if let Some(found) = values.iter().find(|it| !is_slug(it)) {
-                return Err((key, ArticleProblem::NotASlug { found: found.clone() }));
-            }
-        }
-        if let Some(found) = self.icd10.iter().find(|it| !is_icd10(it)) {
-            return Err(("icd10", ArticleProblem::NotIcd10 { found: found.clone() }));
-        }
-        if !DISPOSITIONS.contains(&self.disposition.as_str()) {
-            return Err((
-                "disposition",
-                ArticleProblem::UnknownDisposition {
-                    found: self.disposition.clone(),
-                },
-            ));
-        }
-        if !is_edition(&self.edition) {
-            return Err((
-                "edition",
-                ArticleProblem::NotAnEdition {
-                    found: self.edition.clone(),
-                },
-            ));
-        }
-        let expected = format!("{}.{}.md", self.id, self.language);
-        match file.rsplit(['/', '\\']).next() {
-            Some(name) if name == expected => Ok(()),
-            _ => Err((
-                "id",
-                ArticleProblem::OtherFileName {
-                    found: self.id.clone(),
-                    expected,
-                },
-            )),
-        }
-    }
-}
+pub(crate) const FENCE: &str = "+++";
 
 type SectionError = (usize, String, ArticleProblem);
 
@@ -324,41 +254,6 @@ fn parse_sections(
         .into_iter()
         .map(|(section, _, text)| (section, text.trim().to_owned()))
         .collect())
-}
-
-fn is_slug(text: &str) -> bool {
-    !text.starts_with('-')
-        && !text.ends_with('-')
-        && text
-            .chars()
-            .all(|it| it.is_ascii_lowercase() || it.is_ascii_digit() || it == '-')
-}
-
-/// `J00`, `J45.9`, `C7A.0`, `J00-J06`.
-fn is_icd10(text: &str) -> bool {
-    let is_code = |code: &str| {
-        let (category, detail) = code
-            .split_once('.')
-            .map_or((code, None), |(it, detail)| (it, Some(detail)));
-        let category: Vec<char> = category.chars().collect();
-        let detail_fits = detail
-            .is_none_or(|it| (1..=4).contains(&it.len()) && it.chars().all(|it| it.is_ascii_alphanumeric()));
-        matches!(category.as_slice(), [a, b, c]
-            if a.is_ascii_uppercase() && b.is_ascii_digit() && (c.is_ascii_digit() || c.is_ascii_uppercase()))
-            && detail_fits
-    };
-    text.split('-').count() <= 2 && text.split('-').all(is_code)
-}
-
-/// `2026-11`, or `2026-11-30`.
-fn is_edition(text: &str) -> bool {
-    let parts: Vec<&str> = text.split('-').collect();
-    let lengths: Vec<usize> = parts.iter().map(|it| it.len()).collect();
-    let digits = parts.iter().all(|it| it.chars().all(|it| it.is_ascii_digit()));
-    let month = parts.get(1).and_then(|it| it.parse::<u8>().ok());
-    digits
-        && matches!(lengths.as_slice(), [4, 2] | [4, 2, 2])
-        && month.is_some_and(|it| (1..=12).contains(&it))
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-use super::{Article, ArticleProblem};
+use super::{Article, ArticleProblem, Raised};
 use crate::section::{Language, Section};
 
 const GOOD: &str = r#"+++
@@ -31,7 +31,21 @@ fn a_whole_article_is_read() {
     );
     assert_eq!(article.section(Section::Treatment), Some("Hold your breath."));
     assert_eq!(article.section(Section::Causes), None);
-    assert!(article.colloquial.is_empty());
+    assert!(article.colloquial.is_empty() && article.raised.is_empty());
+}
+
+#[test]
+fn urgent_terms_are_read() {
+    let disposition = "disposition = \"self-care\"\n";
+    let keys = "emergency_terms = [\"singultus\"]\nsame_day_terms = [\"Hiccups\", \"hiccup\"]\n";
+    let text = GOOD.replacen(disposition, &format!("{disposition}{keys}"), 1);
+    let raised = Article::parse("hiccups.en.md", &text).unwrap().raised;
+    let expect = [
+        ("singultus", Raised::Emergency),
+        ("Hiccups", Raised::SameDay),
+        ("hiccup", Raised::SameDay),
+    ];
+    assert_eq!(raised, expect.map(|it| (it.0.to_owned(), it.1)));
 }
 
 #[test]
@@ -71,6 +85,29 @@ fn errors_name_line_and_key() {
         "icd10",
         "no ICD-10 code",
     );
+    let disposition = "disposition = \"self-care\"";
+    for (keys, line, key, words) in [
+        (
+            "disposition = \"self-care\"\nemergency_terms = [\"sobbing\"]",
+            10,
+            "emergency_terms",
+            "`sobbing` is no name",
+        ),
+        (
+            "disposition = \"same-day\"\nsame_day_terms = [\"singultus\"]",
+            10,
+            "same_day_terms",
+            "`same-day` already",
+        ),
+        (
+            "disposition = \"emergency\"\nsame_day_terms = [\"singultus\"]",
+            10,
+            "same_day_terms",
+            "more urgent",
+        ),
+    ] {
+        check(disposition, keys, line, key, words);
+    }
     check("icd10 = [\"R06.6\"]", "icd10 = 6", 4, "icd10", "correct the TOML");
     check("name = \"Hiccups\"", "name = \"  \"", 5, "name", "fill it in");
     check(

@@ -10,7 +10,7 @@ use serde_json::json;
 
 use crate::{
     library::{FileRead, citation, read_folder},
-    lint::{Finding, Severity, missing_twins},
+    lint::{Finding, Numbers, Severity, missing_twins},
     plugin::{Knowledge, language_of, to_passage},
     section::Language,
 };
@@ -89,11 +89,11 @@ fn search(
     }
     let blocks = found.hits.iter().map(|hit| {
         let (title, text, source) = (&hit.passage.title, &hit.passage.text, citation(hit.article));
-        let (id, score, article) = (&hit.passage.id, hit.score, hit.article);
-        let departments = article.departments.join(", ");
+        let (id, score) = (&hit.passage.id, hit.score);
+        let departments = hit.article.departments.join(", ");
         format!(
             "{title}  [{id}, {score:.2}]\n{text}\n{source} · {departments} · {}",
-            article.disposition
+            hit.disposition()
         )
     });
     Ok(done(blocks.collect::<Vec<_>>().join("\n\n")))
@@ -163,7 +163,7 @@ fn lint(knowledge: &Knowledge, path: &str, json: bool, spoken: Language) -> Resu
     };
     let mut files = Vec::new();
     for path in paths {
-        files.extend(read_folder(&path).map_err(Error::new)?);
+        files.extend(read_folder(&path, Numbers::Refused).map_err(Error::new)?);
     }
     let findings = check(&files);
     let failed = findings.iter().any(|it| it.severity == Severity::Error);
@@ -207,7 +207,7 @@ fn import(
             Language::Zh => "机器人没有给本插件数据目录：请把该文件夹写入本插件设置的 `folders`",
         }));
     };
-    let files = read_folder(&knowledge.resolve(path)).map_err(Error::new)?;
+    let files = read_folder(&knowledge.resolve(path), Numbers::Refused).map_err(Error::new)?;
     let findings = check(&files);
     let refused = findings.iter().any(|it| it.severity == Severity::Error);
     let mut imported = Vec::new();

@@ -7,10 +7,13 @@ use std::{
     time::{Duration, Instant},
 };
 
+use bedside_plugin_api::msg::Contacts;
+
 use crate::{
     article::Article,
     index::Index,
-    lint::{Finding, Severity, lint_text},
+    lint::{Finding, Numbers, Severity, lint_text},
+    placeholders,
     search::Found,
     section::Language,
 };
@@ -85,16 +88,21 @@ pub enum LibraryError {
 impl Library {
     /// Reads the folders; an article of a later one replaces one of the same id and language of an earlier
     /// one. Articles with errors, and folders of the hospital that cannot be read, are left out and told in
-    /// [`Library::findings`]: the rest must go on answering.
+    /// [`Library::findings`]: the rest must go on answering. `contacts` are put into the texts.
     ///
     /// # Errors
     /// [`LibraryError`] if the starter knowledge cannot be read.
-    pub fn load(folders: &[Folder]) -> Result<Self, LibraryError> {
+    pub fn load(folders: &[Folder], contacts: &Contacts) -> Result<Self, LibraryError> {
         let started = Instant::now();
         let mut findings = Vec::new();
         let mut articles: BTreeMap<(Language, String), Article> = BTreeMap::new();
         for folder in folders {
-            let files = match read_folder(&folder.path) {
+            // A hospital's article that has answered so far goes on answering with the number that it names.
+            let numbers = match folder.origin {
+                Origin::Starter => Numbers::Refused,
+                Origin::Hospital => Numbers::Tolerated,
+            };
+            let files = match read_folder(&folder.path, numbers) {
                 Ok(files) => files,
                 Err(error) if folder.origin == Origin::Hospital => {
                     findings.push(Finding::of_folder(&folder.path, &error));
@@ -109,6 +117,9 @@ impl Library {
                     article
                         .source
                         .get_or_insert_with(|| folder.origin.name(article.language).to_owned());
+                    for (_, text) in &mut article.sections {
+                        *text = placeholders::fill(text, article.language, contacts);
+                    }
                     articles.insert((article.language, article.id.clone()), article);
                 }
             }
@@ -176,7 +187,7 @@ pub fn citation(article: &Article) -> String {
 ///
 /// # Errors
 /// [`LibraryError`] if the folder cannot be read or holds no article.
-pub fn read_folder(path: &Path) -> Result<Vec<FileRead>, LibraryError> {
+pub fn read_folder(path: &Path, numbers: Numbers) -> Result<Vec<FileRead>, LibraryError> {
     let unreadable = |path: &Path, source| LibraryError::Unreadable {
         path: path.to_owned(),
         source,
@@ -198,11 +209,11 @@ pub fn read_folder(path: &Path) -> Result<Vec<FileRead>, LibraryError> {
     files.sort();
     files
         .into_iter()
-        .map(|it| read_file(&it).map_err(|error| unreadable(&it, error)))
+        .map(|it| read_file(&it, numbers).map_err(|error| unreadable(&it, error)))
         .collect()
 }
 
-fn read_file(path: &Path) -> std::io::Result<FileRead> {
+fn read_file(path: &Path, numbers: Numbers) -> std::io::Result<FileRead> {
     let name = path.display().to_string();
     let refuse = |problem: &str| FileRead {
         path: path.to_owned(),
@@ -223,7 +234,7 @@ fn read_file(path: &Path) -> std::io::Result<FileRead> {
     let Ok(text) = String::from_utf8(fs::read(path)?) else {
         return Ok(refuse("the file is not UTF-8: save it as UTF-8"));
     };
-    let (article, findings) = lint_text(&name, &text);
+    let (article, findings) = lint_text(&name, &text, numbers);
     Ok(FileRead {
         path: path.to_owned(),
         text,

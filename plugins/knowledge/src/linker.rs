@@ -8,7 +8,7 @@ use std::{
 use aho_corasick::BuildError;
 
 use crate::{
-    article::Article,
+    article::{Article, Raised},
     negation::denied_units,
     phrases::{Phrases, longest, overlap},
     section::Language,
@@ -67,13 +67,30 @@ pub(crate) struct Term {
     negative: bool,
     /// Places of articles, with the strongest thing that the term is to each.
     pub(crate) owners: Vec<(usize, TermKind)>,
+    /// Places of articles that are usually less urgent than this term.
+    raised: Vec<(usize, Raised)>,
+}
+
+impl Term {
+    /// How urgent the term is for an article, if that is more than the article itself.
+    pub(crate) fn raised(&self, place: usize) -> Option<Raised> {
+        self.raised.iter().filter(|it| it.0 == place).map(|it| it.1).max()
+    }
 }
 
 impl Linker {
     pub(crate) fn new(articles: &[Article], language: Language) -> Result<Self, BuildError> {
         let vocabulary = vocabulary(language);
         let mut owners: BTreeMap<String, (UnitText, BTreeMap<usize, TermKind>)> = BTreeMap::new();
+        let mut raised: HashMap<String, Vec<(usize, Raised)>> = HashMap::new();
         for (place, article) in articles.iter().enumerate() {
+            for (text, urgency) in &article.raised {
+                let units = vocabulary.units(text);
+                raised
+                    .entry(units.as_str().to_owned())
+                    .or_default()
+                    .push((place, *urgency));
+            }
             let complaints = vocabulary
                 .complaints
                 .iter()
@@ -98,6 +115,7 @@ impl Linker {
                 content: content_words(&units, vocabulary),
                 negative: denied_units(&units, &vocabulary.negation).contains(&true),
                 owners: owners.into_iter().collect(),
+                raised: raised.remove(units.as_str()).unwrap_or_default(),
                 units,
             })
             .collect();
@@ -308,7 +326,7 @@ impl Linker {
 }
 
 /// What a term counts whose words stand apart.
-const APART: f32 = 0.85;
+pub(crate) const APART: f32 = 0.85;
 /// Shorter Chinese terms must be there as they are, but for fillers.
 const CHINESE_PARTIAL: usize = 4;
 /// The share of a term that must be there.

@@ -5,8 +5,9 @@ use std::{fmt, path::Path};
 use serde::Serialize;
 
 use crate::{
-    article::Article,
+    article::{Article, FENCE},
     fold::is_invisible,
+    placeholders::{CRISIS_LINE, EMERGENCY_NUMBER, telephone_number, unknown_placeholder},
     section::{Language, Section},
     vocabulary::{squeeze, vocabulary},
 };
@@ -30,6 +31,15 @@ pub enum Severity {
     Warning,
     /// The article is left out.
     Error,
+}
+
+/// What becomes of an article that names a telephone number itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Numbers {
+    /// It is left out: for articles that any hospital may use, and for new ones.
+    Refused,
+    /// It is used: the hospital knows its number.
+    Tolerated,
 }
 
 impl Finding {
@@ -155,7 +165,7 @@ const DOSE_UNITS: [&str; 24] = [
 
 /// What is wrong with a file's text; `None` in place of an article that could not be read.
 #[must_use]
-pub fn lint_text(file: &str, text: &str) -> (Option<Article>, Vec<Finding>) {
+pub fn lint_text(file: &str, text: &str, numbers: Numbers) -> (Option<Article>, Vec<Finding>) {
     let mut findings = Vec::new();
     let mut add = |line: usize, severity, problem: String| {
         findings.push(Finding {
@@ -165,6 +175,7 @@ pub fn lint_text(file: &str, text: &str) -> (Option<Article>, Vec<Finding>) {
             problem,
         });
     };
+    let mut fences = 0;
     // Tabs, byte order marks and the like at the very start are the parser's business.
     for (line, content) in (1..).zip(text.trim_start_matches('\u{feff}').lines()) {
         if let Some(hidden) = content.chars().find(|it| is_invisible(*it)) {
@@ -189,6 +200,32 @@ pub fn lint_text(file: &str, text: &str) -> (Option<Article>, Vec<Finding>) {
                 Severity::Error,
                 format!("`{dose}` reads as a dose, and the bot gives none: say it without numbers"),
             );
+        }
+        fences += usize::from(content.trim_end() == FENCE);
+        if fences < 2 {
+            if [EMERGENCY_NUMBER, CRISIS_LINE]
+                .iter()
+                .any(|it| content.contains(it))
+            {
+                let problem = "telephone numbers are put into sections only: remove the placeholder";
+                add(line, Severity::Error, problem.to_owned());
+            }
+            continue;
+        }
+        if let Some(found) = unknown_placeholder(content) {
+            let problem = format!("`{found}` is not filled in: write {EMERGENCY_NUMBER} or {CRISIS_LINE}");
+            add(line, Severity::Error, problem);
+        }
+        if let Some(number) = telephone_number(&folded) {
+            let severity = match numbers {
+                Numbers::Refused => Severity::Error,
+                Numbers::Tolerated => Severity::Warning,
+            };
+            let problem = format!(
+                "`{number}` reads as a telephone number: write {EMERGENCY_NUMBER} or {CRISIS_LINE}, which are \
+                 filled with the hospital's own, or give the value its unit"
+            );
+            add(line, severity, problem);
         }
     }
     for (line, phrase) in imperatives(text) {
@@ -312,14 +349,14 @@ fn dose(folded: &str) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Severity, dose, lint_text, missing_twins};
+    use super::{Numbers, Severity, dose, lint_text, missing_twins};
 
     const HEAD: &str = "+++\nid = \"x\"\nlanguage = \"en\"\nicd10 = [\"J00\"]\nname = \"X\"\nsymptoms = [\"s\"]\n\
         departments = [\"ent\"]\ndisposition = \"self-care\"\nedition = \"2026-11\"\nreview = \"r\"\n+++\n";
 
     fn errors(body: &str) -> Vec<(usize, String)> {
         let text = format!("{HEAD}## Definition\n{body}\n");
-        let (article, findings) = lint_text("x.en.md", &text);
+        let (article, findings) = lint_text("x.en.md", &text, Numbers::Refused);
         assert!(article.is_some());
         findings
             .into_iter()
@@ -354,6 +391,31 @@ mod tests {
     }
 
     #[test]
+    fn telephone_numbers_stand_in_no_article() {
+        for (body, expect) in [
+            ("Call 120 at once.", 1),
+            ("Call 999 or 911 at once.", 1),
+            ("Call １２３５６.", 1),
+            ("Call {emergency_number} or {crisis_line} at once.", 0),
+            ("Call {emergency} at once.", 1),
+            ("A reading of 180/120 is high.", 0),
+        ] {
+            assert_eq!(errors(body).len(), expect, "{body}: {:?}", errors(body));
+        }
+        let text = format!("{HEAD}## Definition\nCall 120.\n");
+        let (_, findings) = lint_text("x.en.md", &text, Numbers::Tolerated);
+        let told = findings.iter().find(|it| it.problem.contains("`120`")).unwrap();
+        assert_eq!((told.line, told.severity), (13, Severity::Warning));
+        let text = format!("{HEAD}## Definition\nText.\n").replace("\"X\"", "\"{emergency_number}\"");
+        let (_, findings) = lint_text("x.en.md", &text, Numbers::Refused);
+        assert!(
+            findings
+                .iter()
+                .any(|it| it.line == 5 && it.severity == Severity::Error)
+        );
+    }
+
+    #[test]
     fn doses_are_told_from_values() {
         for (text, expect) in [
             ("take 500 mg twice", true),
@@ -379,6 +441,7 @@ mod tests {
         let (article, findings) = lint_text(
             "x.en.md",
             &format!("{HEAD}## Definition\nText.\n").replace("\"ent\"", "\"knees\""),
+            Numbers::Refused,
         );
         let article = article.unwrap();
         assert_eq!(findings.len(), 7, "{findings:?}");

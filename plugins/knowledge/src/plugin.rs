@@ -149,19 +149,24 @@ pub(crate) fn to_passage(hit: &Hit<'_>, reports: bool) -> Passage {
         source: citation(hit.article),
         score: hit.score,
         departments: hit.article.departments.clone(),
-        disposition: reports.then(|| hit.article.disposition.clone()),
+        disposition: reports.then(|| hit.disposition().to_owned()),
     }
 }
 
-/// The first passage always (it can be quoted if it fits no prompt), further ones while they fit.
+/// The first passage always (it can be quoted if it fits no prompt), further ones while they fit. Nothing of a
+/// section stays without what stands before it there.
 fn fitting(found: &Found<'_>, token_budget: usize) -> Vec<Passage> {
     let mut left = token_budget;
     let mut passages = Vec::new();
+    let mut cut = Vec::new();
     for hit in &found.hits {
         let tokens = estimated_tokens(hit);
-        if passages.is_empty() || tokens <= left {
+        let section = (&hit.article.id, hit.passage.section);
+        if passages.is_empty() || (tokens <= left && !cut.contains(&section)) {
             passages.push(to_passage(hit, found.reports));
             left = left.saturating_sub(tokens);
+        } else {
+            cut.push(section);
         }
     }
     passages
@@ -175,7 +180,7 @@ fn estimated_tokens(hit: &Hit<'_>) -> usize {
 }
 
 fn load(host: &Host, config: &Config) -> Result<Library, Error> {
-    let library = Library::load(&folders(host, config)).map_err(Error::new)?;
+    let library = Library::load(&folders(host, config), host.contacts()).map_err(Error::new)?;
     for finding in library
         .findings()
         .iter()

@@ -7,9 +7,9 @@ use std::{
 };
 
 use crate::{
-    article::Article,
+    article::{Article, Raised},
     index::{Entry, Index, IndexedPassage},
-    linker::{Mentions, TermKind},
+    linker::{APART, Mentions, TermKind},
     passage::StoredPassage,
     section::{Language, Section},
     units::UnitText,
@@ -36,6 +36,18 @@ pub struct Hit<'a> {
     pub passage: &'a StoredPassage,
     /// Confidence that the passage's condition is what the question is about, 0 to 1.
     pub score: f32,
+    /// What the question says of the condition is more urgent than the article usually is.
+    pub raised: Option<Raised>,
+}
+
+impl Hit<'_> {
+    /// The article's usual urgency, or that of what the question names: one of
+    /// [`DISPOSITIONS`](crate::article::DISPOSITIONS).
+    #[must_use]
+    pub fn disposition(&self) -> &str {
+        self.raised
+            .map_or(self.article.disposition.as_str(), |it| it.name())
+    }
 }
 
 /// How much each kind of evidence counts, and how much is enough. Set on `tests/questions`.
@@ -74,6 +86,7 @@ struct Candidate {
     described: bool,
     /// Where in the question its first term stands.
     first: usize,
+    raised: Option<Raised>,
 }
 
 impl Index {
@@ -95,7 +108,9 @@ impl Index {
         let Some(top) = candidates.first().copied() else {
             return Found::default();
         };
-        let reports = top.described || !self.vocabulary.reports.find(&text).is_empty();
+        // Who names an emergency and asks for no facts has it.
+        let alarmed = top.raised == Some(Raised::Emergency) && intent.section.is_none();
+        let reports = top.described || alarmed || !self.vocabulary.reports.find(&text).is_empty();
         let tokens = self.content_tokens(&text, &intent.cue_units, &[]);
         let tokens: HashSet<String> = tokens.into_iter().map(|it| it.text).collect();
         Found {
@@ -141,6 +156,7 @@ impl Index {
                     named: link.named,
                     described: link.described,
                     first: link.first(),
+                    raised: link.raised,
                 })
             })
             .collect();
@@ -182,6 +198,9 @@ impl Index {
                 link.named |= *kind <= TermKind::Alias && mention.closeness >= 1.0;
                 link.described |= matches!(kind, TermKind::Colloquial | TermKind::Symptom);
                 link.telling |= *kind <= TermKind::Complaint || self.is_telling(&term.units);
+                // All words of it: part of "heat stroke" is "heat".
+                let whole = mention.closeness >= APART;
+                link.raised = link.raised.max(term.raised(*place).filter(|_| whole));
                 link.terms.insert(mention.term);
                 link.spans.push(mention.units.clone());
             }
@@ -254,6 +273,7 @@ impl Index {
                     article: &entry.article,
                     passage: &passage.stored,
                     score: candidate.score,
+                    raised: candidate.raised,
                 };
                 if hits.len() < MOST_PASSAGES && hits.iter().all(|it| it.passage.id != hit.passage.id) {
                     hits.push(hit);
@@ -263,7 +283,8 @@ impl Index {
         for candidate in &chosen {
             add(candidate, asked, 1);
         }
-        add(top, second, 1);
+        // What is urgent may take two pieces.
+        add(top, second, if second == Section::WhenToSeekCare { 2 } else { 1 });
         add(top, asked, MOST_PASSAGES);
         hits
     }
@@ -278,6 +299,7 @@ struct Link {
     /// There is more than general signs.
     telling: bool,
     terms: HashSet<usize>,
+    raised: Option<Raised>,
     /// Where the terms stand.
     spans: Vec<Range<usize>>,
 }
@@ -313,9 +335,13 @@ fn score(link: &Link, coverage: f32, tokens: usize, nearness: f32) -> Option<f32
     enough.then_some(1.0 - (1.0 - link.evidence) * (1.0 - weight::TEXT * coverage * nearness))
 }
 
-/// The pieces of a section, those that share most with the question first.
+/// The pieces of a section, those that share most with the question first. When to seek care keeps its order:
+/// nobody may be told of "today" without what is an emergency.
 fn best_first<'a>(entry: &'a Entry, section: Section, question: &HashSet<String>) -> Vec<&'a IndexedPassage> {
     let mut pieces: Vec<&IndexedPassage> = entry.of_section(section).collect();
+    if section == Section::WhenToSeekCare {
+        return pieces;
+    }
     pieces.sort_by_key(|it| Reverse(it.tokens.intersection(question).count()));
     pieces
 }

@@ -8,7 +8,7 @@ use bedside_plugin_api::{
     msg::{Command, CommandReply, HistoryTurn, Message, PromptAdditions, PromptRequest},
     testing::FakeHost,
 };
-use bedside_plugin_knowledge::Knowledge;
+use bedside_plugin_knowledge::{Knowledge, library::read_folder, lint::Numbers};
 use serde_json::{Value, json};
 
 fn host() -> FakeHost {
@@ -298,6 +298,111 @@ fn lint_tells_what_is_wrong() {
                 ..Command::default()
             })
             .is_err()
+    );
+}
+
+#[test]
+fn passages_name_the_hospitals_numbers() {
+    let mut knowledge: Knowledge = host().contacts("999", "2389 2222").start(json!({})).unwrap();
+    let conditions = Path::new(env!("CARGO_MANIFEST_DIR")).join("data/conditions");
+    let (mut emergency, mut crisis) = (0, 0);
+    for file in read_folder(&conditions, Numbers::Refused).unwrap() {
+        let article = file.article.unwrap();
+        let language = article.language.code();
+        let question = match language {
+            "en" => format!("when should I see a doctor for {}?", article.name),
+            _ => format!("{}什么时候要看医生", article.name),
+        };
+        let additions = knowledge.augment_prompt(&asks(&question, language)).unwrap();
+        let quoted: Vec<String> = additions.passages.into_iter().map(|it| it.text).collect();
+        let search = format!("search {question} --lang {language}");
+        for text in [
+            quoted.join("\n"),
+            run(&mut knowledge, &search, false).text,
+            serde_json::from_str::<Value>(&run(&mut knowledge, &search, true).text).unwrap()["passages"]
+                .to_string(),
+        ] {
+            let clean = text.replace("\\n", "\n");
+            let numbers = ["120", "12356"].iter().any(|it| {
+                clean
+                    .split(|it: char| !it.is_ascii_digit() && it != '/')
+                    .any(|word| word == *it)
+            });
+            assert!(!numbers, "{question}: {text}");
+            for name in ["emergency_number", "crisis_line"] {
+                assert!(!text.contains(name), "{question}: {text}");
+            }
+            emergency += usize::from(text.contains("999"));
+            crisis += usize::from(text.contains("2389 2222"));
+        }
+    }
+    assert!(emergency >= 3 * 135 && crisis >= 9, "{emergency} {crisis}");
+
+    let mut unknown = self::knowledge();
+    let text = run(&mut unknown, "search when should I see a doctor for acne", false).text;
+    assert!(text.contains("Call the emergency services at once"), "{text}");
+}
+
+#[test]
+fn a_number_in_an_article_is_refused_when_new_and_kept_when_in_use() {
+    let (data, folder) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let article = hiccups("hiccups", "Call 112 if it never ends.");
+    fs::write(folder.path().join("hiccups.en.md"), article).unwrap();
+    let host = host().data_dir(data.path());
+    let mut knowledge: Knowledge = host.start(json!({ "folders": [folder.path()] })).unwrap();
+    let found = run(&mut knowledge, "search what helps against hiccups", false).text;
+    assert!(found.contains("Call 112"), "{found}");
+    let path = folder.path().display();
+    for command in [
+        format!("lint {path}"),
+        format!("import {path}"),
+        "lint".to_owned(),
+    ] {
+        let reply = run(&mut knowledge, &command, false);
+        let told = reply
+            .text
+            .contains("`112` reads as a telephone number: write {emergency_number}");
+        assert!(reply.failed && told, "{command}: {}", reply.text);
+    }
+}
+
+#[test]
+fn a_name_of_an_emergency_is_reported_as_one() {
+    let mut knowledge = knowledge();
+    for (text, language, expect) in [
+        ("I am having an asthma attack", "en", Some("emergency")),
+        ("I have asthma", "en", Some("out-patient")),
+        ("what is an asthma attack?", "en", None),
+        ("我哮喘发作了怎么办", "zh", Some("emergency")),
+        ("孩子高热惊厥了怎么办", "zh", Some("emergency")),
+        ("I have angina when I walk", "en", Some("same-day")),
+        ("asthma attack!", "en", Some("emergency")),
+        ("febrile convulsion", "en", Some("emergency")),
+        ("热射病", "zh", Some("emergency")),
+        ("what causes heat stroke?", "en", None),
+        ("热射病怎么预防", "zh", None),
+    ] {
+        let passages = knowledge.augment_prompt(&asks(text, language)).unwrap().passages;
+        let first = passages.first().unwrap_or_else(|| panic!("{text}"));
+        assert_eq!(first.disposition.as_deref(), expect, "{text}");
+    }
+    let shown = run(&mut knowledge, "search 我哮喘发作了怎么办", false).text;
+    assert!(shown.contains("· emergency"), "{shown}");
+    // The next question is about the same trouble.
+    let history = vec![HistoryTurn {
+        role: "patient".to_owned(),
+        text: "I am having an asthma attack".to_owned(),
+    }];
+    let request = PromptRequest {
+        history,
+        ..asks("what can I do about it?", "en")
+    };
+    let passages = knowledge.augment_prompt(&request).unwrap().passages;
+    assert!(
+        passages
+            .iter()
+            .all(|it| it.disposition.as_deref() != Some("out-patient")),
+        "{passages:?}"
     );
 }
 

@@ -3,6 +3,7 @@
 
 use std::path::Path;
 
+use bedside_plugin_api::msg::Contacts;
 use bedside_plugin_knowledge::{
     library::{Folder, Library, Origin},
     section::{Language, Section},
@@ -33,11 +34,11 @@ fn package() -> &'static Path {
 
 fn library() -> Library {
     let path = package().join("data/conditions");
-    Library::load(&[Folder {
+    let folders = [Folder {
         path,
         origin: Origin::Starter,
-    }])
-    .unwrap()
+    }];
+    Library::load(&folders, &Contacts::default()).unwrap()
 }
 
 fn questions(file: &str) -> Vec<Question> {

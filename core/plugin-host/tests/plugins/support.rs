@@ -17,7 +17,7 @@ use bedside_contract::{
     MessageVerdict, ModelInfo, OutboxItem, PartId, PlatformMessageId, PluginNote, PluginStatus, Plugins,
     Receipt, SendOutcome, Store, StoreError, TranscriptEntry, Update,
 };
-use bedside_plugin_host::{PluginHost, PluginHostSetup, PluginsConfig};
+use bedside_plugin_host::{Contacts, PluginHost, PluginHostSetup, PluginsConfig};
 use tempfile::TempDir;
 
 const HELLO: &str = "bedside.hello";
@@ -146,6 +146,10 @@ impl Stage {
             search_dirs: Vec::new(),
             runner: artefacts().join("bedside-plugin-runner"),
             data_dir: Some(self.dir.path().join("data")),
+            contacts: Contacts {
+                emergency_number: "999".to_owned(),
+                crisis_line: "2389 2222".to_owned(),
+            },
             store: self.store.clone(),
             generator: self.generator.clone(),
         });

@@ -104,6 +104,10 @@ impl Plugin for Evil {
                     failed: true,
                 });
             }
+            "contacts" => {
+                let contacts = self.host.contacts();
+                format!("{} {}", contacts.emergency_number, contacts.crisis_line)
+            }
             other => format!("{other} {}", command.arguments),
         };
         Ok(msg::CommandReply { text, failed: false })
