@@ -20,7 +20,7 @@ pub struct Message {
     /// `chat`, `relative`, `slang`, `typo`, `clinical` or `long`.
     pub style: String,
     pub disposition: Disposition,
-    /// Ids, best first.
+    /// Ids, best first. None: nothing is learned of departments.
     pub departments: Vec<String>,
     pub text: String,
     /// Why it is so urgent, in a few words.
@@ -293,6 +293,8 @@ fn department_heads_of(cases: &[&Case], rows: &[&Features]) -> Vec<(String, Head
         .filter(|same| same.len() >= FEWEST_FOR_DEPARTMENT)
         .filter_map(|same| same.first().copied())
         .collect();
+    let labelled = cases.iter().zip(rows).filter(|(case, _)| !case.departments.is_empty());
+    let (cases, rows): (Vec<&Case>, Vec<&Features>) = labelled.unzip();
     let folded: Vec<Features> = rows.iter().map(|it| folded(it)).collect();
     let rows: Vec<&Features> = folded.iter().collect();
     let labels: Vec<Vec<bool>> = ids
@@ -386,11 +388,13 @@ fn choose_thresholds(held_out: &[HeldOut], cases: &[Case], calibration: Calibrat
     for same_day in steps() {
         for out_patient in steps() {
             let thresholds = Thresholds { emergency, same_day, out_patient };
-            let right = held_out
+            // Self-care counts twice: whoever is sent to a doctor with a cold does not ask again.
+            let right: usize = held_out
                 .iter()
                 .zip(cases)
                 .filter(|(it, case)| together(it, case, calibration, thresholds) == case.disposition)
-                .count();
+                .map(|(_, case)| if case.disposition == Disposition::SelfCare { 2 } else { 1 })
+                .sum();
             if right > best.0 {
                 best = (right, thresholds);
             }
@@ -432,7 +436,7 @@ fn measure(held_out: &[HeldOut], cases: &[Case], calibration: Calibration, thres
         called_together: share(&other, &both),
         dispositions_right: share(&any, &|it, case| together(it, case, calibration, thresholds) == case.disposition),
         safe: share(&any, &|it, case| together(it, case, calibration, thresholds) >= case.disposition),
-        department_right: share(&|it, _| it.department.is_some(), &|it, case| {
+        department_right: share(&|it, case| it.department.is_some() && !case.departments.is_empty(), &|it, case| {
             it.department.as_ref().is_some_and(|it| case.departments.contains(it))
         }),
     }
