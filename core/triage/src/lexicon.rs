@@ -7,7 +7,7 @@
 use std::{
     collections::{HashMap, HashSet},
     ops::Range,
-    sync::OnceLock,
+    sync::{Arc, OnceLock},
 };
 
 use aho_corasick::{AhoCorasick, AhoCorasickKind, MatchKind};
@@ -74,8 +74,9 @@ struct Literal {
 
 struct GapForm {
     entry: usize,
-    /// What follows: how wide the gap before it may be, and the literal.
-    rest: Vec<(GapWidth, usize)>,
+    /// What follows: how wide the gap before it may be, and the literals of which one must stand there. Shared,
+    /// since a form that begins in many ways goes on in the same.
+    rest: Arc<[(GapWidth, Vec<usize>)]>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -104,38 +105,45 @@ impl LexiconBuilder {
         form: &str,
         spelling: fn(&str) -> String,
     ) -> Result<(), String> {
-        for form in expand(form)? {
-            let mut parts: Vec<(GapWidth, usize)> = Vec::new();
-            let mut width = GapWidth::Narrow;
-            let mut pieces = form
-                .split('~')
-                .map(|it| spelling(it.trim()))
-                .enumerate()
-                .peekable();
-            while let Some((index, piece)) = pieces.next() {
-                if piece.is_empty() {
-                    if index == 0 || pieces.peek().is_none() {
-                        return Err("empty, or begins or ends with a gap".to_owned());
-                    }
-                    width = GapWidth::Wide;
-                    continue;
+        let Some(pieces) = pieces_of(form)? else {
+            // A gap within braces: each alternative is a form of its own.
+            return expand(form)?.iter().try_for_each(|it| self.add(entry, it, spelling));
+        };
+        let mut parts: Vec<(GapWidth, Vec<usize>)> = Vec::new();
+        let mut width = GapWidth::Narrow;
+        let count = pieces.len();
+        for (index, alternatives) in pieces.into_iter().enumerate() {
+            let mut literals: Vec<usize> = Vec::with_capacity(alternatives.len());
+            for alternative in alternatives {
+                let text = spelling(alternative.trim());
+                if !text.is_empty() {
+                    literals.push(self.literal(text));
                 }
-                parts.push((width, self.literal(piece)));
-                width = GapWidth::Narrow;
             }
-            let Some(((_, first), rest)) = parts.split_first() else {
-                continue;
-            };
-            let literal = self.literals.get_mut(*first).ok_or("no literal")?;
-            if rest.is_empty() {
-                if !literal.whole.contains(&entry) {
-                    literal.whole.push(entry);
+            if literals.is_empty() {
+                if index == 0 || index + 1 == count {
+                    return Err("empty, or begins or ends with a gap".to_owned());
                 }
-            } else {
+                width = GapWidth::Wide;
+                continue;
+            }
+            parts.push((width, literals));
+            width = GapWidth::Narrow;
+        }
+        let mut parts = parts.into_iter();
+        let Some((_, firsts)) = parts.next() else {
+            return Ok(());
+        };
+        let rest: Arc<[_]> = parts.collect();
+        for first in firsts {
+            let literal = self.literals.get_mut(first).ok_or("no literal")?;
+            if !rest.is_empty() {
                 literal.begins.push(GapForm {
                     entry,
-                    rest: rest.to_vec(),
+                    rest: Arc::clone(&rest),
                 });
+            } else if !literal.whole.contains(&entry) {
+                literal.whole.push(entry);
             }
         }
         Ok(())
@@ -216,7 +224,12 @@ impl Lexicon {
                 continue;
             };
             for form in &literal.begins {
-                mentions.extend(follow(text, &hits, form, span));
+                let beginning = Mention {
+                    entry: form.entry,
+                    span: span.clone(),
+                    gap: None,
+                };
+                follow(text, &hits, form.entry, &form.rest, &beginning, &mut mentions);
             }
         }
         let hiding: Vec<Range<usize>> = mentions
@@ -263,30 +276,55 @@ impl ClosedUp {
     }
 }
 
-/// The first way in which the rest of a form follows what begins at `start`.
+/// Every way in which the rest of a form follows what stands at `found`.
 fn follow(
     text: &str,
     hits: &[(usize, Range<usize>)],
-    form: &GapForm,
-    start: &Range<usize>,
-) -> Option<Mention> {
-    let (mut end, mut gap) = (start.end, None);
-    for (width, literal) in &form.rest {
-        let (between, next) = hits
-            .iter()
-            .filter(|(it, span)| it == literal && span.start >= end)
-            .find_map(|(_, span)| {
-                let between = text.get(end..span.start)?;
-                is_gap(between, *width).then_some((end..span.start, span.end))
-            })?;
-        gap = Some(between);
-        end = next;
+    entry: usize,
+    rest: &[(GapWidth, Vec<usize>)],
+    found: &Mention,
+    mentions: &mut Vec<Mention>,
+) {
+    let Some(((width, literals), rest)) = rest.split_first() else {
+        mentions.push(found.clone());
+        return;
+    };
+    let end = found.span.end;
+    for (literal, next) in hits {
+        let follows = next.start >= end && literals.contains(literal);
+        let between = end..next.start;
+        if follows && text.get(between.clone()).is_some_and(|it| is_gap(it, *width)) {
+            let longer = Mention {
+                entry,
+                span: found.span.start..next.end,
+                gap: Some(between),
+            };
+            follow(text, hits, entry, rest, &longer, mentions);
+        }
     }
-    Some(Mention {
-        entry: form.entry,
-        span: start.start..end,
-        gap,
-    })
+}
+
+/// The alternatives of each piece between gaps; a wide gap is a piece that is empty. `None` if a gap stands within
+/// braces, or a piece may be left out.
+fn pieces_of(form: &str) -> Result<Option<Vec<Vec<String>>>, String> {
+    let mut depth = 0;
+    for c in form.chars() {
+        match c {
+            '{' => depth += 1,
+            '}' => depth -= 1,
+            '~' if depth != 0 => return Ok(None),
+            _ => {}
+        }
+    }
+    let mut pieces = Vec::new();
+    for piece in form.split('~') {
+        let alternatives = expand(piece)?;
+        if !piece.trim().is_empty() && alternatives.iter().any(|it| it.trim().is_empty()) {
+            return Ok(None);
+        }
+        pieces.push(alternatives);
+    }
+    Ok(Some(pieces))
 }
 
 /// A form that stands for more is a slip of the pen.
