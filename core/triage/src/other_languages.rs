@@ -103,7 +103,8 @@ impl OtherLanguages {
         };
         let met = self.emergency_words.find(&words, recognised);
         Some(OtherLanguage {
-            id: recognised.or(met.map(|it| it.language))?,
+            // A form tells more than words that neighbouring languages share.
+            id: met.map(|it| it.language).or(recognised)?,
             emergency: met.is_some(),
             self_harm: met.is_some_and(|it| it.self_harm),
             whole_message: !has_own_sentence,
