@@ -37,6 +37,7 @@ pub(crate) struct Finding {
     pub(crate) departments: Vec<usize>,
     pub(crate) ask: Vec<String>,
     pub(crate) counts_when_over: bool,
+    pub(crate) is_exposure: bool,
     pub(crate) generic: bool,
 }
 
@@ -256,6 +257,7 @@ impl Builder {
             departments: Vec::new(),
             ask: Vec::new(),
             counts_when_over: data.counts_when_over,
+            is_exposure: data.is_exposure,
             generic: data.generic,
         });
         self.ids.insert(id.clone(), index);
@@ -290,6 +292,7 @@ impl Builder {
                 departments: vec![department],
                 ask: Vec::new(),
                 counts_when_over: false,
+                is_exposure: false,
                 generic: true,
             });
             for form in &data.terms {

@@ -71,6 +71,9 @@ pub(crate) struct FindingData {
     /// It counts although it is over: a seizure, a stroke sign.
     #[serde(default)]
     pub(crate) counts_when_over: bool,
+    /// It matters for weeks: a bite, a dirty wound.
+    #[serde(default)]
+    pub(crate) is_exposure: bool,
     /// It says little (pain, swelling): it counts only where nothing more exact is said.
     #[serde(default)]
     pub(crate) generic: bool,

@@ -349,12 +349,17 @@ fn read_mentions(
         .map(|(mention, &polarity)| {
             let kind = kind(mention);
             let days_ago = durations::days_ago(text, layout, &mention.span, durations);
-            let happens = matches!(kind, FindingKind::Event | FindingKind::Symptom);
-            let polarity = if happens && polarity == Polarity::Present && days_ago.is_some_and(|it| it >= LONG_AGO) {
-                Polarity::Over
-            } else {
-                polarity
-            };
+            let exposure = bundle
+                .findings
+                .get(mention.entry)
+                .is_some_and(|it| it.is_exposure);
+            let happens = matches!(kind, FindingKind::Event | FindingKind::Symptom) && !exposure;
+            let polarity =
+                if happens && polarity == Polarity::Present && days_ago.is_some_and(|it| it >= LONG_AGO) {
+                    Polarity::Over
+                } else {
+                    polarity
+                };
             let other_person = kind != FindingKind::Context && subjects.is_other(mention.span.start);
             let counts_when_over = bundle
                 .findings

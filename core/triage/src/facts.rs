@@ -99,7 +99,8 @@ fn age(text: &str) -> Option<(f32, Range<usize>)> {
         let unit = first_of(&it, ["unit", "unit2", "unit3", "unit4"])?;
         let half = first_of(&it, ["half", "half2", "half3", "half4"]);
         let more = half.map_or(0.0, |it| if it == "半" { 0.5 } else { 0.2 });
-        let under = first_of(&it, ["under", "under3", "under4"]).is_some_and(|it| !it.starts_with(['才', '刚']));
+        let under =
+            first_of(&it, ["under", "under3", "under4"]).is_some_and(|it| !it.starts_with(['才', '刚']));
         let count = just_under(parse_number(n)? + more, under);
         Some((count * years_of(unit)?, it.get(0)?.range()))
     });
@@ -150,7 +151,10 @@ fn age(text: &str) -> Option<(f32, Range<usize>)> {
 }
 
 fn first_of<'t, const N: usize>(captures: &Captures<'t>, names: [&str; N]) -> Option<&'t str> {
-    names.iter().find_map(|it| captures.name(it)).map(|it| it.as_str())
+    names
+        .iter()
+        .find_map(|it| captures.name(it))
+        .map(|it| it.as_str())
 }
 
 /// 不满三个月, "less than three months old".

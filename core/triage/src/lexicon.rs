@@ -107,7 +107,9 @@ impl LexiconBuilder {
     ) -> Result<(), String> {
         let Some(pieces) = pieces_of(form)? else {
             // A gap within braces: each alternative is a form of its own.
-            return expand(form)?.iter().try_for_each(|it| self.add(entry, it, spelling));
+            return expand(form)?
+                .iter()
+                .try_for_each(|it| self.add(entry, it, spelling));
         };
         let mut parts: Vec<(GapWidth, Vec<usize>)> = Vec::new();
         let mut width = GapWidth::Narrow;
@@ -256,7 +258,10 @@ impl ClosedUp {
     /// Nothing if there are no such blanks.
     fn new(text: &str) -> Option<Self> {
         let blank = |c: char| matches!(c, ' ' | '\n');
-        let mut closed = Self { text: String::with_capacity(text.len()), origin: Vec::with_capacity(text.len()) };
+        let mut closed = Self {
+            text: String::with_capacity(text.len()),
+            origin: Vec::with_capacity(text.len()),
+        };
         for (at, c) in text.char_indices() {
             let after = text.get(at..).and_then(|it| it.chars().find(|it| !blank(*it)));
             if blank(c) && closed.text.ends_with(is_han) && after.is_some_and(is_han) {
@@ -276,7 +281,8 @@ impl ClosedUp {
     }
 }
 
-/// Every way in which the rest of a form follows what stands at `found`.
+/// The ways in which the rest of a form follows what stands at `found`: with each literal at the first place
+/// where it fits. Whether there is any.
 fn follow(
     text: &str,
     hits: &[(usize, Range<usize>)],
@@ -284,14 +290,15 @@ fn follow(
     rest: &[(GapWidth, Vec<usize>)],
     found: &Mention,
     mentions: &mut Vec<Mention>,
-) {
+) -> bool {
     let Some(((width, literals), rest)) = rest.split_first() else {
         mentions.push(found.clone());
-        return;
+        return true;
     };
     let end = found.span.end;
+    let mut fitted: Vec<usize> = Vec::new();
     for (literal, next) in hits {
-        let follows = next.start >= end && literals.contains(literal);
+        let follows = next.start >= end && literals.contains(literal) && !fitted.contains(literal);
         let between = end..next.start;
         if follows && text.get(between.clone()).is_some_and(|it| is_gap(it, *width)) {
             let longer = Mention {
@@ -299,9 +306,12 @@ fn follow(
                 span: found.span.start..next.end,
                 gap: Some(between),
             };
-            follow(text, hits, entry, rest, &longer, mentions);
+            if follow(text, hits, entry, rest, &longer, mentions) {
+                fitted.push(*literal);
+            }
         }
     }
+    !fitted.is_empty()
 }
 
 /// The alternatives of each piece between gaps; a wide gap is a piece that is empty. `None` if a gap stands within

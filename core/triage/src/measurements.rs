@@ -134,9 +134,23 @@ fn oxygen(captures: &Captures<'_>) -> Option<f32> {
 /// 血糖仪, an oxygen concentrator, 呼吸道: the number behind is no measurement.
 fn is_device(captures: &Captures<'_>) -> bool {
     captures.name("between").is_some_and(|it| {
-        ["机", "仪用", "仪买", "道", "科", "用了", "machine", "concentrator", "cylinder", "tank", "therapy", "checked", "test"]
-            .iter()
-            .any(|word| it.as_str().contains(word))
+        [
+            "机",
+            "仪用",
+            "仪买",
+            "道",
+            "科",
+            "用了",
+            "machine",
+            "concentrator",
+            "cylinder",
+            "tank",
+            "therapy",
+            "checked",
+            "test",
+        ]
+        .iter()
+        .any(|word| it.as_str().contains(word))
     })
 }
 
@@ -147,7 +161,11 @@ fn glucose(captures: &Captures<'_>) -> Option<f32> {
     let value = number(captures, "n")?;
     let in_milligrams = captures.name("unit").is_some_and(|it| it.as_str() == "mg");
     // Above 40 only mg/dl makes sense.
-    Some(if in_milligrams || value > 40.0 { value / 18.0 } else { value })
+    Some(if in_milligrams || value > 40.0 {
+        value / 18.0
+    } else {
+        value
+    })
 }
 
 fn any_number(captures: &Captures<'_>, names: &[&str]) -> Option<f32> {

@@ -93,7 +93,8 @@ impl NormalText {
                 }
             }
             _ if is_invisible(c) => {}
-            '\'' | '\u{2019}' | '\u{2018}' | '\u{201b}' | '\u{02bc}' | '\u{ff07}' | '\u{2032}' | '`' | '´'
+            '\'' | '\u{2019}' | '\u{2018}' | '\u{201b}' | '\u{02bc}' | '\u{ff07}' | '\u{2032}' | '`'
+            | '´'
                 if self.text.ends_with(|it: char| it.is_ascii_alphabetic()) => {}
             '-' | '\u{2010}' | '\u{2011}' | '/'
                 if is_alphabetic_at(all, index.checked_sub(1))
@@ -173,7 +174,12 @@ pub(crate) fn normalized(text: &str) -> String {
 /// there are many thousands of them, read at every start, and the dictionary need not be loaded for them.
 pub(crate) fn normalized_built_in(form: &str) -> String {
     // One of them is in each of the long forms of CONTRACTIONS.
-    let contracts = ["not", "able to", "couldnt", "dnt", "isn", "aint", "cnt", "doesn", "didn", "hasn", "couldn", "dos", "havnt"].iter().any(|it| form.contains(it));
+    let contracts = [
+        "not", "able to", "couldnt", "dnt", "isn", "aint", "cnt", "doesn", "didn", "hasn", "couldn", "dos",
+        "havnt",
+    ]
+    .iter()
+    .any(|it| form.contains(it));
     if is_plain_latin(form) && !contracts {
         return form.to_owned();
     }
@@ -219,20 +225,33 @@ const WRAPPED_FROM: usize = 40;
 fn line_end(index: usize, all: &[char]) -> LineEnd {
     let line: Vec<char> = {
         let before = all.get(..index).unwrap_or_default();
-        let mut line: Vec<char> = before.iter().rev().take_while(|it| **it != '\n').copied().collect();
+        let mut line: Vec<char> = before
+            .iter()
+            .rev()
+            .take_while(|it| **it != '\n')
+            .copied()
+            .collect();
         line.reverse();
         line
     };
     let next = all.get(index + 1..).unwrap_or_default();
-    let (Some(&last), Some(&first)) = (line.iter().rfind(|it| !it.is_whitespace()), next.iter().find(|it| **it != ' '))
-    else {
+    let (Some(&last), Some(&first)) = (
+        line.iter().rfind(|it| !it.is_whitespace()),
+        next.iter().find(|it| **it != ' '),
+    ) else {
         return LineEnd::Break;
     };
     let end: String = line.iter().collect::<String>().trim_end().to_lowercase();
     let width: usize = line.iter().map(|it| if is_han(*it) { 2 } else { 1 }).sum();
     if is_han(last) && is_han(first) {
-        let unfinished = ["没有", "没", "无", "否认", "未", "的", "和", "有", "是"].iter().any(|it| end.ends_with(it));
-        return if width >= WRAPPED_FROM || unfinished { LineEnd::WrappedHan } else { LineEnd::Break };
+        let unfinished = ["没有", "没", "无", "否认", "未", "的", "和", "有", "是"]
+            .iter()
+            .any(|it| end.ends_with(it));
+        return if width >= WRAPPED_FROM || unfinished {
+            LineEnd::WrappedHan
+        } else {
+            LineEnd::Break
+        };
     }
     let goes_on = first.is_ascii_lowercase() || first.is_ascii_digit();
     let unfinished = end
@@ -248,8 +267,8 @@ fn line_end(index: usize, all: &[char]) -> LineEnd {
 }
 
 const UNFINISHED: &[&str] = &[
-    "no", "not", "without", "denies", "denied", "any", "of", "the", "a", "an", "and", "or", "nor", "with", "for", "to", "my",
-    "his", "her", "has", "have", "had", "is", "was", "never",
+    "no", "not", "without", "denies", "denied", "any", "of", "the", "a", "an", "and", "or", "nor", "with",
+    "for", "to", "my", "his", "her", "has", "have", "had", "is", "was", "never",
 ];
 
 fn is_alphabetic_at(all: &[char], index: Option<usize>) -> bool {
@@ -319,12 +338,25 @@ fn undo_disguises(characters: &mut [char]) {
 /// "血 氧 只 有 8 8": where nearly every character of a Chinese text stands alone, single blanks say nothing.
 fn close_up_han(characters: &mut [char]) {
     let shown: Vec<usize> = (0..characters.len())
-        .filter(|at| characters.get(*at).is_some_and(|it| !it.is_whitespace() && !is_invisible(*it)))
+        .filter(|at| {
+            characters
+                .get(*at)
+                .is_some_and(|it| !it.is_whitespace() && !is_invisible(*it))
+        })
         .collect();
-    let han = shown.iter().filter(|at| characters.get(**at).is_some_and(|it| is_han(*it))).count();
-    let apart = shown.windows(2).filter(|pair| matches!(pair, [a, b] if b - a > 1)).count();
+    let han = shown
+        .iter()
+        .filter(|at| characters.get(**at).is_some_and(|it| is_han(*it)))
+        .count();
+    let apart = shown
+        .windows(2)
+        .filter(|pair| matches!(pair, [a, b] if b - a > 1))
+        .count();
     if han >= 3 && han * 2 >= shown.len() && apart * 10 >= shown.len().saturating_sub(1) * 8 {
-        for c in characters.iter_mut().filter(|it| **it == ' ' || **it == '\u{3000}') {
+        for c in characters
+            .iter_mut()
+            .filter(|it| **it == ' ' || **it == '\u{3000}')
+        {
             *c = '\u{200b}';
         }
     }
@@ -337,11 +369,16 @@ fn close_up(characters: &mut [char]) {
     while at < characters.len() {
         let mut end = at;
         let mut separators = Vec::new();
-        let begins = at == 0 || characters.get(at - 1).is_some_and(|it| !it.is_ascii_alphanumeric());
+        let begins = at == 0
+            || characters
+                .get(at - 1)
+                .is_some_and(|it| !it.is_ascii_alphanumeric());
         while begins && characters.get(end).is_some_and(char::is_ascii_alphabetic) {
             let separated = characters.get(end + 1).is_some_and(|it| is_separator(*it))
                 && characters.get(end + 2).is_some_and(char::is_ascii_alphabetic)
-                && characters.get(end + 3).is_none_or(|it| !it.is_ascii_alphanumeric());
+                && characters
+                    .get(end + 3)
+                    .is_none_or(|it| !it.is_ascii_alphanumeric());
             if !separated {
                 break;
             }

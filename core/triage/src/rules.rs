@@ -126,7 +126,11 @@ impl Rules {
         let normal = self.readings(text).swap_remove(0);
         let evidence = Evidence::gather(&self.bundle, &normal, &PatientFacts::default());
         let by_rules = self.assess_by_rules(text, &PatientFacts::default());
-        (normal.text, evidence_words(&self.bundle, &evidence), by_rules.disposition)
+        (
+            normal.text,
+            evidence_words(&self.bundle, &evidence),
+            by_rules.disposition,
+        )
     }
 
     /// Reads a message by rules and second reader. Never panics, whatever the text; takes about a millisecond.
@@ -156,7 +160,13 @@ impl Rules {
             .readings(text)
             .iter()
             .map(|it| self.assess_reading(text, it, patient, reader))
-            .reduce(|first, other| if other.disposition > first.disposition { other } else { first })
+            .reduce(|first, other| {
+                if other.disposition > first.disposition {
+                    other
+                } else {
+                    first
+                }
+            })
             .unwrap_or_else(|| self.assess_reading(text, &NormalText::new(text), patient, reader));
         match other {
             Some(other) => raised_by(other, assessment),

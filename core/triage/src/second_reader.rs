@@ -58,13 +58,17 @@ impl SecondReader {
     /// # Errors
     /// [`ModelFileError`] says what is wrong with the file.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, ModelFileError> {
-        Ok(Self { model: ModelFile::read(bytes)? })
+        Ok(Self {
+            model: ModelFile::read(bytes)?,
+        })
     }
 
     /// Reads a normal text, with the words for what the rules found in it.
     pub(crate) fn read(&self, text: &str, evidence: &[String]) -> Read<'_> {
         let features = Features::new(text, evidence, &self.model.vocabulary);
-        let emergency = self.model.emergency_probability(self.model.emergency.score(&features));
+        let emergency = self
+            .model
+            .emergency_probability(self.model.emergency.score(&features));
         let [_, same_day, out_patient, _] = self.probabilities(&features);
         let reading = SecondReading {
             emergency,

@@ -46,7 +46,11 @@ impl Speller {
                 shortened.entry(key).or_default().push(index);
             }
         }
-        Self { words, known, shortened }
+        Self {
+            words,
+            known,
+            shortened,
+        }
     }
 
     /// The text with its slips corrected. Where a word may have been meant for several, there are several texts,
@@ -73,7 +77,10 @@ impl Speller {
                 continue;
             }
             if let Some((next_start, next_end)) = next_word(&text.text, end)
-                && text.text.get(end..next_start).is_some_and(|it| matches!(it, " " | "\n"))
+                && text
+                    .text
+                    .get(end..next_start)
+                    .is_some_and(|it| matches!(it, " " | "\n"))
                 && let Some(joined) = self.join(word, text.text.get(next_start..next_end).unwrap_or_default())
             {
                 at = start + joined.len();
@@ -108,7 +115,7 @@ impl Speller {
         self.known.contains_key(word)
             || word
                 .strip_suffix('s')
-                .is_some_and(|it| !it.ends_with('s') && self.known.contains_key(it))
+                .is_some_and(|it| !it.ends_with('s') && self.known.get(it).is_some_and(|forms| *forms > 0))
     }
 
     fn join(&self, word: &str, next: &str) -> Option<String> {
@@ -155,7 +162,9 @@ impl Speller {
 }
 
 fn real_words() -> impl Iterator<Item = &'static str> {
-    REAL_WORDS.lines().filter(|it| !it.starts_with('#') && !it.is_empty())
+    REAL_WORDS
+        .lines()
+        .filter(|it| !it.starts_with('#') && !it.is_empty())
 }
 
 fn shortenings(word: &str) -> HashSet<String> {
@@ -172,7 +181,12 @@ pub(crate) fn is_one_slip(a: &str, b: &str) -> bool {
     let front = a.iter().zip(b).take_while(|(a, b)| a == b).count();
     let rest_a = a.get(front..).unwrap_or_default();
     let rest_b = b.get(front..).unwrap_or_default();
-    let back = rest_a.iter().rev().zip(rest_b.iter().rev()).take_while(|(a, b)| a == b).count();
+    let back = rest_a
+        .iter()
+        .rev()
+        .zip(rest_b.iter().rev())
+        .take_while(|(a, b)| a == b)
+        .count();
     let middle_a = rest_a.get(..rest_a.len() - back).unwrap_or_default();
     let middle_b = rest_b.get(..rest_b.len() - back).unwrap_or_default();
     match (middle_a, middle_b) {
@@ -218,11 +232,16 @@ fn next_word(text: &str, from: usize) -> Option<(usize, usize)> {
         while start < bytes.len() && !is_part(start) {
             start += 1;
         }
-        let end = (start..bytes.len()).find(|it| !is_part(*it)).unwrap_or(bytes.len());
+        let end = (start..bytes.len())
+            .find(|it| !is_part(*it))
+            .unwrap_or(bytes.len());
         if start >= end {
             return None;
         }
-        if bytes.get(start..end).is_some_and(|it| it.iter().any(u8::is_ascii_alphabetic)) {
+        if bytes
+            .get(start..end)
+            .is_some_and(|it| it.iter().any(u8::is_ascii_alphabetic))
+        {
             return Some((start, end));
         }
         start = end;
@@ -235,7 +254,17 @@ mod tests {
     use crate::normal_text::NormalText;
 
     fn corrected(text: &str) -> String {
-        let speller = Speller::new(["chest pain", "unconscious", "suicide", "breathing", "seizure", "cant"].into_iter());
+        let speller = Speller::new(
+            [
+                "chest pain",
+                "unconscious",
+                "suicide",
+                "breathing",
+                "seizure",
+                "cant",
+            ]
+            .into_iter(),
+        );
         let mut normal = NormalText::new(text);
         speller.correct(&mut normal, 0);
         normal.text

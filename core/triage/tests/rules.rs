@@ -191,12 +191,8 @@ fn known_facts_count() {
     let rules = Rules::builtin();
     let baby = rules.assess("fever since last night", &facts(0.15, Sex::Male, None));
     assert_eq!(baby.disposition, Disposition::Emergency);
-    assert_eq!(
-        rules
-            .assess("fever since last night", &facts(30.0, Sex::Male, None))
-            .disposition,
-        Disposition::SelfCare
-    );
+    let grown_up = rules.assess_by_rules("fever since last night", &facts(30.0, Sex::Male, None));
+    assert_eq!(grown_up.disposition, Disposition::SelfCare);
     let pregnant = rules.assess("肚子痛", &facts(30.0, Sex::Female, Some(true)));
     assert_eq!(pregnant.disposition, Disposition::SameDay);
     assert!(
@@ -291,7 +287,7 @@ fn departments_are_found() {
     for (text, expect) in [
         ("皮肤起红疹很痒", "dermatology"),
         ("牙疼两天", "dentistry"),
-        ("膝盖疼", "rheumatology"),
+        ("膝盖疼", "orthopedics"),
         ("月经不规律", "gynecology"),
         ("甲状腺结节", "endocrinology"),
         ("失眠两个月", "psychology"),

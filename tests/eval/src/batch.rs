@@ -19,7 +19,8 @@ pub(crate) struct Case {
 
 /// The batches of a folder in the order of their names.
 pub(crate) fn batches_in(folder: &Path) -> anyhow::Result<Vec<PathBuf>> {
-    let entries = std::fs::read_dir(folder).with_context(|| format!("{} cannot be read", folder.display()))?;
+    let entries =
+        std::fs::read_dir(folder).with_context(|| format!("{} cannot be read", folder.display()))?;
     let mut files: Vec<PathBuf> = entries
         .filter_map(|it| Some(it.ok()?.path()))
         .filter(|it| it.extension().is_some_and(|it| it == "jsonl"))
@@ -34,7 +35,8 @@ pub(crate) fn read(file: &Path) -> anyhow::Result<Vec<Case>> {
         .zip(1..)
         .filter(|(line, _)| !line.trim().is_empty())
         .map(|(line, number)| {
-            serde_json::from_str(line).with_context(|| format!("{}:{number} is no labelled message", file.display()))
+            serde_json::from_str(line)
+                .with_context(|| format!("{}:{number} is no labelled message", file.display()))
         })
         .collect()
 }

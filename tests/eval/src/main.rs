@@ -51,7 +51,11 @@ fn main() -> anyhow::Result<()> {
     }
     let mut last = None;
     for file in batches_in(&arguments.batches)? {
-        let name = file.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+        let name = file
+            .file_stem()
+            .unwrap_or_default()
+            .to_string_lossy()
+            .into_owned();
         let cases = read(&file)?;
         writeln!(out, "# Batch {name}: {} messages", cases.len())?;
         let first = kept(&file)?;
@@ -108,7 +112,8 @@ fn kept(batch: &Path) -> anyhow::Result<Option<Measured>> {
     if !path.exists() {
         return Ok(None);
     }
-    let text = std::fs::read_to_string(&path).with_context(|| format!("{} cannot be read", path.display()))?;
+    let text =
+        std::fs::read_to_string(&path).with_context(|| format!("{} cannot be read", path.display()))?;
     let measured = serde_json::from_str(&text).with_context(|| format!("{} is no result", path.display()))?;
     Ok(Some(measured))
 }

@@ -106,13 +106,19 @@ impl Figures {
         } else {
             self.others_called_emergencies.count(called);
         }
-        self.dispositions_right.count(said.disposition == case.disposition);
+        self.dispositions_right
+            .count(said.disposition == case.disposition);
         self.safe.count(said.disposition >= case.disposition);
         if case.disposition == Disposition::SelfCare {
-            self.self_care_found.count(said.disposition == Disposition::SelfCare);
+            self.self_care_found
+                .count(said.disposition == Disposition::SelfCare);
         }
         let named = said.departments.iter().find(|it| *it != "emergency");
-        let right = named.is_some_and(|it| case.departments.iter().any(|right| is_department(rules, it, right)));
+        let right = named.is_some_and(|it| {
+            case.departments
+                .iter()
+                .any(|right| is_department(rules, it, right))
+        });
         self.department_right.count(right);
         let index = |level: Disposition| LEVELS.iter().position(|it| *it == level).unwrap_or(0);
         if let Some(count) = self
@@ -142,13 +148,20 @@ impl fmt::Display for Measured {
         ] {
             writeln!(f, "{name}")?;
             writeln!(f, "  emergencies found      {}", figures.emergencies_found)?;
-            writeln!(f, "  others called          {}", figures.others_called_emergencies)?;
+            writeln!(
+                f,
+                "  others called          {}",
+                figures.others_called_emergencies
+            )?;
             writeln!(f, "  four levels right      {}", figures.dispositions_right)?;
             writeln!(f, "  safe                   {}", figures.safe)?;
             writeln!(f, "  self-care found        {}", figures.self_care_found)?;
             writeln!(f, "  first department right {}", figures.department_right)?;
         }
-        writeln!(f, "right level by row, said level by column (E, same day, out-patient, self-care)")?;
+        writeln!(
+            f,
+            "right level by row, said level by column (E, same day, out-patient, self-care)"
+        )?;
         for row in self.together.confusion {
             writeln!(f, "  {:>4} {:>4} {:>4} {:>4}", row[0], row[1], row[2], row[3])?;
         }

@@ -27,11 +27,22 @@ pub(crate) fn draw(path: &Path, confusion: &[[u32; 4]; 4]) -> anyhow::Result<()>
             let share = f64::from(*count) / f64::from(total.max(1));
             let corner = (MARGIN + column * CELL, MARGIN + row * CELL);
             let base = if row == column { BLUE } else { RED };
-            let cell = Rectangle::new([corner, (corner.0 + CELL - 2, corner.1 + CELL - 2)], base.mix(share.max(0.04)).filled());
+            let cell = Rectangle::new(
+                [corner, (corner.0 + CELL - 2, corner.1 + CELL - 2)],
+                base.mix(share.max(0.04)).filled(),
+            );
             root.draw(&cell).map_err(|it| failed(&it))?;
-            text(&count.to_string(), (corner.0 + CELL / 2 - 14, corner.1 + CELL / 2 - 8), 22)?;
+            text(
+                &count.to_string(),
+                (corner.0 + CELL / 2 - 14, corner.1 + CELL / 2 - 8),
+                22,
+            )?;
         }
     }
-    text("right level (row) and what triage said (column), by rules and second reader", (10, 20), 15)?;
+    text(
+        "right level (row) and what triage said (column), by rules and second reader",
+        (10, 20),
+        15,
+    )?;
     root.present().map_err(|it| failed(&it))
 }

@@ -284,18 +284,27 @@ async fn another_language_is_answered_without_model_or_consent() {
         for (text, own) in [
             ("tengo fiebre desde ayer", "Solo leemos chino e inglés"),
             ("昨日から頭が痛いです", "中国語と英語しか読めません"),
-            ("ik heb sinds gisteren hoofdpijn", "We read Chinese and English only"),
+            (
+                "ik heb sinds gisteren hoofdpijn",
+                "We read Chinese and English only",
+            ),
             ("/ask tengo tos y fiebre", "Solo leemos chino e inglés"),
         ] {
             stage.says(&key, text).await;
             let parts = after(&stage, &mut seen).await;
             assert_eq!(parts.len(), 1, "{text}: {parts:?}");
-            assert!(parts[0].1.contains(own) && parts[0].1.contains("120"), "{text}: {parts:?}");
+            assert!(
+                parts[0].1.contains(own) && parts[0].1.contains("120"),
+                "{text}: {parts:?}"
+            );
         }
         stage.says(&key, "mi padre no respira").await;
         let parts = after(&stage, &mut seen).await;
         assert_eq!(parts[0].0, PartKind::Emergency);
-        assert!(parts[0].1.starts_with("⚠ Esto puede ser una emergencia"), "{parts:?}");
+        assert!(
+            parts[0].1.starts_with("⚠ Esto puede ser una emergencia"),
+            "{parts:?}"
+        );
         let state = stage.store.conversation(&key, 10).await.unwrap();
         assert!(state.settings.held_questions.is_empty());
     }

@@ -129,7 +129,9 @@ fn in_gap(text: &str, placed: &Placed<'_>) -> Option<Polarity> {
 }
 
 fn is_information(kind: FindingKind, before: &str, after: &str, rest: &str) -> bool {
-    let says_has = ["我有", "我的", "现在", "出现了", "突然"].iter().any(|it| before.contains(it));
+    let says_has = ["我有", "我的", "现在", "出现了", "突然"]
+        .iter()
+        .any(|it| before.contains(it));
     if says_has {
         return false;
     }
@@ -142,7 +144,8 @@ fn is_information(kind: FindingKind, before: &str, after: &str, rest: &str) -> b
         return false;
     }
     // 心梗，有什么症状
-    let next_clause = before.is_empty() && rest.starts_with(',') && !rest.contains('M') && rest.chars().count() < 16;
+    let next_clause =
+        before.is_empty() && rest.starts_with(',') && !rest.contains('M') && rest.chars().count() < 16;
     QUESTION_AFTER.is_match(after) || next_clause && QUESTION_AFTER.is_match(rest)
 }
 

@@ -36,8 +36,14 @@ mod tests {
     fn stories_are_told_from_patients() {
         for (text, expect) in [
             ("儿子作文写爷爷心脏病突发，能帮我改得更贴切吗", true),
-            ("OSCE practice: how would you structure a suicide risk assessment?", true),
-            ("Is it true coughing hard during a heart attack saves you? Saw it on Facebook", true),
+            (
+                "OSCE practice: how would you structure a suicide risk assessment?",
+                true,
+            ),
+            (
+                "Is it true coughing hard during a heart attack saves you? Saw it on Facebook",
+                true,
+            ),
             ("写小说用的，主角阑尾炎发作，我本人啥事没有", true),
             ("看电影的时候突然胸口压榨样疼", false),
             ("After my exam I have crushing chest pain", false),

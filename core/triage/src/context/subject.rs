@@ -64,15 +64,22 @@ impl Subjects {
     }
 }
 
-pattern!(NEXT_STATEMENT, r"\band (i|ive|im|my|we|he|she|now|today)\b|而且|但");
+pattern!(
+    NEXT_STATEMENT,
+    r"\band (i|ive|im|my|we|he|she|now|today)\b|而且|但"
+);
 
 /// What is said of someone else in the statement around `span` is an old story, not an emergency.
 pub(crate) fn is_family_history(text: &str, layout: &Layout, span: &Range<usize>) -> bool {
     let clause = layout.clause_of(span);
     let before = text.get(clause.start..span.start).unwrap_or_default();
     let after = text.get(span.start..clause.end).unwrap_or_default();
-    let before = before.get(NEXT_STATEMENT.find_iter(before).last().map_or(0, |it| it.end())..).unwrap_or_default();
-    let after = after.get(..NEXT_STATEMENT.find(after).map_or(after.len(), |it| it.start())).unwrap_or_default();
+    let before = before
+        .get(NEXT_STATEMENT.find_iter(before).last().map_or(0, |it| it.end())..)
+        .unwrap_or_default();
+    let after = after
+        .get(..NEXT_STATEMENT.find(after).map_or(after.len(), |it| it.start()))
+        .unwrap_or_default();
     let statement = format!("{before}{after}");
     let sentence = text.get(layout.sentence_of(span)).unwrap_or_default();
     HISTORY.is_match(&statement) && !NOW.is_match(sentence)

@@ -3,13 +3,7 @@
 use std::{collections::HashMap, ops::Range};
 
 use super::Reading;
-use crate::{
-    context::Layout,
-    data::FindingKind,
-    facts::Duration,
-    normal_text::is_han,
-    pattern::pattern,
-};
+use crate::{context::Layout, data::FindingKind, facts::Duration, normal_text::is_han, pattern::pattern};
 
 /// Days that a finding may have lasted.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
@@ -33,7 +27,12 @@ pub(super) fn lasting(
 ) -> HashMap<usize, Lasting> {
     let spoken_of: Vec<&Reading> = readings
         .iter()
-        .filter(|it| !matches!(kind(it.mention.entry), FindingKind::Modifier | FindingKind::Term | FindingKind::Context))
+        .filter(|it| {
+            !matches!(
+                kind(it.mention.entry),
+                FindingKind::Modifier | FindingKind::Term | FindingKind::Context
+            )
+        })
         .collect();
     let owners: Vec<(usize, f32)> = durations
         .iter()
@@ -106,8 +105,14 @@ pattern!(
 pattern!(JOINS, r"^( |,|、|和|及|与|伴|或|\b(and|or|with)\b)*$");
 
 pattern!(AGO_AFTER, r"^ ?(前|之前|以前|\b(ago|back|earlier)\b)");
-pattern!(COUNTED_FROM, r"^ ?(since|after|post|on from|out from|following)( (my|his|her|the|a|an|s|last|first|[a-z]+s))* ?$");
-pattern!(SINCE_THEN, r"^(发作|手术|出院|术|病)*(后|以后|之后|出院)(已经|已|快|约|大概|满|整)*$|^ ?(was|happened|were)? ?$");
+pattern!(
+    COUNTED_FROM,
+    r"^ ?(since|after|post|on from|out from|following)( (my|his|her|the|a|an|s|last|first|[a-z]+s))* ?$"
+);
+pattern!(
+    SINCE_THEN,
+    r"^(发作|手术|出院|术|病)*(后|以后|之后|出院)(已经|已|快|约|大概|满|整)*$|^ ?(was|happened|were)? ?$"
+);
 pattern!(
     GOES_ON,
     r"开始|起病|前起|至今|一直|仍|还|又|再次|复发|反复|以来|越来越|逐渐|加重|\b(still|since then|ever since|again|now|started|began|keeps?|continues|ongoing|worse|worsening|not gone|every)\b"
@@ -115,7 +120,12 @@ pattern!(
 
 /// How many days ago what stands at `span` happened: 半年前脑梗, "a stroke three weeks ago", 心梗后两个月. Nothing if
 /// the clause says that it goes on.
-pub(super) fn days_ago(text: &str, layout: &Layout, span: &Range<usize>, durations: &[Duration]) -> Option<f32> {
+pub(super) fn days_ago(
+    text: &str,
+    layout: &Layout,
+    span: &Range<usize>,
+    durations: &[Duration],
+) -> Option<f32> {
     let clause = layout.clause_of(span);
     if GOES_ON.is_match(text.get(clause.clone()).unwrap_or_default()) {
         return None;
@@ -159,7 +169,11 @@ fn owners_of(text: &str, layout: &Layout, readings: &[&Reading], duration: &Dura
     let mut owners = vec![nearest.mention.entry];
     // Back through the list that ends in the nearest: 咳嗽、咳痰3周.
     let mut start = nearest.mention.span.start;
-    for reading in here.iter().rev().filter(|it| it.mention.span.end <= nearest.mention.span.start) {
+    for reading in here
+        .iter()
+        .rev()
+        .filter(|it| it.mention.span.end <= nearest.mention.span.start)
+    {
         let between = text.get(reading.mention.span.end..start).unwrap_or("?");
         if reading.mention.span.end > start || !JOINS.is_match(between) {
             break;
@@ -193,7 +207,11 @@ fn said_of_neighbour<'a>(
     if !ONLY_HOW_LONG.is_match(&rest) {
         return Vec::new();
     }
-    let Some(index) = layout.clauses.iter().position(|it| it.start <= clause.start && clause.start < it.end) else {
+    let Some(index) = layout
+        .clauses
+        .iter()
+        .position(|it| it.start <= clause.start && clause.start < it.end)
+    else {
         return Vec::new();
     };
     let before = index.checked_sub(1).and_then(|it| layout.clauses.get(it));

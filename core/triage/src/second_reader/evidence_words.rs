@@ -62,8 +62,16 @@ const STEPS: &[(Value, &str, &[f32])] = &[
     (Value::Systolic, "sbp", &[90.0, 100.0, 140.0, 160.0, 180.0, 200.0]),
     (Value::Diastolic, "dbp", &[60.0, 90.0, 110.0, 120.0]),
     (Value::Glucose, "glucose", &[3.0, 4.0, 7.8, 11.1, 16.7, 25.0]),
-    (Value::HeartRate, "heart-rate", &[40.0, 50.0, 100.0, 120.0, 130.0, 150.0]),
-    (Value::BreathingRate, "breathing-rate", &[10.0, 20.0, 25.0, 30.0, 40.0, 60.0]),
+    (
+        Value::HeartRate,
+        "heart-rate",
+        &[40.0, 50.0, 100.0, 120.0, 130.0, 150.0],
+    ),
+    (
+        Value::BreathingRate,
+        "breathing-rate",
+        &[10.0, 20.0, 25.0, 30.0, 40.0, 60.0],
+    ),
     (Value::PainScore, "pain", &[4.0, 7.0, 9.0]),
     (Value::Gestation, "gestation", &[12.0, 20.0, 28.0, 37.0]),
 ];

@@ -57,7 +57,10 @@ impl SecondReader {
             .iter()
             .flat_map(|it| &it.messages)
             .map(|message| NearExample {
-                likeness: likeness(&own, &Features::new(&normal(&message.text), &[], self.vocabulary())),
+                likeness: likeness(
+                    &own,
+                    &Features::new(&normal(&message.text), &[], self.vocabulary()),
+                ),
                 disposition: message.disposition,
                 text: message.text.clone(),
                 why: message.why.clone(),
@@ -79,6 +82,12 @@ fn likeness(a: &Features, b: &Features) -> f32 {
             product += value * other.1;
         }
     }
-    let length = |it: &Features| it.entries.iter().map(|(_, value)| value * value).sum::<f32>().sqrt();
+    let length = |it: &Features| {
+        it.entries
+            .iter()
+            .map(|(_, value)| value * value)
+            .sum::<f32>()
+            .sqrt()
+    };
     product / (length(a) * length(b)).max(1e-6)
 }

@@ -84,13 +84,19 @@ fn weighed(mut block: Vec<u32>, weight: f32, vocabulary: &Vocabulary) -> Vec<(u3
 /// The n-grams that stand for a bucket, for explanations.
 pub(super) fn spelled_out(text: &str) -> Vec<(u32, String)> {
     let mut spelled = Vec::new();
-    each_word_run(text, |words| spelled.push((hash(WORDS, words.join(" ").as_bytes()), words.join(" "))));
+    each_word_run(text, |words| {
+        spelled.push((hash(WORDS, words.join(" ").as_bytes()), words.join(" ")))
+    });
     spelled
 }
 
 fn characters(text: &str) -> Vec<u32> {
     let padded: Vec<char> = std::iter::once(' ')
-        .chain(text.chars().take(MOST_CHARACTERS).map(|it| if it == '\n' { ' ' } else { it }))
+        .chain(
+            text.chars()
+                .take(MOST_CHARACTERS)
+                .map(|it| if it == '\n' { ' ' } else { it }),
+        )
         .chain(std::iter::once(' '))
         .collect();
     let mut buckets = Vec::with_capacity(padded.len() * LONGEST_CHARACTERS);
@@ -107,7 +113,9 @@ fn characters(text: &str) -> Vec<u32> {
 
 fn words(text: &str) -> Vec<u32> {
     let mut buckets = Vec::new();
-    each_word_run(text, |words| buckets.push(hash(WORDS, words.join(" ").as_bytes())));
+    each_word_run(text, |words| {
+        buckets.push(hash(WORDS, words.join(" ").as_bytes()))
+    });
     buckets
 }
 

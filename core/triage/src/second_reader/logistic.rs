@@ -103,10 +103,18 @@ fn minimise(problem: &Problem) -> Vec<f64> {
         }
         let direction = descent(&gradient, &history);
         let slope = dot(&gradient, &direction);
-        let mut step = if history.is_empty() { 1.0 / first_length.max(1.0) } else { 1.0 };
+        let mut step = if history.is_empty() {
+            1.0 / first_length.max(1.0)
+        } else {
+            1.0
+        };
         let mut next_gradient = vec![0.0; size];
         let (next, next_loss) = loop {
-            let next: Vec<f64> = point.iter().zip(&direction).map(|(at, by)| at + step * by).collect();
+            let next: Vec<f64> = point
+                .iter()
+                .zip(&direction)
+                .map(|(at, by)| at + step * by)
+                .collect();
             let next_loss = problem.loss(&next, &mut next_gradient);
             if next_loss <= loss + 1e-4 * step * slope || step < 1e-10 {
                 break (next, next_loss);
@@ -169,7 +177,12 @@ mod tests {
         let message = |buckets: &[u32]| Features {
             entries: buckets.iter().map(|it| (*it, 1.0)).collect(),
         };
-        let messages = [message(&[1, 7]), message(&[2, 7]), message(&[1, 9]), message(&[2, 9])];
+        let messages = [
+            message(&[1, 7]),
+            message(&[2, 7]),
+            message(&[1, 9]),
+            message(&[2, 9]),
+        ];
         let fitted = fit(&messages.iter().collect::<Vec<_>>(), &[true, false, true, false]);
         assert!(fitted.weights[1] > 1.0 && fitted.weights[2] < -1.0);
         assert!(fitted.weights[7].abs() < 0.01 && fitted.weights[9].abs() < 0.01);

@@ -42,7 +42,10 @@ impl Head {
 
     pub(super) fn weight(&self, bucket: u32) -> i8 {
         let mask = self.weights.len().wrapping_sub(1);
-        self.weights.get(bucket as usize & mask).copied().unwrap_or_default()
+        self.weights
+            .get(bucket as usize & mask)
+            .copied()
+            .unwrap_or_default()
     }
 }
 
@@ -115,7 +118,9 @@ struct HeadHeader {
 /// Why a file is no model of the second reader.
 #[derive(Debug, thiserror::Error)]
 pub enum ModelFileError {
-    #[error("the file does not begin with BEDSIDE-READER-1: it is no model of the second reader, or one of another version")]
+    #[error(
+        "the file does not begin with BEDSIDE-READER-1: it is no model of the second reader, or one of another version"
+    )]
     Magic,
     #[error("the header cannot be read: {reason}")]
     Header { reason: String },
@@ -125,7 +130,13 @@ pub enum ModelFileError {
     Short { needed: usize, left: usize },
 }
 
-const FIRST_HEADS: [&str; 5] = ["emergency-or-not", "emergency", "same-day", "out-patient", "self-care"];
+const FIRST_HEADS: [&str; 5] = [
+    "emergency-or-not",
+    "emergency",
+    "same-day",
+    "out-patient",
+    "self-care",
+];
 
 impl ModelFile {
     pub(super) fn emergency_probability(&self, score: f32) -> f32 {
@@ -178,7 +189,10 @@ impl ModelFile {
         }
         let (header, mut rest) = rest.split_at(length);
         let header: Header = serde_json::from_slice(header).map_err(|it| unreadable(it.to_string()))?;
-        for (found, expected) in [(header.buckets, BUCKETS), (header.department_buckets, DEPARTMENT_BUCKETS)] {
+        for (found, expected) in [
+            (header.buckets, BUCKETS),
+            (header.department_buckets, DEPARTMENT_BUCKETS),
+        ] {
             if found != expected {
                 return Err(ModelFileError::Buckets { found, expected });
             }
@@ -194,7 +208,11 @@ impl ModelFile {
         let rarity = take(BUCKETS)?.to_vec();
         let mut heads = Vec::with_capacity(header.heads.len());
         for (index, head) in header.heads.into_iter().enumerate() {
-            let count = if index < FIRST_HEADS.len() { BUCKETS } else { DEPARTMENT_BUCKETS };
+            let count = if index < FIRST_HEADS.len() {
+                BUCKETS
+            } else {
+                DEPARTMENT_BUCKETS
+            };
             let weights = take(count)?.iter().map(|it| it.cast_signed()).collect();
             heads.push((
                 head.name,

@@ -198,8 +198,8 @@ struct HeldOut {
 fn cross_validate(cases: &[Case]) -> Vec<HeldOut> {
     let mut held_out = vec![HeldOut::default(); cases.len()];
     for fold in 0..FOLDS {
-        let (inside, outside): (Vec<usize>, Vec<usize>) = (0..cases.len())
-            .partition(|index| cases.get(*index).is_some_and(|it| it.fold != fold));
+        let (inside, outside): (Vec<usize>, Vec<usize>) =
+            (0..cases.len()).partition(|index| cases.get(*index).is_some_and(|it| it.fold != fold));
         if outside.is_empty() || inside.is_empty() {
             continue;
         }
@@ -293,13 +293,21 @@ fn department_heads_of(cases: &[&Case], rows: &[&Features]) -> Vec<(String, Head
         .filter(|same| same.len() >= FEWEST_FOR_DEPARTMENT)
         .filter_map(|same| same.first().copied())
         .collect();
-    let labelled = cases.iter().zip(rows).filter(|(case, _)| !case.departments.is_empty());
+    let labelled = cases
+        .iter()
+        .zip(rows)
+        .filter(|(case, _)| !case.departments.is_empty());
     let (cases, rows): (Vec<&Case>, Vec<&Features>) = labelled.unzip();
     let folded: Vec<Features> = rows.iter().map(|it| folded(it)).collect();
     let rows: Vec<&Features> = folded.iter().collect();
     let labels: Vec<Vec<bool>> = ids
         .iter()
-        .map(|id| cases.iter().map(|it| it.departments.iter().any(|it| it == id)).collect())
+        .map(|id| {
+            cases
+                .iter()
+                .map(|it| it.departments.iter().any(|it| it == id))
+                .collect()
+        })
         .collect();
     let fitted = in_parallel(&labels.iter().collect::<Vec<_>>(), |labels| fit(&rows, labels));
     ids.iter()
@@ -384,16 +392,33 @@ fn choose_thresholds(held_out: &[HeldOut], cases: &[Case], calibration: Calibrat
     let allowed = (of_others.len() as f32 * FALSE_ALARMS) as usize;
     let emergency = of_others.get(allowed).map_or(0.5, |it| it + 1e-4);
     let steps = || (6..=19).map(|it| it as f32 * 0.05);
-    let mut best = (0, Thresholds { emergency, same_day: 0.95, out_patient: 0.95 });
+    let mut best = (
+        0,
+        Thresholds {
+            emergency,
+            same_day: 0.95,
+            out_patient: 0.95,
+        },
+    );
     for same_day in steps() {
         for out_patient in steps() {
-            let thresholds = Thresholds { emergency, same_day, out_patient };
+            let thresholds = Thresholds {
+                emergency,
+                same_day,
+                out_patient,
+            };
             // Self-care counts twice: whoever is sent to a doctor with a cold does not ask again.
             let right: usize = held_out
                 .iter()
                 .zip(cases)
                 .filter(|(it, case)| together(it, case, calibration, thresholds) == case.disposition)
-                .map(|(_, case)| if case.disposition == Disposition::SelfCare { 2 } else { 1 })
+                .map(|(_, case)| {
+                    if case.disposition == Disposition::SelfCare {
+                        2
+                    } else {
+                        1
+                    }
+                })
                 .sum();
             if right > best.0 {
                 best = (right, thresholds);
@@ -425,7 +450,8 @@ fn measure(held_out: &[HeldOut], cases: &[Case], calibration: Calibration, thres
     let other = |_: &HeldOut, case: &Case| !case.is_emergency();
     let any = |_: &HeldOut, _: &Case| true;
     let alone = |it: &HeldOut, _: &Case| by_reader(it, calibration, thresholds) == Disposition::Emergency;
-    let both = |it: &HeldOut, case: &Case| together(it, case, calibration, thresholds) == Disposition::Emergency;
+    let both =
+        |it: &HeldOut, case: &Case| together(it, case, calibration, thresholds) == Disposition::Emergency;
     Report {
         messages: cases.len(),
         area_under_curve: area_under_curve(held_out, cases),
@@ -434,11 +460,20 @@ fn measure(held_out: &[HeldOut], cases: &[Case], calibration: Calibration, thres
         others_called: share(&other, &alone),
         found_together: share(&emergency, &both),
         called_together: share(&other, &both),
-        dispositions_right: share(&any, &|it, case| together(it, case, calibration, thresholds) == case.disposition),
-        safe: share(&any, &|it, case| together(it, case, calibration, thresholds) >= case.disposition),
-        department_right: share(&|it, case| it.department.is_some() && !case.departments.is_empty(), &|it, case| {
-            it.department.as_ref().is_some_and(|it| case.departments.contains(it))
+        dispositions_right: share(&any, &|it, case| {
+            together(it, case, calibration, thresholds) == case.disposition
         }),
+        safe: share(&any, &|it, case| {
+            together(it, case, calibration, thresholds) >= case.disposition
+        }),
+        department_right: share(
+            &|it, case| it.department.is_some() && !case.departments.is_empty(),
+            &|it, case| {
+                it.department
+                    .as_ref()
+                    .is_some_and(|it| case.departments.contains(it))
+            },
+        ),
     }
 }
 
