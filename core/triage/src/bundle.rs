@@ -68,6 +68,17 @@ impl Bundle {
     /// Checks every name, form and condition.
     pub(crate) fn build(files: &[SourceFile<'_>]) -> Result<Self, RulesError> {
         let mut builder = Builder::default();
+        let forms: Vec<(&str, fn(&str) -> String)> = files
+            .iter()
+            .flat_map(|file| file.data.finding.iter().map(move |it| (file.spelling, it)))
+            .flat_map(|(spelling, it)| {
+                it.zh
+                    .iter()
+                    .chain(&it.en)
+                    .map(move |form| (form.as_str(), spelling))
+            })
+            .collect();
+        builder.lexicon.prepare(&forms);
         files.iter().try_for_each(|it| builder.take_departments(it))?;
         files.iter().try_for_each(|it| builder.take_findings(it))?;
         files

@@ -10,8 +10,6 @@ use std::{
     sync::{Arc, OnceLock},
 };
 
-use aho_corasick::{AhoCorasick, AhoCorasickKind, MatchKind};
-
 use crate::{normal_text::is_han, spelling::Speller};
 
 /// The text speaks of a finding here.
@@ -24,10 +22,10 @@ pub(crate) struct Mention {
     pub(crate) gap: Option<Range<usize>>,
 }
 
-/// All forms of all entries in one automaton.
+/// All forms of all entries.
 pub(crate) struct Lexicon {
-    /// Of Chinese forms and of Latin ones: two are built in half the time of one.
-    automata: [Automaton; 2],
+    /// Of Latin forms and of Chinese ones: two are built in half the time of one.
+    sorted: [SortedLiterals; 2],
     literals: Vec<Literal>,
     aside: HashSet<usize>,
     /// Knows the words of the Latin forms; made when a text has a word that they do not.
@@ -35,32 +33,71 @@ pub(crate) struct Lexicon {
     latin_forms: Vec<String>,
 }
 
-/// Finds some of the literals.
-struct Automaton {
-    search: AhoCorasick,
-    /// Which literal each pattern is.
+/// Literals in the order of their bytes: what begins at a place of a text is found by narrowing a range byte by
+/// byte. An Aho-Corasick automaton reads faster but takes ten times as long to build, and the shell waits for that.
+struct SortedLiterals {
+    texts: Vec<String>,
+    /// Which literal each text is.
     literals: Vec<usize>,
+    /// Where texts with each first byte begin, and where the last end.
+    first_bytes: Vec<usize>,
 }
 
-impl Automaton {
-    fn build(texts: &[(usize, &String)]) -> Result<Self, String> {
-        let search = AhoCorasick::builder()
-            .match_kind(MatchKind::Standard)
-            // The others are made from this one, which takes longer than they save on short messages.
-            .kind(Some(AhoCorasickKind::NoncontiguousNFA))
-            .build(texts.iter().map(|(_, text)| text))
-            .map_err(|error| format!("too many forms: {error}"))?;
-        Ok(Self {
-            search,
-            literals: texts.iter().map(|(literal, _)| *literal).collect(),
-        })
+impl SortedLiterals {
+    fn new(mut texts: Vec<(usize, String)>) -> Self {
+        texts.sort_unstable_by(|a, b| a.1.cmp(&b.1));
+        let (literals, texts): (Vec<usize>, Vec<String>) = texts.into_iter().unzip();
+        let first_bytes = (0..=256_usize)
+            .map(|byte| {
+                texts.partition_point(|it| it.bytes().next().is_some_and(|it| usize::from(it) < byte))
+            })
+            .collect();
+        Self {
+            texts,
+            literals,
+            first_bytes,
+        }
     }
 
-    fn hits(&self, text: &str) -> impl Iterator<Item = (usize, Range<usize>)> {
-        self.search.find_overlapping_iter(text).filter_map(|hit| {
-            let literal = *self.literals.get(hit.pattern().as_usize())?;
-            Some((literal, word_span(text, hit.start()..hit.end())?))
-        })
+    fn hits(&self, text: &str) -> Vec<(usize, Range<usize>)> {
+        let mut hits = Vec::new();
+        let bytes = text.as_bytes();
+        let mut within_word = false;
+        for (start, c) in text.char_indices() {
+            // Latin forms match whole words only.
+            let continues = within_word && c.is_ascii_alphanumeric();
+            within_word = c.is_ascii_alphanumeric();
+            if !continues {
+                self.hits_at(text, bytes, start, &mut hits);
+            }
+        }
+        hits
+    }
+
+    fn hits_at(&self, text: &str, bytes: &[u8], start: usize, hits: &mut Vec<(usize, Range<usize>)>) {
+        let first = bytes.get(start).map_or(0, |it| usize::from(*it));
+        let bound = |byte: usize| self.first_bytes.get(byte).copied().unwrap_or_default();
+        let (mut low, mut high) = (bound(first), bound(first + 1));
+        let mut end = start + 1;
+        while low < high {
+            let shortest = self.texts.get(low).map_or(0, String::len);
+            if shortest == end - start {
+                let literal = self.literals.get(low).copied();
+                hits.extend(literal.zip(word_span(text, start..end)));
+                low += 1;
+                continue;
+            }
+            let Some(next) = bytes.get(end) else {
+                return;
+            };
+            let depth = end - start;
+            let byte_of = |it: &String| it.as_bytes().get(depth).copied().unwrap_or_default();
+            let range = self.texts.get(low..high).unwrap_or_default();
+            let from = low + range.partition_point(|it| byte_of(it) < *next);
+            high = low + range.partition_point(|it| byte_of(it) <= *next);
+            low = from;
+            end += 1;
+        }
     }
 }
 
@@ -92,6 +129,8 @@ pub(crate) struct LexiconBuilder {
     literals: Vec<Literal>,
     by_text: HashMap<String, usize>,
     aside: HashSet<usize>,
+    /// Forms that were spelled out already.
+    prepared: HashMap<String, Vec<Pieces>>,
 }
 
 impl LexiconBuilder {
@@ -105,23 +144,41 @@ impl LexiconBuilder {
         form: &str,
         spelling: fn(&str) -> String,
     ) -> Result<(), String> {
-        let Some(pieces) = pieces_of(form)? else {
-            // A gap within braces: each alternative is a form of its own.
-            return expand(form)?
-                .iter()
-                .try_for_each(|it| self.add(entry, it, spelling));
+        let spelled = match self.prepared.remove(form) {
+            Some(spelled) => spelled,
+            None => spelled_out(form, spelling)?,
         };
+        spelled.into_iter().try_for_each(|it| self.add_pieces(entry, it))
+    }
+
+    /// Spells out many forms beforehand, on two threads: it is most of the work.
+    pub(crate) fn prepare(&mut self, forms: &[(&str, fn(&str) -> String)]) {
+        let spell = |part: &[(&str, fn(&str) -> String)]| -> Vec<(String, Vec<Pieces>)> {
+            // A form that is wrong is told by `add`, which knows where it stands.
+            let spelled = part.iter().filter_map(|(form, spelling)| {
+                Some(((*form).to_owned(), spelled_out(form, *spelling).ok()?))
+            });
+            spelled.collect()
+        };
+        let (first, second) = forms.split_at(forms.len() / 2);
+        let both = std::thread::scope(|scope| {
+            let second = scope.spawn(|| spell(second));
+            let first = spell(first);
+            [first, second.join().unwrap_or_default()]
+        });
+        self.prepared.extend(both.into_iter().flatten());
+    }
+
+    fn add_pieces(&mut self, entry: usize, pieces: Pieces) -> Result<(), String> {
         let mut parts: Vec<(GapWidth, Vec<usize>)> = Vec::new();
         let mut width = GapWidth::Narrow;
         let count = pieces.len();
         for (index, alternatives) in pieces.into_iter().enumerate() {
-            let mut literals: Vec<usize> = Vec::with_capacity(alternatives.len());
-            for alternative in alternatives {
-                let text = spelling(alternative.trim());
-                if !text.is_empty() {
-                    literals.push(self.literal(text));
-                }
-            }
+            let literals: Vec<usize> = alternatives
+                .into_iter()
+                .filter(|it| !it.is_empty())
+                .map(|it| self.literal(it))
+                .collect();
             if literals.is_empty() {
                 if index == 0 || index + 1 == count {
                     return Err("empty, or begins or ends with a gap".to_owned());
@@ -157,24 +214,19 @@ impl LexiconBuilder {
     }
 
     pub(crate) fn build(self) -> Result<Lexicon, String> {
+        let latin_forms: Vec<String> = self.texts.iter().filter(|it| it.is_ascii()).cloned().collect();
         let (latin, chinese): (Vec<_>, Vec<_>) = self
             .texts
-            .iter()
+            .into_iter()
             .enumerate()
             .partition(|(_, text)| text.starts_with(|it: char| it.is_ascii()));
-        let (latin, chinese) = std::thread::scope(|scope| {
-            let latin = scope.spawn(|| Automaton::build(&latin));
-            let chinese = Automaton::build(&chinese);
-            (
-                latin
-                    .join()
-                    .unwrap_or_else(|_| Err("the automaton's thread panicked".to_owned())),
-                chinese,
-            )
+        let sorted = std::thread::scope(|scope| {
+            let latin = scope.spawn(|| SortedLiterals::new(latin));
+            let chinese = SortedLiterals::new(chinese);
+            Some([latin.join().ok()?, chinese])
         });
-        let latin_forms = self.texts.into_iter().filter(|it| it.is_ascii()).collect();
         Ok(Lexicon {
-            automata: [latin?, chinese?],
+            sorted: sorted.ok_or("the thread that sorts the forms panicked")?,
             literals: self.literals,
             aside: self.aside,
             speller: OnceLock::new(),
@@ -203,10 +255,9 @@ impl Lexicon {
 
     /// All mentions in the order of the text; of mentions one inside the other only the longer stays.
     pub(crate) fn mentions(&self, text: &str) -> Vec<Mention> {
-        let mut hits: Vec<(usize, Range<usize>)> =
-            self.automata.iter().flat_map(|it| it.hits(text)).collect();
+        let mut hits: Vec<(usize, Range<usize>)> = self.sorted.iter().flat_map(|it| it.hits(text)).collect();
         if let Some(closed) = ClosedUp::new(text) {
-            let across = self.automata.iter().flat_map(|it| it.hits(&closed.text));
+            let across = self.sorted.iter().flat_map(|it| it.hits(&closed.text));
             hits.extend(across.filter_map(|(literal, span)| Some((literal, closed.across_blank(&span)?))));
         }
         hits.sort_by_key(|(_, span)| (span.end, span.start));
@@ -314,9 +365,28 @@ fn follow(
     !fitted.is_empty()
 }
 
+/// The alternatives of each piece between gaps.
+type Pieces = Vec<Vec<String>>;
+
+/// A form, or the forms that it stands for, in the spelling of texts.
+fn spelled_out(form: &str, spelling: fn(&str) -> String) -> Result<Vec<Pieces>, String> {
+    if let Some(pieces) = pieces_of(form)? {
+        let spelled = pieces
+            .iter()
+            .map(|it| it.iter().map(|it| spelling(it.trim())).collect());
+        return Ok(vec![spelled.collect()]);
+    }
+    // A gap within braces: each alternative is a form of its own.
+    let mut all = Vec::new();
+    for form in expand(form)? {
+        all.extend(spelled_out(&form, spelling)?);
+    }
+    Ok(all)
+}
+
 /// The alternatives of each piece between gaps; a wide gap is a piece that is empty. `None` if a gap stands within
 /// braces, or a piece may be left out.
-fn pieces_of(form: &str) -> Result<Option<Vec<Vec<String>>>, String> {
+fn pieces_of(form: &str) -> Result<Option<Pieces>, String> {
     let mut depth = 0;
     for c in form.chars() {
         match c {
@@ -422,6 +492,10 @@ fn expand(form: &str) -> Result<Vec<String>, String> {
             }
             '}' => return Err("a `}` without `{`".to_owned()),
             '?' => return Err("nothing stands before `?`".to_owned()),
+            _ if rest.peek() != Some(&'?') => {
+                expanded.iter_mut().for_each(|it| it.push(c));
+                continue;
+            }
             _ => vec![c.to_string()],
         };
         if rest.next_if_eq(&'?').is_some() && !alternatives.iter().any(String::is_empty) {

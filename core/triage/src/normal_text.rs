@@ -31,6 +31,10 @@ impl NormalText {
 
     /// "could not", "unable to", "does not" become what most people write.
     fn contract(&mut self) {
+        let mut words = self.text.split(|it: char| !it.is_ascii_alphanumeric());
+        if !words.any(may_contract) {
+            return;
+        }
         for (long, short) in CONTRACTIONS {
             let mut from = 0;
             while let Some(found) = self.text.get(from..).and_then(|it| it.find(long)) {
@@ -88,7 +92,9 @@ impl NormalText {
                 LineEnd::WrappedWords | LineEnd::WrappedHan => {}
             },
             _ if c.is_whitespace() => {
-                if !self.text.ends_with([' ', '\n']) && !is_spaced_out_han(index, all) {
+                let after_comma =
+                    self.text.ends_with(',') && all.get(index + 1).is_some_and(|it| is_han(*it));
+                if !after_comma && !self.text.ends_with([' ', '\n']) && !is_spaced_out_han(index, all) {
                     self.push(' ', index);
                 }
             }
@@ -165,6 +171,18 @@ const CONTRACTIONS: &[(&str, &str)] = &[
     ("unable to", "cant"),
 ];
 
+/// The word is in a long form of [`CONTRACTIONS`].
+fn may_contract(word: &str) -> bool {
+    match word.len() {
+        3 => matches!(word, "not" | "dnt" | "isn" | "cnt"),
+        4 => matches!(word, "able" | "aint" | "didn" | "hasn"),
+        5 => matches!(word, "doesn" | "dosnt" | "cudnt" | "wudnt" | "havnt"),
+        6 => matches!(word, "dosent" | "couldn" | "cannot" | "unable"),
+        7 => word == "couldnt",
+        _ => false,
+    }
+}
+
 /// A text in the spelling that the rules read.
 pub(crate) fn normalized(text: &str) -> String {
     NormalText::new(text).text
@@ -173,18 +191,11 @@ pub(crate) fn normalized(text: &str) -> String {
 /// The same for words of the built-in files, which are in simplified characters already (a test checks it):
 /// there are many thousands of them, read at every start, and the dictionary need not be loaded for them.
 pub(crate) fn normalized_built_in(form: &str) -> String {
-    // One of them is in each of the long forms of CONTRACTIONS.
-    let contracts = [
-        "not", "able to", "couldnt", "dnt", "isn", "aint", "cnt", "doesn", "didn", "hasn", "couldn", "dos",
-        "havnt",
-    ]
-    .iter()
-    .any(|it| form.contains(it));
-    if is_plain_latin(form) && !contracts {
-        return form.to_owned();
-    }
     if form.chars().all(is_common_han) {
         return form.chars().map(fold).collect();
+    }
+    if is_plain_latin(form) && !form.split(' ').any(may_contract) {
+        return form.to_owned();
     }
     normalized(form)
 }
@@ -315,6 +326,11 @@ fn base_letter(c: char) -> Option<char> {
 /// Letters of other scripts inside a Latin word become the Latin ones that they look like; words spaced out
 /// letter by letter are closed up. Both keep the number of characters.
 fn undo_disguises(characters: &mut [char]) {
+    // A text of Latin letters and of such that look like them is Latin throughout: "stiff аs а bоаrd".
+    let letters = || characters.iter().filter(|it| it.is_alphabetic());
+    let latin = letters().filter(|it| it.is_ascii()).count();
+    let all_look_latin = latin * 2 >= letters().count()
+        && letters().all(|it| it.is_ascii() || latin_look_alike(*it).is_some());
     let mut start = 0;
     while start < characters.len() {
         let length = characters
@@ -323,7 +339,7 @@ fn undo_disguises(characters: &mut [char]) {
             .take_while(|it| it.is_alphabetic() || (is_invisible(**it) && !it.is_whitespace()))
             .count();
         if let Some(word) = characters.get_mut(start..start + length)
-            && word.iter().any(char::is_ascii_alphabetic)
+            && (all_look_latin || word.iter().any(char::is_ascii_alphabetic))
         {
             for c in word {
                 *c = latin_look_alike(*c).unwrap_or(*c);
@@ -498,7 +514,10 @@ mod tests {
             "two  blanks",
             "Upper",
             "6个月",
-        ] {
+        ]
+        .into_iter()
+        .chain(super::CONTRACTIONS.iter().map(|(long, _)| *long))
+        {
             assert_eq!(normalized_built_in(form), normalized(form), "{form}");
         }
     }

@@ -1,6 +1,9 @@
 //! Slips in Latin words: a word that is none and lies one slip from a word of the rules is read as that word.
 
-use std::collections::{HashMap, HashSet};
+use std::{
+    collections::{HashMap, HashSet},
+    sync::OnceLock,
+};
 
 use crate::normal_text::NormalText;
 
@@ -10,7 +13,8 @@ pub(crate) struct Speller {
     /// Every word that is right, with the number of its forms.
     known: HashMap<String, u32>,
     /// What is left of a word without one of its letters, and the word itself → index in `words`.
-    shortened: HashMap<String, Vec<u32>>,
+    /// Made at the first word that is not known.
+    shortened: OnceLock<HashMap<String, Vec<u32>>>,
 }
 
 /// Shorter words have too many neighbours.
@@ -40,17 +44,23 @@ impl Speller {
             .map(|(it, _)| it.clone())
             .collect();
         words.sort_unstable();
-        let mut shortened: HashMap<String, Vec<u32>> = HashMap::new();
-        for (index, word) in (0u32..).zip(&words) {
-            for key in shortenings(word) {
-                shortened.entry(key).or_default().push(index);
-            }
-        }
         Self {
             words,
             known,
-            shortened,
+            shortened: OnceLock::new(),
         }
+    }
+
+    fn shortened(&self) -> &HashMap<String, Vec<u32>> {
+        self.shortened.get_or_init(|| {
+            let mut shortened: HashMap<String, Vec<u32>> = HashMap::new();
+            for (index, word) in (0u32..).zip(&self.words) {
+                for key in shortenings(word) {
+                    shortened.entry(key).or_default().push(index);
+                }
+            }
+            shortened
+        })
     }
 
     /// The text with its slips corrected. Where a word may have been meant for several, there are several texts,
@@ -147,7 +157,7 @@ impl Speller {
     fn nearest(&self, word: &str) -> Vec<&str> {
         let mut nearest: Vec<&str> = shortenings(word)
             .into_iter()
-            .filter_map(|it| self.shortened.get(&it))
+            .filter_map(|it| self.shortened().get(&it))
             .flatten()
             .filter_map(|it| self.words.get(*it as usize).map(String::as_str))
             .filter(|it| is_one_slip(word, it))

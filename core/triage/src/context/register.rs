@@ -6,6 +6,15 @@ pattern!(
     ABOUT_NOBODY,
     r"作文|小说|剧情|主角|剧本|电视剧|追剧|电影|恐怖片|考试|考题|题目|考研|期末|病例分析|科普|培训|应急预案|论文|课件|编码|规培|新闻|视频|刷到|网上说|网传|谣言|段子|演习|演练|\b(novel|novelist|screenplay|my (heroine|hero|character|protagonist)|essay|dissertation|thesis|exam|osce|quiz|trivia|revising|lecture|first aid (course|training)|training (course|day)|protocol|coding|film|movie|tv show|episode|podcast|documentary|facebook|tiktok|youtube|is it true|myth|rumou?r|hoax|student project|coursework|homework|crossword)\b"
 );
+// No patient writes so, whatever age and duration the case has.
+pattern!(
+    EXAMINES,
+    r"考试题|考题|规培|执业医师|选[a-e](对|吗|还是|选项)|查房讨论|讨论提纲|教学(查房|病例)|题干|答案(是|选|对)|\b(osce|mrcp|usmle|plab|practice question|exam question|mock exam|answer key|multiple choice|teaching slide|station script|flashcards?|journal club|simulation script|proofread|case presentation practice|lecture slide)\b"
+);
+pattern!(
+    OWN_NOW,
+    r"我(爸|妈|爷|奶|儿子|女儿|老公|老婆|孩子)?(现在|刚才|突然)|\b(i feel|i am having|im having|i cant breathe|my (chest|head|arm|baby|son|daughter|husband|wife|dad|mum|mom))\b"
+);
 pattern!(
     NOBODY_ILL,
     r"啥事(儿)?(也|都)?没有?|没(啥|什么)症状|啥症状(也|都)?没|(没|无)(有)?(人|谁)(生病|不舒服|犯病)|我没病|本人(很|挺)?健康|纯好奇|只是好奇|就是好奇|纯属好奇|没有病例|不是真的|\b((nobody|no one) is (ill|sick|hurt|unwell)|just curious|purely (academic|theoretical|hypothetical)|hypothetical(ly)?|no symptoms|candidate,? not patient|not a patient|fictional)\b"
@@ -17,6 +26,9 @@ pattern!(
 
 /// The text is about a book, an exam, a rumour, and says of nobody that he or she is ill.
 pub(crate) fn is_about_nobody(text: &str, facts: &TextFacts, measurements: &Measurements) -> bool {
+    if EXAMINES.is_match(text) && !OWN_NOW.is_match(text) {
+        return true;
+    }
     if !ABOUT_NOBODY.is_match(text) {
         return false;
     }
@@ -45,6 +57,12 @@ mod tests {
                 true,
             ),
             ("写小说用的，主角阑尾炎发作，我本人啥事没有", true),
+            ("规培考试题：患者胸骨后压榨样疼痛2小时，选B对吗", true),
+            (
+                "MRCP practice question: A 24-year-old woman with neck stiffness and petechiae",
+                true,
+            ),
+            ("OSCE tomorrow and I feel crushed, my chest hurts", false),
             ("看电影的时候突然胸口压榨样疼", false),
             ("After my exam I have crushing chest pain", false),
             ("My chest feels crushed", false),
