@@ -12,7 +12,7 @@ use crate::{
     },
     departments::{Department, Departments},
     error::{RulesError, RulesProblem},
-    lexicon::{Lexicon, LexiconBuilder},
+    lexicon::{Lexicon, LexiconBuilder, UnreadForm},
 };
 
 pub(crate) struct Bundle {
@@ -68,7 +68,7 @@ impl Bundle {
     /// Checks every name, form and condition.
     pub(crate) fn build(files: &[SourceFile<'_>]) -> Result<Self, RulesError> {
         let mut builder = Builder::default();
-        let forms: Vec<(&str, fn(&str) -> String)> = files
+        let forms: Vec<UnreadForm<'_>> = files
             .iter()
             .flat_map(|file| file.data.finding.iter().map(move |it| (file.spelling, it)))
             .flat_map(|(spelling, it)| {

@@ -152,8 +152,8 @@ impl LexiconBuilder {
     }
 
     /// Spells out many forms beforehand, on two threads: it is most of the work.
-    pub(crate) fn prepare(&mut self, forms: &[(&str, fn(&str) -> String)]) {
-        let spell = |part: &[(&str, fn(&str) -> String)]| -> Vec<(String, Vec<Pieces>)> {
+    pub(crate) fn prepare(&mut self, forms: &[UnreadForm<'_>]) {
+        let spell = |part: &[UnreadForm<'_>]| -> Vec<(String, Vec<Pieces>)> {
             // A form that is wrong is told by `add`, which knows where it stands.
             let spelled = part.iter().filter_map(|(form, spelling)| {
                 Some(((*form).to_owned(), spelled_out(form, *spelling).ok()?))
@@ -364,6 +364,9 @@ fn follow(
     }
     !fitted.is_empty()
 }
+
+/// A form as it stands in the data, and how it is brought into the spelling of texts.
+pub(crate) type UnreadForm<'a> = (&'a str, fn(&str) -> String);
 
 /// The alternatives of each piece between gaps.
 type Pieces = Vec<Vec<String>>;

@@ -176,10 +176,12 @@ async fn all_questions_before_consent_are_answered_in_order() {
         parts.iter().all(|it| it.1.contains("Rest and drink")),
         "{parts:?}"
     );
-    let prompts = stage.model.prompts.lock().unwrap();
-    for (number, prompt) in (3..=7).zip(prompts.iter()) {
-        let asked = format!("cold number {number}?");
-        assert!(prompt.last().unwrap().content.contains(&asked), "{number}");
+    {
+        let prompts = stage.model.prompts.lock().unwrap();
+        for (number, prompt) in (3..=7).zip(prompts.iter()) {
+            let asked = format!("cold number {number}?");
+            assert!(prompt.last().unwrap().content.contains(&asked), "{number}");
+        }
     }
     let state = stage.store.conversation(&key, 20).await.unwrap();
     assert_eq!((state.settings.held_questions.len(), state.turns.len()), (0, 10));
