@@ -34,6 +34,7 @@ const ARROWS: [(&str, &[&str]); 16] = [
     ("adapters/formats", &["core/contract", "core/tensors"]),
     ("adapters/trainer", &["core/model", "adapters/formats"]),
     ("plugins/triage", &["core/plugin-api", "core/triage"]),
+    ("tests/eval", &["core/triage"]),
     ("tests/load", &[]),
     ("tests/reference", &[]),
 ];
