@@ -13,7 +13,7 @@ use regex::Regex;
 use serde_json::Value;
 
 /// Folder of each crate → the crates that it may use in its product code (not in its tests).
-const ARROWS: [(&str, &[&str]); 16] = [
+const ARROWS: [(&str, &[&str]); 17] = [
     ("core/contract", &[]),
     ("core/triage", &["core/contract"]),
     ("core/tensors", &[]),
