@@ -56,7 +56,7 @@ async fn an_emergency_needs_neither_model_nor_time() {
     // The goal is 50 ms; spelling out the rules' forms takes most of 200 ms on an idle machine until they are
     // tables made at compile time. A neighbour that takes half of it is no fault, a model that is loaded would be.
     assert!(
-        asked < start + Duration::from_millis(700),
+        asked < start + Duration::from_millis(500),
         "{asked:?}, of which {start:?} are the start of a process"
     );
 }

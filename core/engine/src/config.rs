@@ -61,7 +61,7 @@ pub struct ModelConfig {
     /// knowledge base themselves. Left out: what is known of the model by its name, else English.
     pub languages: Option<Vec<Language>>,
     /// `grounded`: answers only reword what the knowledge base says. `free`: the model may use what it
-    /// learned. Left out: grounded, since models invent medicine, whatever their size.
+    /// learned. Default: grounded at every model size, because models invent medicine.
     pub answer_mode: Option<AnswerMode>,
     /// How a chat is written down for the model: `chatml`, `chatglm`, `chatglm2`, `chatglm3`, `glm4`, `bianque`, or
     /// a Jinja template in a file that ends in `.jinja`. Left out: the model file's own.

@@ -31,7 +31,7 @@ pub struct RemoteConfig {
     /// knowledge base themselves. Left out: what is known of the model by its name, else English.
     pub languages: Option<Vec<Language>>,
     /// `grounded`: answers only reword what the knowledge base says. `free`: the model may use what it
-    /// learned. Left out: grounded, since which model stands behind a name is not known here.
+    /// learned. Default: grounded, because the model behind the name is unknown here.
     pub answer_mode: Option<AnswerMode>,
     /// Tokens of prompt and answer together. Left out: what the server says, else 4096.
     pub context_length: Option<usize>,

@@ -154,7 +154,7 @@ impl LexiconBuilder {
     /// Spells out many forms beforehand, on two threads: it is most of the work.
     pub(crate) fn prepare(&mut self, forms: &[UnreadForm<'_>]) {
         let spell = |part: &[UnreadForm<'_>]| -> Vec<(String, Vec<Pieces>)> {
-            // A form that is wrong is told by `add`, which knows where it stands.
+            // `add` reports a malformed form, since it knows the file and line.
             let spelled = part.iter().filter_map(|(form, spelling)| {
                 Some(((*form).to_owned(), spelled_out(form, *spelling).ok()?))
             });

@@ -90,7 +90,7 @@ fn is_japanese_or_other(script: &str, letters: usize, han: usize) -> bool {
     script != "ja" || letters >= 2 && letters * 5 >= han || letters == 1 && (1..=4).contains(&han)
 }
 
-/// Scripts that several languages share are told apart by letters that only one of them has.
+/// Languages that share a script are distinguished by letters that only one of them uses.
 fn by_letters(script: &'static str, text: &str) -> &'static str {
     let has = |letters: &str| text.contains(|c| letters.contains(c));
     match script {
