@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 
 use bedside_contract::Disposition;
+use serde::{Deserialize, Serialize};
 use toml::Spanned;
 
 use crate::{
@@ -12,12 +13,18 @@ use crate::{
     },
     departments::{Department, Departments},
     error::{RulesError, RulesProblem},
-    lexicon::{Lexicon, LexiconBuilder, UnreadForm},
+    lexicon::Lexicon,
+    literal_table::LiteralTableBuilder,
+    word_table::WordTable,
 };
 
+#[derive(Default, Clone, Serialize, Deserialize)]
+#[serde(bound(deserialize = "'de: 'static"))]
 pub(crate) struct Bundle {
     pub(crate) findings: Vec<Finding>,
     pub(crate) lexicon: Lexicon,
+    /// The words of the lexicon's forms, a table for each of its own.
+    pub(crate) words: Vec<WordTable>,
     /// Most urgent first.
     pub(crate) red_flags: Vec<RedFlag>,
     pub(crate) rules: Vec<Rule>,
@@ -25,8 +32,11 @@ pub(crate) struct Bundle {
     pub(crate) questions: Vec<Question>,
     pub(crate) notices: BTreeMap<String, Words>,
     ids: HashMap<String, usize>,
+    /// Conditions with a name, for the conditions of additions.
+    groups: HashMap<String, Condition>,
 }
 
+#[derive(Clone, Serialize, Deserialize)]
 pub(crate) struct Finding {
     pub(crate) id: String,
     pub(crate) kind: FindingKind,
@@ -41,6 +51,7 @@ pub(crate) struct Finding {
     pub(crate) generic: bool,
 }
 
+#[derive(Clone, Serialize, Deserialize)]
 pub(crate) struct RedFlag {
     pub(crate) id: String,
     pub(crate) title: Words,
@@ -52,12 +63,15 @@ pub(crate) struct RedFlag {
     pub(crate) examples: Vec<String>,
 }
 
+#[derive(Clone, Serialize, Deserialize)]
 pub(crate) struct Rule {
+    pub(crate) id: String,
     pub(crate) condition: Condition,
     pub(crate) disposition: Disposition,
     pub(crate) departments: Vec<usize>,
 }
 
+#[derive(Clone, Serialize, Deserialize)]
 pub(crate) struct Question {
     pub(crate) id: String,
     pub(crate) words: Words,
@@ -65,20 +79,12 @@ pub(crate) struct Question {
 }
 
 impl Bundle {
-    /// Checks every name, form and condition.
-    pub(crate) fn build(files: &[SourceFile<'_>]) -> Result<Self, RulesError> {
-        let mut builder = Builder::default();
-        let forms: Vec<UnreadForm<'_>> = files
-            .iter()
-            .flat_map(|file| file.data.finding.iter().map(move |it| (file.spelling, it)))
-            .flat_map(|(spelling, it)| {
-                it.zh
-                    .iter()
-                    .chain(&it.en)
-                    .map(move |form| (form.as_str(), spelling))
-            })
-            .collect();
-        builder.lexicon.prepare(&forms);
+    /// What these files add. Every name, form and condition is checked.
+    pub(crate) fn with(self, files: &[SourceFile<'_>]) -> Result<Self, RulesError> {
+        let mut builder = Builder {
+            bundle: self,
+            literals: LiteralTableBuilder::default(),
+        };
         files.iter().try_for_each(|it| builder.take_departments(it))?;
         files.iter().try_for_each(|it| builder.take_findings(it))?;
         files
@@ -88,34 +94,13 @@ impl Bundle {
         files.iter().try_for_each(|it| builder.take_conditions(it))?;
         files.iter().try_for_each(|it| builder.take_questions(it))?;
         files.iter().try_for_each(|it| builder.check_references(it))?;
-        let Builder {
-            mut red_flags,
-            findings,
-            lexicon,
-            rules,
-            departments,
-            questions,
-            notices,
-            ids,
-            ..
-        } = builder;
-        red_flags.sort_by_key(|it| it.level);
-        let file = files.first().map_or_else(String::new, |it| it.name.to_owned());
-        let lexicon = lexicon.build().map_err(|reason| RulesError {
-            file,
-            line: 1,
-            problem: Box::new(RulesProblem::Syntax { reason }),
-        })?;
-        Ok(Self {
-            findings,
-            lexicon,
-            red_flags,
-            rules,
-            departments,
-            questions,
-            notices,
-            ids,
-        })
+        let Builder { mut bundle, literals } = builder;
+        bundle.red_flags.sort_by_key(|it| it.level);
+        let literals = literals.finish();
+        let words = WordTable::new(literals.latin_literals(), std::iter::empty());
+        bundle.words.push(words);
+        bundle.lexicon.tables.push(literals);
+        Ok(bundle)
     }
 
     pub(crate) fn id(&self, finding: &str) -> Option<usize> {
@@ -123,18 +108,10 @@ impl Bundle {
     }
 }
 
-#[derive(Default)]
 struct Builder {
-    findings: Vec<Finding>,
-    ids: HashMap<String, usize>,
-    groups: HashMap<String, Condition>,
-    lexicon: LexiconBuilder,
-    red_flags: Vec<RedFlag>,
-    rules: Vec<Rule>,
-    rule_ids: Vec<String>,
-    departments: Departments,
-    questions: Vec<Question>,
-    notices: BTreeMap<String, Words>,
+    bundle: Bundle,
+    /// The forms that are added.
+    literals: LiteralTableBuilder,
 }
 
 /// Where an error is.
@@ -193,7 +170,7 @@ impl Builder {
                 id: &data.id,
             };
             let id = data.id.get_ref();
-            let index = match (self.departments.by_id.get(id).copied(), &data.name) {
+            let index = match (self.bundle.departments.by_id.get(id).copied(), &data.name) {
                 (Some(known), _) => known,
                 (None, None) => return Err(place.invalid("a new department needs a name in `en` and `zh`")),
                 (None, Some(name)) => self.new_department(id, name),
@@ -203,22 +180,22 @@ impl Builder {
                 .iter()
                 .chain(data.name.iter().flat_map(|it| [&it.en, &it.zh]))
             {
-                self.departments.add_alias(&(file.spelling)(alias), index);
+                self.bundle.departments.add_alias(&(file.spelling)(alias), index);
             }
-            self.departments.add_alias(id, index);
+            self.bundle.departments.add_alias(id, index);
         }
         Ok(())
     }
 
     fn new_department(&mut self, id: &str, name: &Words) -> usize {
-        let index = self.departments.list.len();
-        self.departments.list.push(Department {
+        let index = self.bundle.departments.list.len();
+        self.bundle.departments.list.push(Department {
             id: id.to_owned(),
             name: name.clone(),
             child: None,
             instead: Vec::new(),
         });
-        self.departments.by_id.insert(id.to_owned(), index);
+        self.bundle.departments.by_id.insert(id.to_owned(), index);
         index
     }
 
@@ -231,7 +208,7 @@ impl Builder {
             };
             let index = self.finding_entry(data, &place)?;
             for form in data.zh.iter().chain(&data.en) {
-                self.lexicon
+                self.literals
                     .add(index, form, file.spelling)
                     .map_err(|reason| place.form(form, reason))?;
             }
@@ -242,7 +219,7 @@ impl Builder {
     /// A known finding takes on more forms; a new one needs a name if people are to see it.
     fn finding_entry(&mut self, data: &FindingData, place: &Place<'_>) -> Result<usize, RulesError> {
         let id = data.id.get_ref();
-        if let Some(&known) = self.ids.get(id) {
+        if let Some(&known) = self.bundle.ids.get(id) {
             return Ok(known);
         }
         let kind = data.kind.unwrap_or_default();
@@ -257,8 +234,8 @@ impl Builder {
             FindingKind::Symptom | FindingKind::Event => Disposition::OutPatient,
             _ => Disposition::SelfCare,
         });
-        let index = self.findings.len();
-        self.findings.push(Finding {
+        let index = self.bundle.findings.len();
+        self.bundle.findings.push(Finding {
             id: id.clone(),
             kind,
             name: data.name.clone().unwrap_or_default(),
@@ -271,9 +248,9 @@ impl Builder {
             is_exposure: data.is_exposure,
             generic: data.generic,
         });
-        self.ids.insert(id.clone(), index);
+        self.bundle.ids.insert(id.clone(), index);
         if kind == FindingKind::Modifier {
-            self.lexicon.set_aside(index);
+            self.bundle.lexicon.aside.insert(index);
         }
         Ok(index)
     }
@@ -281,7 +258,7 @@ impl Builder {
     /// The words of a department become a finding that nobody sees.
     fn take_department_terms(&mut self, file: &SourceFile<'_>) -> Result<(), RulesError> {
         for data in &file.data.department {
-            let Some(&department) = self.departments.by_id.get(data.id.get_ref()) else {
+            let Some(&department) = self.bundle.departments.by_id.get(data.id.get_ref()) else {
                 continue;
             };
             if data.terms.is_empty() {
@@ -292,8 +269,8 @@ impl Builder {
                 kind: "department",
                 id: &data.id,
             };
-            let index = self.findings.len();
-            self.findings.push(Finding {
+            let index = self.bundle.findings.len();
+            self.bundle.findings.push(Finding {
                 id: format!("term-{}", data.id.get_ref()),
                 kind: FindingKind::Term,
                 name: Words::default(),
@@ -307,7 +284,7 @@ impl Builder {
                 generic: true,
             });
             for form in &data.terms {
-                self.lexicon
+                self.literals
                     .add(index, form, file.spelling)
                     .map_err(|reason| place.form(form, reason))?;
             }
@@ -325,8 +302,8 @@ impl Builder {
             let implies = self.finding_ids(&data.implies, &place)?;
             let covers = self.finding_ids(&data.covers, &place)?;
             let departments = self.department_ids(&data.departments, &place)?;
-            let index = self.ids.get(data.id.get_ref()).copied();
-            if let Some(finding) = index.and_then(|it| self.findings.get_mut(it)) {
+            let index = self.bundle.ids.get(data.id.get_ref()).copied();
+            if let Some(finding) = index.and_then(|it| self.bundle.findings.get_mut(it)) {
                 finding.implies.extend(implies);
                 finding.covers.extend(covers);
                 finding.departments.extend(departments);
@@ -352,8 +329,8 @@ impl Builder {
         let child = data.child.iter().cloned().collect::<Vec<_>>();
         let child = self.department_ids(&child, place)?.first().copied();
         let instead = self.department_ids(&data.instead, place)?;
-        let index = self.departments.by_id.get(data.id.get_ref()).copied();
-        if let Some(department) = index.and_then(|it| self.departments.list.get_mut(it)) {
+        let index = self.bundle.departments.by_id.get(data.id.get_ref()).copied();
+        if let Some(department) = index.and_then(|it| self.bundle.departments.list.get_mut(it)) {
             department.child = child.or(department.child);
             department.instead.extend(instead);
         }
@@ -367,11 +344,11 @@ impl Builder {
                 kind: "group",
                 id: &data.id,
             };
-            if self.groups.contains_key(data.id.get_ref()) || self.ids.contains_key(data.id.get_ref()) {
+            if self.bundle.groups.contains_key(data.id.get_ref()) || self.bundle.ids.contains_key(data.id.get_ref()) {
                 return Err(place.duplicate());
             }
             let condition = self.condition(&data.when, &place)?;
-            self.groups.insert(data.id.get_ref().clone(), condition);
+            self.bundle.groups.insert(data.id.get_ref().clone(), condition);
         }
         for data in &file.data.red_flag {
             self.take_red_flag(
@@ -397,13 +374,13 @@ impl Builder {
     }
 
     fn take_red_flag(&mut self, data: &RedFlagData, place: &Place<'_>) -> Result<(), RulesError> {
-        if self.red_flags.iter().any(|it| it.id == *data.id.get_ref()) {
+        if self.bundle.red_flags.iter().any(|it| it.id == *data.id.get_ref()) {
             return Err(place.duplicate());
         }
         if !matches!(data.level, 1 | 2) {
             return Err(place.invalid("`level` must be 1 or 2"));
         }
-        self.red_flags.push(RedFlag {
+        self.bundle.red_flags.push(RedFlag {
             id: data.id.get_ref().clone(),
             title: data.title.clone(),
             level: data.level,
@@ -417,14 +394,14 @@ impl Builder {
     }
 
     fn take_rule(&mut self, data: &RuleData, place: &Place<'_>) -> Result<(), RulesError> {
-        if self.rule_ids.contains(data.id.get_ref()) {
+        if self.bundle.rules.iter().any(|it| it.id == *data.id.get_ref()) {
             return Err(place.duplicate());
         }
         if data.disposition == Disposition::Emergency {
             return Err(place.invalid("an emergency is written as a red flag, which has a title"));
         }
-        self.rule_ids.push(data.id.get_ref().clone());
-        self.rules.push(Rule {
+        self.bundle.rules.push(Rule {
+            id: data.id.get_ref().clone(),
             condition: self.condition(&data.when, place)?,
             disposition: data.disposition,
             departments: self.department_ids(&data.departments, place)?,
@@ -445,10 +422,10 @@ impl Builder {
                 kind: "question",
                 id,
             };
-            if self.questions.iter().any(|it| it.id == *id.get_ref()) {
+            if self.bundle.questions.iter().any(|it| it.id == *id.get_ref()) {
                 return Err(place.duplicate());
             }
-            self.questions.push(Question {
+            self.bundle.questions.push(Question {
                 id: id.get_ref().clone(),
                 words: Words {
                     en: en.clone(),
@@ -457,7 +434,7 @@ impl Builder {
                 answered_by: self.finding_ids(answered_by, &place)?,
             });
         }
-        self.notices.extend(
+        self.bundle.notices.extend(
             file.data
                 .notice
                 .iter()
@@ -471,7 +448,7 @@ impl Builder {
             if let Some(name) = data
                 .ask
                 .iter()
-                .find(|name| !self.questions.iter().any(|it| it.id == **name))
+                .find(|name| !self.bundle.questions.iter().any(|it| it.id == **name))
             {
                 let place = Place {
                     file,
@@ -482,7 +459,7 @@ impl Builder {
             }
         }
         for data in &file.data.red_flag {
-            if let Some(name) = data.advice.as_ref().filter(|it| !self.notices.contains_key(*it)) {
+            if let Some(name) = data.advice.as_ref().filter(|it| !self.bundle.notices.contains_key(*it)) {
                 let place = Place {
                     file,
                     kind: "red flag",
@@ -496,8 +473,8 @@ impl Builder {
 
     fn condition(&self, text: &str, place: &Place<'_>) -> Result<Condition, RulesError> {
         let names = Names {
-            findings: &self.ids,
-            groups: &self.groups,
+            findings: &self.bundle.ids,
+            groups: &self.bundle.groups,
         };
         condition::parse(text, &names).map_err(|error| match error {
             ConditionError::Unknown(name) => {
@@ -515,7 +492,7 @@ impl Builder {
 
     fn finding_ids(&self, names: &[String], place: &Place<'_>) -> Result<Vec<usize>, RulesError> {
         let id = |name: &String| {
-            self.ids
+            self.bundle.ids
                 .get(name)
                 .copied()
                 .ok_or_else(|| place.unknown(name, "add a [[finding]] with this id"))
@@ -525,7 +502,7 @@ impl Builder {
 
     fn department_ids(&self, names: &[String], place: &Place<'_>) -> Result<Vec<usize>, RulesError> {
         let id = |name: &String| {
-            let known = self.departments.by_id.get(name).copied();
+            let known = self.bundle.departments.by_id.get(name).copied();
             known.ok_or_else(|| place.unknown(name, "add a [[department]] with this id"))
         };
         names.iter().map(id).collect()

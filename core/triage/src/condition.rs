@@ -12,9 +12,9 @@
 
 use std::{collections::HashMap, iter::Peekable, str::CharIndices};
 
-use crate::evidence::Evidence;
+use serde::{Deserialize, Serialize};
 
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) enum Condition {
     Finding(usize),
     Modified {
@@ -38,7 +38,7 @@ pub(crate) enum Condition {
     AtLeast(usize, Vec<Condition>),
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Comparison {
     Less,
     AtMost,
@@ -46,7 +46,7 @@ pub(crate) enum Comparison {
     AtLeast,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Value {
     /// Years.
     Age,
@@ -62,7 +62,7 @@ pub(crate) enum Value {
     Gestation,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Fact {
     Female,
     Male,
@@ -73,60 +73,6 @@ pub(crate) enum Fact {
     Infant,
     /// From 75 years, or called old.
     Elderly,
-}
-
-impl Condition {
-    pub(crate) fn holds(&self, evidence: &Evidence) -> bool {
-        self.holds_within(evidence, false)
-    }
-
-    /// Under an odd number of `!` (`excluding`) a duration takes something away, so it must be said of the
-    /// finding itself.
-    fn holds_within(&self, evidence: &Evidence, excluding: bool) -> bool {
-        match self {
-            Self::Finding(finding) => evidence.is_active(*finding),
-            Self::Modified { finding, modifier } => evidence.is_modified(*finding, *modifier),
-            Self::Lasting {
-                finding,
-                comparison,
-                days,
-            } => {
-                let lasting = evidence.lasting(*finding);
-                let known = match comparison {
-                    _ if excluding => lasting.own,
-                    Comparison::More | Comparison::AtLeast => lasting.longest,
-                    Comparison::Less | Comparison::AtMost => lasting.shortest,
-                };
-                evidence.is_active(*finding) && known.is_some_and(|it| comparison.holds(it, *days))
-            }
-            Self::Value {
-                value,
-                comparison,
-                than,
-            } => evidence
-                .value(*value)
-                .is_some_and(|it| comparison.holds(it, *than)),
-            Self::Fact(fact) => evidence.fact(*fact),
-            Self::Not(inner) => !inner.holds_within(evidence, !excluding),
-            Self::All(parts) => parts.iter().all(|it| it.holds_within(evidence, excluding)),
-            Self::Any(parts) => parts.iter().any(|it| it.holds_within(evidence, excluding)),
-            Self::AtLeast(count, parts) => {
-                let met = parts.iter().filter(|it| it.holds_within(evidence, excluding));
-                met.count() >= *count
-            }
-        }
-    }
-}
-
-impl Comparison {
-    fn holds(self, left: f32, right: f32) -> bool {
-        match self {
-            Self::Less => left < right,
-            Self::AtMost => left <= right,
-            Self::More => left > right,
-            Self::AtLeast => left >= right,
-        }
-    }
 }
 
 /// Why a condition cannot be read.

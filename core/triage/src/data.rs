@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use bedside_contract::{Disposition, Language};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use toml::Spanned;
 
 use crate::error::{RulesError, RulesProblem};
@@ -23,7 +23,7 @@ pub(crate) struct DataFile {
 }
 
 /// The same in both languages.
-#[derive(Debug, Clone, Default, Deserialize)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Words {
     pub(crate) en: String,
@@ -48,7 +48,7 @@ pub(crate) struct FindingData {
     pub(crate) kind: Option<FindingKind>,
     #[serde(default)]
     pub(crate) name: Option<Words>,
-    /// Ways to say it; see [`crate::lexicon`] for braces and `~`.
+    /// Ways to say it; see [`crate::forms`] for braces and `~`.
     #[serde(default)]
     pub(crate) zh: Vec<String>,
     #[serde(default)]
@@ -79,7 +79,7 @@ pub(crate) struct FindingData {
     pub(crate) generic: bool,
 }
 
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum FindingKind {
     #[default]

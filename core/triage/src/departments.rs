@@ -3,9 +3,11 @@
 use std::collections::HashMap;
 
 use bedside_contract::Language;
+use serde::{Deserialize, Serialize};
 
 use crate::{data::Words, normal_text::normalized};
 
+#[derive(Clone, Serialize, Deserialize)]
 pub(crate) struct Department {
     pub(crate) id: String,
     pub(crate) name: Words,
@@ -14,7 +16,7 @@ pub(crate) struct Department {
     pub(crate) instead: Vec<usize>,
 }
 
-#[derive(Default)]
+#[derive(Default, Clone, Serialize, Deserialize)]
 pub(crate) struct Departments {
     pub(crate) list: Vec<Department>,
     pub(crate) by_id: HashMap<String, usize>,

@@ -16,9 +16,12 @@ mod context;
 mod data;
 mod departments;
 mod error;
+mod evaluation;
 mod evidence;
 mod facts;
+mod forms;
 mod lexicon;
+mod literal_table;
 mod measurements;
 mod normal_text;
 mod notice;
@@ -29,6 +32,9 @@ mod pattern;
 mod rules;
 mod second_reader;
 mod spelling;
+mod table;
+mod traditional;
+mod word_table;
 
 pub use bedside_contract::{Disposition, Language};
 

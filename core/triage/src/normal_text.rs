@@ -1,9 +1,10 @@
 //! One spelling for all: what the rules read instead of the patient's own characters.
 
-use std::{ops::Range, sync::LazyLock};
+use std::ops::Range;
 
-use ferrous_opencc::{OpenCC, config::BuiltinConfig};
 use unicode_normalization::UnicodeNormalization;
+
+use crate::traditional::simplified;
 
 /// A text in NFKC, lower case, simplified characters, without apostrophes and invisible characters, and the
 /// way back from its bytes to the characters of the original.
@@ -455,20 +456,6 @@ fn fold(c: char) -> char {
         '‚' | '，' | '﹐' => ',',
         _ => c,
     }
-}
-
-/// Loaded at the first Han character; a missing dictionary only costs traditional spelling.
-static TO_SIMPLIFIED: LazyLock<Option<OpenCC>> =
-    LazyLock::new(|| OpenCC::from_config(BuiltinConfig::T2s).ok());
-
-fn simplified(c: char) -> char {
-    if !is_han(c) {
-        return c;
-    }
-    let converted = TO_SIMPLIFIED
-        .as_ref()
-        .map(|it| it.convert(c.encode_utf8(&mut [0; 4])));
-    converted.and_then(|it| it.chars().next()).unwrap_or(c)
 }
 
 #[cfg(test)]

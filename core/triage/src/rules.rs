@@ -13,9 +13,10 @@ use crate::{
     evidence::Evidence,
     facts::TextFacts,
     measurements::Measurements,
-    normal_text::{NormalText, normalized, normalized_built_in},
+    normal_text::{NormalText, normalized},
     notice,
     other_languages::{self, OtherLanguage},
+    spelling::Speller,
     second_reader::{Explanation, SecondReader, evidence_words, training::Batch},
 };
 
@@ -26,53 +27,14 @@ pub struct Rules {
     second_reader: Option<SecondReader>,
 }
 
-macro_rules! built_in {
-    ($($file:literal),* $(,)?) => { &[$(($file, include_str!(concat!("../data/", $file)))),*] };
-}
-
-const BUILT_IN: &[(&str, &str)] = built_in![
-    "departments.toml",
-    "findings/general.toml",
-    "findings/heart_and_lungs.toml",
-    "findings/nerves_and_mind.toml",
-    "findings/abdomen.toml",
-    "findings/women_and_men.toml",
-    "findings/children.toml",
-    "findings/skin_eyes_ears.toml",
-    "findings/bones_and_injuries.toml",
-    "findings/poisons_and_environment.toml",
-    "findings/infections_and_metabolism.toml",
-    "findings/conditions.toml",
-    "findings/context.toml",
-    "groups.toml",
-    "red_flags/heart_and_lungs.toml",
-    "red_flags/nerves_and_mind.toml",
-    "red_flags/abdomen.toml",
-    "red_flags/women_and_men.toml",
-    "red_flags/children.toml",
-    "red_flags/infections_and_metabolism.toml",
-    "red_flags/poisons_and_environment.toml",
-    "red_flags/injuries.toml",
-    "red_flags/skin_eyes_ears.toml",
-    "rules/general.toml",
-    "rules/heart_and_lungs.toml",
-    "rules/nerves_and_mind.toml",
-    "rules/abdomen.toml",
-    "rules/women_and_men.toml",
-    "rules/children.toml",
-    "rules/infections_and_metabolism.toml",
-    "rules/poisons_and_environment.toml",
-    "rules/injuries.toml",
-    "rules/skin_eyes_ears.toml",
-    "questions.toml",
-    "notices.toml",
-];
+/// The rules that Bedside brings, as `build.rs` made them of `data/*.toml`.
+static BUILT_IN: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/rules.bin"));
 
 static BUILTIN: LazyLock<Rules> =
     LazyLock::new(|| Rules::load(None).expect("the built-in rule files are loaded by a test"));
 
 impl Rules {
-    /// The rules that Bedside brings; parsed at the first call, some tens of milliseconds.
+    /// The rules that Bedside brings.
     #[must_use]
     pub fn builtin() -> &'static Self {
         &BUILTIN
@@ -89,18 +51,18 @@ impl Rules {
     }
 
     fn load(addition: Option<(&str, &str)>) -> Result<Self, RulesError> {
-        // The patterns are compiled beside the lexicon: an emergency asked from the shell waits for both.
+        // The patterns are compiled beside the tables: an emergency asked from the shell waits for both.
         std::thread::spawn(|| {
             context::prepare();
             TextFacts::read("");
         });
-        let built_in = BUILT_IN
-            .iter()
-            .map(|(name, text)| SourceFile::parse(name, text, normalized_built_in));
-        let added = addition.map(|(name, text)| SourceFile::parse(name, text, normalized));
-        let files = built_in.chain(added).collect::<Result<Vec<_>, _>>()?;
+        let bundle: Bundle = postcard::from_bytes(BUILT_IN).expect("build.rs and this are of one build");
+        let bundle = match addition {
+            Some((name, text)) => bundle.with(&[SourceFile::parse(name, text, normalized)?])?,
+            None => bundle,
+        };
         Ok(Self {
-            bundle: Bundle::build(&files)?,
+            bundle,
             second_reader: SecondReader::built_in().ok(),
         })
     }
@@ -184,7 +146,7 @@ impl Rules {
     fn readings(&self, text: &str) -> Vec<NormalText> {
         let normal = NormalText::new(text);
         if text.is_ascii() || text.bytes().any(|it| it.is_ascii_alphabetic()) {
-            self.bundle.lexicon.speller().readings(&normal)
+            self.speller().readings(&normal)
         } else {
             vec![normal]
         }
@@ -349,12 +311,18 @@ impl Rules {
     /// of slips must leave alone. For `examples/similar_words.rs`.
     #[must_use]
     pub fn similar_words(&self, words: &[String]) -> Vec<String> {
-        self.bundle.lexicon.speller().similar(words)
+        self.speller().similar(words)
     }
 
     #[cfg(test)]
     pub(crate) fn bundle(&self) -> &Bundle {
         &self.bundle
+    }
+
+    fn speller(&self) -> Speller<'_> {
+        Speller {
+            words: &self.bundle.words,
+        }
     }
 
     fn kind(&self, entry: usize) -> FindingKind {

@@ -1,24 +1,17 @@
 //! Slips in Latin words: a word that is none and lies one slip from a word of the rules is read as that word.
 
-use std::{
-    collections::{HashMap, HashSet},
-    sync::OnceLock,
+use std::collections::HashSet;
+
+use crate::{
+    normal_text::NormalText,
+    word_table::{SHORTEST, WordTable},
 };
 
-use crate::normal_text::NormalText;
-
-/// Words of the forms, and what they must not be taken for.
-pub(crate) struct Speller {
-    words: Vec<String>,
-    /// Every word that is right, with the number of its forms.
-    known: HashMap<String, u32>,
-    /// What is left of a word without one of its letters, and the word itself → index in `words`.
-    /// Made at the first word that is not known.
-    shortened: OnceLock<HashMap<String, Vec<u32>>>,
+/// Reads slips as the words of some tables.
+pub(crate) struct Speller<'a> {
+    pub(crate) words: &'a [WordTable],
 }
 
-/// Shorter words have too many neighbours.
-const SHORTEST: usize = 6;
 /// Halves of a word that was cut in two by a blank make a word of at least this length.
 const SHORTEST_JOINED: usize = 5;
 
@@ -28,41 +21,7 @@ const MOST_READINGS: usize = 4;
 /// English words that lie one slip from a word of the rules (SCOWL; see `examples/similar_words.rs`).
 static REAL_WORDS: &str = include_str!("../data/similar_words.txt");
 
-impl Speller {
-    /// `forms`: normal texts of which every Latin word counts.
-    pub(crate) fn new<'a>(forms: impl Iterator<Item = &'a str>) -> Self {
-        let mut known: HashMap<String, u32> = real_words().map(|it| (it.to_owned(), 0)).collect();
-        let words_of_forms = forms
-            .flat_map(|it| it.split(|c: char| !c.is_ascii_alphabetic()))
-            .filter(|it| it.len() > 1);
-        for word in words_of_forms {
-            *known.entry(word.to_owned()).or_default() += 1;
-        }
-        let mut words: Vec<String> = known
-            .iter()
-            .filter(|(it, forms)| it.len() >= SHORTEST && **forms > 0)
-            .map(|(it, _)| it.clone())
-            .collect();
-        words.sort_unstable();
-        Self {
-            words,
-            known,
-            shortened: OnceLock::new(),
-        }
-    }
-
-    fn shortened(&self) -> &HashMap<String, Vec<u32>> {
-        self.shortened.get_or_init(|| {
-            let mut shortened: HashMap<String, Vec<u32>> = HashMap::new();
-            for (index, word) in (0u32..).zip(&self.words) {
-                for key in shortenings(word) {
-                    shortened.entry(key).or_default().push(index);
-                }
-            }
-            shortened
-        })
-    }
-
+impl Speller<'_> {
     /// The text with its slips corrected. Where a word may have been meant for several, there are several texts,
     /// the likeliest first.
     pub(crate) fn readings(&self, text: &NormalText) -> Vec<NormalText> {
@@ -121,11 +80,15 @@ impl Speller {
         similar
     }
 
+    /// In how many forms a word stands; `None` if it is not known.
+    fn forms_with(&self, word: &str) -> Option<usize> {
+        self.words.iter().filter_map(|it| it.forms_with(word)).reduce(|a, b| a + b)
+    }
+
     fn is_known(&self, word: &str) -> bool {
-        self.known.contains_key(word)
-            || word
-                .strip_suffix('s')
-                .is_some_and(|it| !it.ends_with('s') && self.known.get(it).is_some_and(|forms| *forms > 0))
+        let is_form = |it: &str| self.forms_with(it).is_some_and(|forms| forms > 0);
+        let singular = word.strip_suffix('s').filter(|it| !it.ends_with('s'));
+        self.forms_with(word).is_some() || singular.is_some_and(is_form)
     }
 
     fn join(&self, word: &str, next: &str) -> Option<String> {
@@ -138,7 +101,7 @@ impl Speller {
     /// alike (people seldom miss the first letter) come first, then those that stand in the most forms.
     fn corrections(&self, word: &str) -> Vec<String> {
         if word.bytes().any(|it| it.is_ascii_digit()) {
-            let letters = without_digits(word).filter(|it| self.known.contains_key(it));
+            let letters = without_digits(word).filter(|it| self.forms_with(it).is_some());
             return letters.into_iter().collect();
         }
         if word.len() + 1 < SHORTEST {
@@ -155,16 +118,15 @@ impl Speller {
     }
 
     fn nearest(&self, word: &str) -> Vec<&str> {
-        let mut nearest: Vec<&str> = shortenings(word)
-            .into_iter()
-            .filter_map(|it| self.shortened().get(&it))
-            .flatten()
-            .filter_map(|it| self.words.get(*it as usize).map(String::as_str))
+        let mut nearest: Vec<&str> = self
+            .words
+            .iter()
+            .flat_map(|it| it.candidates(word))
             .filter(|it| is_one_slip(word, it))
             .collect();
-        nearest.sort_by_key(|it| {
+        nearest.sort_by_cached_key(|it| {
             let begins_otherwise = it.bytes().next() != word.bytes().next();
-            (begins_otherwise, std::cmp::Reverse(self.known.get(*it)), *it)
+            (begins_otherwise, std::cmp::Reverse(self.forms_with(it)), *it)
         });
         nearest.dedup();
         nearest
@@ -175,14 +137,6 @@ fn real_words() -> impl Iterator<Item = &'static str> {
     REAL_WORDS
         .lines()
         .filter(|it| !it.starts_with('#') && !it.is_empty())
-}
-
-fn shortenings(word: &str) -> HashSet<String> {
-    let mut keys: HashSet<String> = (0..word.len())
-        .filter_map(|skip| Some(format!("{}{}", word.get(..skip)?, word.get(skip + 1..)?)))
-        .collect();
-    keys.insert(word.to_owned());
-    keys
 }
 
 /// One letter added, left out, changed, or two neighbours exchanged.
@@ -261,20 +215,19 @@ fn next_word(text: &str, from: usize) -> Option<(usize, usize)> {
 #[cfg(test)]
 mod tests {
     use super::{Speller, is_one_slip};
-    use crate::normal_text::NormalText;
+    use crate::{normal_text::NormalText, word_table::WordTable};
 
     fn corrected(text: &str) -> String {
-        let speller = Speller::new(
-            [
-                "chest pain",
-                "unconscious",
-                "suicide",
-                "breathing",
-                "seizure",
-                "cant",
-            ]
-            .into_iter(),
-        );
+        let forms = [
+            "chest pain",
+            "unconscious",
+            "suicide",
+            "breathing",
+            "seizure",
+            "cant",
+        ];
+        let words = [WordTable::new(forms.into_iter(), std::iter::empty())];
+        let speller = Speller { words: &words };
         let mut normal = NormalText::new(text);
         speller.correct(&mut normal, 0);
         normal.text
@@ -309,7 +262,8 @@ mod tests {
     #[test]
     fn offsets_still_lead_back() {
         let original = "my wife is unconcious now";
-        let speller = Speller::new(["unconscious"].into_iter());
+        let words = [WordTable::new(["unconscious"].into_iter(), std::iter::empty())];
+        let speller = Speller { words: &words };
         let mut normal = NormalText::new(original);
         speller.correct(&mut normal, 0);
         let start = normal.text.find("unconscious").unwrap();

@@ -22,10 +22,15 @@ fn built_in_files_load() {
 
 #[test]
 fn built_in_files_are_in_simplified_characters() {
-    let mut characters: Vec<char> = super::BUILT_IN
-        .iter()
-        .flat_map(|(_, text)| text.chars())
-        .collect();
+    let data = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("data");
+    let files = ["", "findings", "red_flags", "rules"].map(|it| std::fs::read_dir(data.join(it)).unwrap());
+    let texts = files
+        .into_iter()
+        .flatten()
+        .map(|it| it.unwrap().path())
+        .filter(|it| it.extension().is_some_and(|it| it == "toml") && !it.ends_with("languages.toml"))
+        .map(|it| std::fs::read_to_string(it).unwrap());
+    let mut characters: Vec<char> = texts.flat_map(|it| it.chars().collect::<Vec<_>>()).collect();
     characters.sort_unstable();
     characters.dedup();
     let traditional: String = characters
