@@ -1,7 +1,11 @@
 //! Makes tables of the rules that Bedside brings, so that nothing has to be read or spelled out at start.
 //!
 //! The same modules check and compile a hospital's additions while the bot runs.
-#![allow(dead_code, unreachable_pub, reason = "the library uses the rest of these modules")]
+#![allow(
+    dead_code,
+    unreachable_pub,
+    reason = "the library uses the rest of these modules"
+)]
 
 use std::{env, fs, path::Path, process::ExitCode};
 
@@ -21,19 +25,10 @@ mod forms;
 mod lexicon;
 #[path = "src/literal_table.rs"]
 mod literal_table;
-#[path = "src/normal_text.rs"]
-mod normal_text;
 #[path = "src/table.rs"]
 mod table;
 #[path = "src/word_table.rs"]
 mod word_table;
-
-/// The built-in files are in simplified characters already; a test checks it.
-mod traditional {
-    pub(crate) fn simplified(c: char) -> char {
-        c
-    }
-}
 
 use bundle::Bundle;
 use data::SourceFile;
@@ -95,11 +90,13 @@ fn compile() -> Result<(), Box<dyn std::error::Error>> {
     let texts: Vec<(&str, String)> = FILES.iter().map(read).collect::<Result<_, std::io::Error>>()?;
     let files: Vec<SourceFile<'_>> = texts
         .iter()
-        .map(|(name, text)| SourceFile::parse(name, text, normal_text::normalized_built_in))
+        .map(|(name, text)| SourceFile::parse(name, text, bedside_language::normalized_built_in))
         .collect::<Result<_, _>>()?;
     let mut bundle = Bundle::default().with(&files)?;
     let similar = fs::read_to_string("data/similar_words.txt")?;
-    let similar = similar.lines().filter(|it| !it.starts_with('#') && !it.is_empty());
+    let similar = similar
+        .lines()
+        .filter(|it| !it.starts_with('#') && !it.is_empty());
     let literals = bundle.lexicon.tables.iter().flat_map(|it| it.latin_literals());
     bundle.words = vec![WordTable::new(literals, similar)];
     let tables = postcard::to_allocvec(&bundle)?;

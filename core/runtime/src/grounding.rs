@@ -6,16 +6,14 @@
 //! too, no word may be the opposite of one there, and both must deny or both must not.
 
 mod contrast;
-mod quantities;
 
 use std::collections::HashSet;
 
 use bedside_contract::{Citation, Passage};
+use bedside_language::{Quantity, all_stand_in, quantities_of, sentences_of};
 use unicode_segmentation::UnicodeSegmentation;
 
-use crate::sentences::sentences_of;
 use contrast::Contrasts;
-use quantities::{Quantity, all_stand_in, quantities_of};
 
 /// The passages of one turn, cut into sentences to compare with.
 pub(crate) struct Grounding {

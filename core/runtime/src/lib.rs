@@ -17,7 +17,6 @@ mod pacing;
 mod pieces;
 mod prompt;
 mod red_flags;
-mod sentences;
 mod split;
 mod turn;
 mod urgent;

@@ -344,7 +344,9 @@ impl Builder {
                 kind: "group",
                 id: &data.id,
             };
-            if self.bundle.groups.contains_key(data.id.get_ref()) || self.bundle.ids.contains_key(data.id.get_ref()) {
+            if self.bundle.groups.contains_key(data.id.get_ref())
+                || self.bundle.ids.contains_key(data.id.get_ref())
+            {
                 return Err(place.duplicate());
             }
             let condition = self.condition(&data.when, &place)?;
@@ -459,7 +461,11 @@ impl Builder {
             }
         }
         for data in &file.data.red_flag {
-            if let Some(name) = data.advice.as_ref().filter(|it| !self.bundle.notices.contains_key(*it)) {
+            if let Some(name) = data
+                .advice
+                .as_ref()
+                .filter(|it| !self.bundle.notices.contains_key(*it))
+            {
                 let place = Place {
                     file,
                     kind: "red flag",
@@ -492,7 +498,8 @@ impl Builder {
 
     fn finding_ids(&self, names: &[String], place: &Place<'_>) -> Result<Vec<usize>, RulesError> {
         let id = |name: &String| {
-            self.bundle.ids
+            self.bundle
+                .ids
                 .get(name)
                 .copied()
                 .ok_or_else(|| place.unknown(name, "add a [[finding]] with this id"))

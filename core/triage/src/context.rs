@@ -9,7 +9,8 @@ mod subject;
 
 use std::ops::Range;
 
-use crate::{data::FindingKind, lexicon::Mention, normal_text::is_han};
+use crate::{data::FindingKind, lexicon::Mention};
+use bedside_language::is_han;
 pub(crate) use register::is_about_nobody;
 pub(crate) use subject::{Subjects, is_family_history};
 

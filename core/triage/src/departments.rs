@@ -5,7 +5,8 @@ use std::collections::HashMap;
 use bedside_contract::Language;
 use serde::{Deserialize, Serialize};
 
-use crate::{data::Words, normal_text::normalized};
+use crate::data::Words;
+use bedside_language::normalized;
 
 #[derive(Clone, Serialize, Deserialize)]
 pub(crate) struct Department {

@@ -15,8 +15,8 @@ use crate::{
     facts::{Duration, TextFacts},
     lexicon::Mention,
     measurements::Measurements,
-    normal_text::{NormalText, is_han},
 };
+use bedside_language::{NormalText, is_han};
 
 pub(crate) struct Evidence {
     pub(crate) mentions: Vec<Reading>,

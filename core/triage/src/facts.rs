@@ -4,7 +4,8 @@ use std::ops::Range;
 
 use regex::Captures;
 
-use crate::{assessment::Sex, numerals::parse_number, pattern::pattern};
+use crate::{assessment::Sex, pattern::pattern};
+use bedside_language::parse_number;
 
 /// What a text says of the patient beside findings.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -257,7 +258,8 @@ fn durations(text: &str, taken: &[Range<usize>]) -> Vec<Duration> {
 #[cfg(test)]
 mod tests {
     use super::TextFacts;
-    use crate::{assessment::Sex, normal_text::normalized};
+    use crate::assessment::Sex;
+    use bedside_language::normalized;
 
     fn read(text: &str) -> TextFacts {
         TextFacts::read(&normalized(text))

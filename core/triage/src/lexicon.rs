@@ -5,10 +5,8 @@ use std::{collections::HashSet, ops::Range};
 
 use serde::{Deserialize, Serialize};
 
-use crate::{
-    literal_table::{GapWidth, Hit, LiteralTable},
-    normal_text::is_han,
-};
+use crate::literal_table::{GapWidth, Hit, LiteralTable};
+use bedside_language::is_han;
 
 /// The text speaks of a finding here.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -54,7 +52,11 @@ impl Lexicon {
                         gap: None,
                     };
                     let rest: Vec<_> = table.parts(form.rest).collect();
-                    let place = Place { text, table, hits: &hits };
+                    let place = Place {
+                        text,
+                        table,
+                        hits: &hits,
+                    };
                     place.follow(&rest, &beginning, &mut mentions);
                 }
             }
@@ -106,7 +108,12 @@ impl Place<'_> {
                 && self.table.part_has(*part, hit.literal)
                 && !fitted.contains(&hit.literal);
             let between = end..hit.span.start;
-            if follows && self.text.get(between.clone()).is_some_and(|it| is_gap(it, *width)) {
+            if follows
+                && self
+                    .text
+                    .get(between.clone())
+                    .is_some_and(|it| is_gap(it, *width))
+            {
                 let longer = Mention {
                     entry: found.entry,
                     span: found.span.start..hit.span.end,
@@ -210,7 +217,8 @@ fn keep_longest_per_entry(mentions: &mut Vec<Mention>) {
 #[cfg(test)]
 mod tests {
     use super::Lexicon;
-    use crate::{literal_table::LiteralTableBuilder, normal_text::normalized};
+    use crate::literal_table::LiteralTableBuilder;
+    use bedside_language::normalized;
 
     fn check(forms: &[&str], text: &str, expect: &[&str]) {
         let mut builder = LiteralTableBuilder::default();

@@ -4,7 +4,7 @@
 //! takes well under a millisecond. All medical content is data (`data/*.toml`); a hospital adds its own with
 //! [`Rules::with_additions`], which can raise urgency but never take a built-in red flag away.
 //!
-//! The way of a text: `normal_text` (one spelling, offsets kept) → `lexicon` (mentions of findings) →
+//! The way of a text: `bedside_language::NormalText` (one spelling, offsets kept) → `lexicon` (mentions of findings) →
 //! `context` (negated? someone else's? long ago? only asked about?) → `facts` (age, durations, vital
 //! signs) → `condition` (red flags and rules) → [`Assessment`].
 #![forbid(unsafe_code)]
@@ -23,9 +23,7 @@ mod forms;
 mod lexicon;
 mod literal_table;
 mod measurements;
-mod normal_text;
 mod notice;
-mod numerals;
 mod other_languages;
 mod output_gate;
 mod pattern;
@@ -33,7 +31,6 @@ mod rules;
 mod second_reader;
 mod spelling;
 mod table;
-mod traditional;
 mod word_table;
 
 pub use bedside_contract::{Disposition, Language};

@@ -82,7 +82,9 @@ impl LiteralTable {
             };
             let byte_of = |it: &[u8]| it.get(depth).copied().unwrap_or_default();
             let from = self.literals.partition_point(low, high, |it| byte_of(it) < *next);
-            high = self.literals.partition_point(from, high, |it| byte_of(it) <= *next);
+            high = self
+                .literals
+                .partition_point(from, high, |it| byte_of(it) <= *next);
             low = from;
             end += 1;
         }

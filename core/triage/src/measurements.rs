@@ -2,7 +2,8 @@
 
 use regex::Captures;
 
-use crate::{numerals::parse_number, pattern::pattern};
+use crate::pattern::pattern;
+use bedside_language::parse_number;
 
 /// Values in the units that the rules use; `None` where the text states none.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -233,7 +234,7 @@ fn lowest(values: impl Iterator<Item = f32>) -> Option<f32> {
 #[cfg(test)]
 mod tests {
     use super::Measurements;
-    use crate::normal_text::normalized;
+    use bedside_language::normalized;
 
     fn read(text: &str) -> Measurements {
         Measurements::read(&normalized(text))

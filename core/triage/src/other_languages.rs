@@ -5,7 +5,8 @@ use std::sync::LazyLock;
 
 use serde::Deserialize;
 
-use crate::{assessment::EmergencyContacts, normal_text::normalized};
+use crate::assessment::EmergencyContacts;
+use bedside_language::normalized;
 
 mod emergency_words;
 mod latin;

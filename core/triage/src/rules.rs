@@ -13,12 +13,12 @@ use crate::{
     evidence::Evidence,
     facts::TextFacts,
     measurements::Measurements,
-    normal_text::{NormalText, normalized},
     notice,
     other_languages::{self, OtherLanguage},
-    spelling::Speller,
     second_reader::{Explanation, SecondReader, evidence_words, training::Batch},
+    spelling::Speller,
 };
+use bedside_language::{NormalText, normalized};
 
 /// Findings, red flags, rules, departments and questions, ready to read texts.
 pub struct Rules {

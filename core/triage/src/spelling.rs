@@ -2,10 +2,8 @@
 
 use std::collections::HashSet;
 
-use crate::{
-    normal_text::NormalText,
-    word_table::{SHORTEST, WordTable},
-};
+use crate::word_table::{SHORTEST, WordTable};
+use bedside_language::NormalText;
 
 /// Reads slips as the words of some tables.
 pub(crate) struct Speller<'a> {
@@ -82,7 +80,10 @@ impl Speller<'_> {
 
     /// In how many forms a word stands; `None` if it is not known.
     fn forms_with(&self, word: &str) -> Option<usize> {
-        self.words.iter().filter_map(|it| it.forms_with(word)).reduce(|a, b| a + b)
+        self.words
+            .iter()
+            .filter_map(|it| it.forms_with(word))
+            .reduce(|a, b| a + b)
     }
 
     fn is_known(&self, word: &str) -> bool {
@@ -215,7 +216,8 @@ fn next_word(text: &str, from: usize) -> Option<(usize, usize)> {
 #[cfg(test)]
 mod tests {
     use super::{Speller, is_one_slip};
-    use crate::{normal_text::NormalText, word_table::WordTable};
+    use crate::word_table::WordTable;
+    use bedside_language::NormalText;
 
     fn corrected(text: &str) -> String {
         let forms = [

@@ -8,7 +8,6 @@
 pub mod article;
 mod bm25;
 mod command;
-mod fold;
 mod front_matter;
 pub mod index;
 pub mod library;

@@ -4,9 +4,10 @@ use std::{fmt, path::Path};
 
 use serde::Serialize;
 
+use bedside_language::is_invisible;
+
 use crate::{
     article::{Article, FENCE},
-    fold::is_invisible,
     placeholders::{CRISIS_LINE, EMERGENCY_NUMBER, telephone_number, unknown_placeholder},
     section::{Language, Section},
     vocabulary::{squeeze, vocabulary},

@@ -1,8 +1,10 @@
 //! Cuts sections into passages that fit a small model's prompt.
 
+use bedside_language::is_han;
+
 use crate::{
     article::Article,
-    section::{Language, Section, is_han},
+    section::{Language, Section},
 };
 
 /// A piece of a section, short enough that several fit into a prompt of 512 tokens.

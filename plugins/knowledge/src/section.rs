@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use bedside_language::is_han;
 use serde::{Deserialize, Serialize};
 
 /// A language of the knowledge base.
@@ -133,11 +134,6 @@ impl Section {
             .into_iter()
             .find(|it| it.heading(language).eq_ignore_ascii_case(heading.trim()))
     }
-}
-
-/// Whether this is a Chinese character.
-pub(crate) fn is_han(c: char) -> bool {
-    matches!(c, '\u{3400}'..='\u{4dbf}' | '\u{4e00}'..='\u{9fff}' | '\u{f900}'..='\u{faff}' | '\u{20000}'..='\u{323af}')
 }
 
 #[cfg(test)]

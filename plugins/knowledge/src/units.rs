@@ -2,10 +2,9 @@
 
 use std::ops::Range;
 
-use crate::{
-    fold::fold,
-    section::{Language, is_han},
-};
+use bedside_language::{folded, is_han};
+
+use crate::section::Language;
 
 /// Ends a sentence.
 pub(crate) const STOP: &str = ".";
@@ -24,7 +23,7 @@ pub(crate) struct UnitText {
 impl UnitText {
     /// Folds a text and cuts it into units.
     pub(crate) fn read(text: &str, language: Language) -> Self {
-        let folded = fold(text, language);
+        let folded = folded(text);
         let mut units = Self::default();
         let mut word = String::new();
         let mut chars = folded.chars().peekable();

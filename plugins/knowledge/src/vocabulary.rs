@@ -215,7 +215,7 @@ impl Rewriter {
 /// Folded, with every run of white space as one space, in Chinese as none.
 pub(crate) fn squeeze(text: &str, language: Language) -> String {
     let between = if language == Language::Zh { "" } else { " " };
-    crate::fold::fold(text, language)
+    bedside_language::folded(text)
         .split_whitespace()
         .collect::<Vec<_>>()
         .join(between)

@@ -3,9 +3,10 @@
 use std::sync::LazyLock;
 
 use bedside_contract::{Citation, Disposition, Language, Part, PartKind};
+use bedside_language::sentences_of;
 use bedside_triage::{OutputGate, OutputVerdict};
 
-use crate::{bot::Shared, sentences::sentences_of, words::say};
+use crate::{bot::Shared, words::say};
 
 /// What an answer is made of, before the gate: words of the model, of plugins, of passages, of our own.
 #[derive(Debug, Clone, Default)]

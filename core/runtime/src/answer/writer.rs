@@ -3,10 +3,11 @@
 use std::collections::HashSet;
 
 use bedside_contract::{Language, Passage};
+use bedside_language::Sentences;
 use bedside_triage::{OutputGate, OutputVerdict};
 
 use super::part::{gated, gated_title};
-use crate::{grounding::Grounding, sentences::Sentences, words::say};
+use crate::{grounding::Grounding, words::say};
 
 /// Reads what the model says and keeps what may be said.
 pub(crate) struct Writer {

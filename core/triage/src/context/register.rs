@@ -42,7 +42,8 @@ pub(crate) fn is_about_nobody(text: &str, facts: &TextFacts, measurements: &Meas
 #[cfg(test)]
 mod tests {
     use super::is_about_nobody;
-    use crate::{facts::TextFacts, measurements::Measurements, normal_text::normalized};
+    use crate::{facts::TextFacts, measurements::Measurements};
+    use bedside_language::normalized;
 
     #[test]
     fn stories_are_told_from_patients() {

@@ -3,7 +3,8 @@
 use std::{collections::HashMap, ops::Range};
 
 use super::Reading;
-use crate::{context::Layout, data::FindingKind, facts::Duration, normal_text::is_han, pattern::pattern};
+use crate::{context::Layout, data::FindingKind, facts::Duration, pattern::pattern};
+use bedside_language::is_han;
 
 /// Days that a finding may have lasted.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]

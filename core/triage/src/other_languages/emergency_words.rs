@@ -10,7 +10,7 @@ use std::collections::HashMap;
 use aho_corasick::AhoCorasick;
 
 use super::{LanguageData, words::Words};
-use crate::normal_text::{is_han, normalized};
+use bedside_language::{is_han, normalized};
 
 const GAP_WORDS: usize = 4;
 const GAP_CHARACTERS: usize = 10;

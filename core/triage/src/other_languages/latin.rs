@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use unicode_normalization::UnicodeNormalization;
 
 use super::{LanguagesFile, words::Words};
-use crate::normal_text::normalized;
+use bedside_language::normalized;
 
 pub(super) struct LatinLanguages {
     ids: Vec<String>,

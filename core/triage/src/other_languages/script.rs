@@ -1,7 +1,7 @@
 //! Languages that their script tells.
 
 use super::words::is_word_character;
-use crate::normal_text::is_han;
+use bedside_language::is_han;
 
 /// The language of a text in another script than Han and Latin letters.
 pub(super) fn recognise(normal: &str) -> Option<&'static str> {

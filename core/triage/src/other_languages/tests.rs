@@ -1,7 +1,7 @@
 use std::collections::BTreeSet;
 
 use super::{LANGUAGES, words::Words};
-use crate::normal_text::normalized;
+use bedside_language::normalized;
 
 #[test]
 fn the_file_is_complete() {

@@ -171,7 +171,7 @@ pattern!(
 );
 
 fn orders(reading: &Reading) -> bool {
-    if reading.text.contains(crate::normal_text::is_han) {
+    if reading.text.contains(bedside_language::is_han) {
         return ORDER_HAN.is_match(&reading.marked)
             && reading.marked.contains(NAMED)
             && !NEVER.is_match(&reading.text);

@@ -1,7 +1,8 @@
 //! Starting, stopping, skipping, raising or lowering of a medicine that the patient takes.
 
 use super::reading::Reading;
-use crate::{normal_text::is_han, pattern::compile};
+use crate::pattern::compile;
+use bedside_language::is_han;
 use regex::Regex;
 use std::sync::LazyLock;
 

@@ -3,7 +3,8 @@
 //! \u{e000} stands for a medicine by name or class, \u{e001} for "medicine" or "tablet".
 
 use super::reading::Reading;
-use crate::{normal_text::is_han, pattern::pattern};
+use crate::pattern::pattern;
+use bedside_language::is_han;
 
 pattern!(
     PRESCRIBES,

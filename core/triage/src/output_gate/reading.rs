@@ -6,7 +6,7 @@ use super::{
     plain_text::plain,
     words::{GENERIC, LISTS, NAMED},
 };
-use crate::normal_text::{is_han, normalized};
+use bedside_language::{is_han, normalized};
 
 #[derive(Debug, Clone, Default)]
 pub(super) struct Reading {

@@ -5,7 +5,7 @@ use std::{collections::HashSet, sync::LazyLock};
 use aho_corasick::{AhoCorasick, MatchKind};
 use serde::Deserialize;
 
-use crate::normal_text::{is_han, normalized_built_in};
+use bedside_language::{is_han, normalized_built_in};
 
 /// Stands for a medicine that is named, and for a brand or a class of medicines.
 pub(super) const NAMED: char = '\u{e000}';

@@ -1,9 +1,6 @@
 use super::Rules;
-use crate::{
-    assessment::PatientFacts,
-    error::RulesProblem,
-    normal_text::{normalized, normalized_built_in},
-};
+use crate::{assessment::PatientFacts, error::RulesProblem};
+use bedside_language::{normalized, normalized_built_in};
 
 #[test]
 fn built_in_files_load() {

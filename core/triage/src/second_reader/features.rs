@@ -1,6 +1,6 @@
 //! A text as a sparse vector: hashed n-grams of characters and of words, and words for what the rules found.
 
-use crate::normal_text::is_han;
+use bedside_language::is_han;
 
 /// Buckets of the hash, a power of two. Fewer buckets, more collisions: with 2^18 the area under the curve is
 /// within 0.001 of that of exact n-grams.

@@ -4,9 +4,11 @@ use std::sync::LazyLock;
 
 use regex::Regex;
 
+use crate::numerals::{ENGLISH, exact_number};
+
 /// Value and unit; durations in minutes. A number without a unit agrees with the same number of any.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) struct Quantity {
+pub struct Quantity {
     value: f64,
     unit: Option<&'static str>,
 }
@@ -19,7 +21,8 @@ impl Quantity {
 }
 
 /// Whether each quantity of a sentence stands in its support too.
-pub(super) fn all_stand_in(sentence: &[Quantity], support: &[Quantity]) -> bool {
+#[must_use]
+pub fn all_stand_in(sentence: &[Quantity], support: &[Quantity]) -> bool {
     sentence
         .iter()
         .all(|it| support.iter().any(|other| it.agrees(other)))
@@ -53,44 +56,6 @@ const UNITS: &[(&str, &str, f64)] = &[
     ("个|种|例|片|粒|口|顿", "piece", 1.0),
 ];
 
-const ENGLISH: &[(&str, f64)] = &[
-    ("half an", 0.5),
-    ("half a", 0.5),
-    ("half", 0.5),
-    ("a couple of", 2.0),
-    ("an", 1.0),
-    ("a", 1.0),
-    ("one", 1.0),
-    ("two", 2.0),
-    ("three", 3.0),
-    ("four", 4.0),
-    ("five", 5.0),
-    ("six", 6.0),
-    ("seven", 7.0),
-    ("eight", 8.0),
-    ("nine", 9.0),
-    ("ten", 10.0),
-    ("eleven", 11.0),
-    ("twelve", 12.0),
-    ("thirteen", 13.0),
-    ("fourteen", 14.0),
-    ("fifteen", 15.0),
-    ("sixteen", 16.0),
-    ("seventeen", 17.0),
-    ("eighteen", 18.0),
-    ("nineteen", 19.0),
-    ("twenty", 20.0),
-    ("thirty", 30.0),
-    ("forty", 40.0),
-    ("fifty", 50.0),
-    ("sixty", 60.0),
-    ("seventy", 70.0),
-    ("eighty", 80.0),
-    ("ninety", 90.0),
-    ("hundred", 100.0),
-    ("thousand", 1000.0),
-];
-
 static QUANTITY: LazyLock<Regex> = LazyLock::new(|| {
     let mut words: Vec<&str> = ENGLISH.iter().map(|(word, _)| *word).collect();
     words.sort_by_key(|it| std::cmp::Reverse(it.len()));
@@ -118,7 +83,9 @@ static UNIT_PATTERNS: LazyLock<Vec<(Regex, &str, f64)>> = LazyLock::new(|| {
         .collect()
 });
 
-pub(super) fn quantities_of(text: &str) -> Vec<Quantity> {
+/// All quantities of a text, in order.
+#[must_use]
+pub fn quantities_of(text: &str) -> Vec<Quantity> {
     let text = text.to_lowercase();
     let mut found = Vec::new();
     for it in QUANTITY.captures_iter(&text) {
@@ -141,7 +108,7 @@ pub(super) fn quantities_of(text: &str) -> Vec<Quantity> {
             if !digits && unit.is_none() {
                 continue;
             }
-            let Some(value) = value_of(number.as_str()) else {
+            let Some(value) = exact_number(number.as_str()) else {
                 continue;
             };
             let (unit, factor) = unit.map_or((None, 1.0), |(_, name, factor)| (Some(*name), *factor));
@@ -152,57 +119,6 @@ pub(super) fn quantities_of(text: &str) -> Vec<Quantity> {
         }
     }
     found
-}
-
-fn value_of(number: &str) -> Option<f64> {
-    if let Ok(value) = number.replace(',', "").parse() {
-        return Some(value);
-    }
-    if number.is_ascii() {
-        english(number)
-    } else {
-        chinese(number)
-    }
-}
-
-fn english(text: &str) -> Option<f64> {
-    if let Some((_, value)) = ENGLISH.iter().find(|(word, _)| *word == text) {
-        return Some(*value);
-    }
-    let mut total = 0.0;
-    for word in text.split([' ', '-']).filter(|it| *it != "and") {
-        let (_, value) = ENGLISH.iter().find(|(it, _)| *it == word)?;
-        if *value >= 100.0 {
-            total = f64::max(total, 1.0) * value;
-        } else {
-            total += value;
-        }
-    }
-    Some(total)
-}
-
-fn chinese(text: &str) -> Option<f64> {
-    let (mut total, mut digit) = (0.0, None);
-    for c in text.chars() {
-        let unit = match c {
-            '半' => return (text == "半").then_some(0.5),
-            '十' => 10.0,
-            '百' => 100.0,
-            '千' => 1000.0,
-            _ => {
-                let value = "零一二三四五六七八九".chars().position(|it| it == c);
-                let value = value.or(match c {
-                    '两' => Some(2),
-                    '〇' => Some(0),
-                    _ => None,
-                })?;
-                digit = Some(value as f64);
-                continue;
-            }
-        };
-        total += digit.take().unwrap_or(1.0) * unit;
-    }
-    Some(total + digit.unwrap_or(0.0))
 }
 
 #[cfg(test)]

@@ -3,12 +3,13 @@
 /// Collects text as it comes and gives it back sentence by sentence, white space kept, so that the
 /// sentences put together are the text again.
 #[derive(Debug, Default)]
-pub(crate) struct Sentences {
+pub struct Sentences {
     pending: String,
 }
 
 impl Sentences {
-    pub(crate) fn push(&mut self, text: &str) -> Vec<String> {
+    /// The sentences that are certainly over.
+    pub fn push(&mut self, text: &str) -> Vec<String> {
         self.pending.push_str(text);
         let mut sentences = Vec::new();
         while let Some(end) = first_sentence_end(&self.pending) {
@@ -19,14 +20,15 @@ impl Sentences {
     }
 
     /// What is left when the text is over; it may lack its full stop.
-    pub(crate) fn finish(&mut self) -> Option<String> {
+    pub fn finish(&mut self) -> Option<String> {
         let rest = std::mem::take(&mut self.pending);
         (!rest.trim().is_empty()).then_some(rest)
     }
 }
 
 /// All sentences of a finished text.
-pub(crate) fn sentences_of(text: &str) -> Vec<String> {
+#[must_use]
+pub fn sentences_of(text: &str) -> Vec<String> {
     let mut sentences = Sentences::default();
     let mut all = sentences.push(text);
     all.extend(sentences.finish());

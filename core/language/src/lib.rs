@@ -1,0 +1,19 @@
+//! How Bedside reads text, in Chinese and English: one understanding for triage, knowledge and grounding.
+//!
+//! The way of a text: [`NormalText`] (one spelling, offsets kept) → [`Sentences`] → [`parse_number`],
+//! [`quantities_of`].
+#![forbid(unsafe_code)]
+
+mod characters;
+mod normal_text;
+mod numerals;
+mod quantities;
+mod sentences;
+mod traditional;
+
+pub use characters::{is_han, is_invisible};
+pub use normal_text::{NormalText, folded, normalized, normalized_built_in};
+pub use numerals::{exact_number, parse_number};
+pub use quantities::{Quantity, all_stand_in, quantities_of};
+pub use sentences::{Sentences, sentences_of};
+pub use traditional::simplified;
