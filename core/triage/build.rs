@@ -7,7 +7,11 @@
     reason = "the library uses the rest of these modules"
 )]
 
-use std::{env, fs, path::Path, process::ExitCode};
+use std::{
+    env, fs,
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
 
 #[path = "src/bundle.rs"]
 mod bundle;
@@ -100,6 +104,22 @@ fn compile() -> Result<(), Box<dyn std::error::Error>> {
     let literals = bundle.lexicon.tables.iter().flat_map(|it| it.latin_literals());
     bundle.words = vec![WordTable::new(literals, similar)];
     let tables = postcard::to_allocvec(&bundle)?;
-    fs::write(Path::new(&env::var("OUT_DIR")?).join("rules.bin"), tables)?;
+    let out = env::var("OUT_DIR")?;
+    fs::write(Path::new(&out).join("rules.bin"), tables)?;
+    fs::write(Path::new(&out).join("messages.rs"), messages()?)?;
     Ok(())
+}
+
+/// The second reader's messages as Rust: names of batches and their lines.
+fn messages() -> Result<String, Box<dyn std::error::Error>> {
+    let folder = Path::new(&env::var("CARGO_MANIFEST_DIR")?).join("data/messages");
+    let mut files: Vec<PathBuf> = fs::read_dir(folder)?
+        .map(|it| Ok(it?.path()))
+        .collect::<Result<_, std::io::Error>>()?;
+    files.sort_unstable();
+    let lines = files.iter().filter_map(|it| {
+        let name = it.file_stem()?.to_str()?;
+        Some(format!("({name:?}, include_str!({:?})),\n", it.to_str()?))
+    });
+    Ok(format!("&[{}]", lines.collect::<String>()))
 }

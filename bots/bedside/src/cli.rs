@@ -27,6 +27,9 @@ pub(crate) enum Command {
     Ask(AskArguments),
     /// Say how urgent something is and which department it belongs to, without the model.
     Triage(TriageArguments),
+    /// Train the second reader of triage, or see why it thinks as it does.
+    #[command(subcommand)]
+    SecondReader(SecondReaderCommand),
     /// Fetch and list models.
     #[command(subcommand)]
     Model(ModelCommand),
@@ -65,6 +68,28 @@ pub(crate) struct TriageArguments {
     pub jsonl: bool,
     /// The words to assess; standard input otherwise.
     pub text: Option<String>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum SecondReaderCommand {
+    /// Train it with the messages that Bedside brings and the hospital's own: minutes on two cores.
+    Train {
+        /// The file to write; bot.second_reader in the configuration names it.
+        #[arg(long)]
+        out: PathBuf,
+        /// The hospital's own messages, reviewed: JSON lines with "lang", "style", "disposition", "departments",
+        /// "text" and "why", a file for each author and time.
+        #[arg(required = true)]
+        files: Vec<PathBuf>,
+    },
+    /// Say what it makes of a message: the probability of an emergency, the words that weigh most, and the nearest
+    /// written examples.
+    Explain {
+        #[arg(long)]
+        json: bool,
+        /// The message; standard input otherwise.
+        text: Option<String>,
+    },
 }
 
 #[derive(Debug, Subcommand)]

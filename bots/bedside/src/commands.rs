@@ -5,7 +5,7 @@ use std::{path::PathBuf, process::ExitCode};
 use tracing_subscriber::EnvFilter;
 
 use crate::{
-    cli::{AdapterCommand, Cli, Command, ModelCommand, PluginCommand},
+    cli::{AdapterCommand, Cli, Command, ModelCommand, PluginCommand, SecondReaderCommand},
     config::{Config, ConfigError},
 };
 
@@ -20,6 +20,7 @@ mod plugin;
 mod quantize;
 mod run;
 mod sample_grid;
+mod second_reader;
 mod triage;
 
 pub(crate) fn run(cli: Cli) -> anyhow::Result<ExitCode> {
@@ -33,6 +34,12 @@ pub(crate) fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Chat => chat::run(config),
         Command::Ask(arguments) => ask::run(config, &arguments),
         Command::Triage(arguments) => triage::run(&config, &arguments),
+        Command::SecondReader(SecondReaderCommand::Train { out, files }) => {
+            second_reader::train(&config, &out, &files)
+        }
+        Command::SecondReader(SecondReaderCommand::Explain { json, text }) => {
+            second_reader::explain(&config, text.as_deref(), json)
+        }
         Command::Model(ModelCommand::Pull { source }) => model::pull(&config, source.as_ref()),
         Command::Model(ModelCommand::List { json }) => model::list(&config, json),
         Command::Model(ModelCommand::Inspect { file, context, json }) => {

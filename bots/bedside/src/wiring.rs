@@ -8,11 +8,11 @@ use std::{
 use anyhow::Context;
 use bedside_contract::{Connector, Generator, ModelInfo, Plugins, Store};
 use bedside_discord::DiscordContext;
-use bedside_plugin_host::{Contacts, PluginHost, PluginHostSetup};
+use bedside_plugin_host::{Contacts, PluginHost, PluginHostSetup, PluginsConfig};
 use bedside_runtime::{Bot, BotParts};
 use bedside_store::SqliteStore;
 use bedside_telegram::TelegramContext;
-use bedside_triage::Rules;
+use bedside_triage::{Rules, SecondReader};
 use bedside_web::WebContext;
 use bedside_wechat::WechatContext;
 
@@ -118,17 +118,49 @@ fn readiness(model: Option<&ModelInfo>) -> serde_json::Value {
     serde_json::json!({ "ready": model.is_some(), "model": model.map(|it| it.name.clone()) })
 }
 
-/// The safety rules, with the hospital's own additions.
+/// The safety rules and the second reader, with the hospital's own additions.
 pub(crate) fn rules(config: &Config) -> anyhow::Result<&'static Rules> {
-    let Some(file) = &config.bot.triage_additions else {
+    let (additions, reader) = (&config.bot.triage_additions, &config.bot.second_reader);
+    if additions.is_none() && reader.is_none() {
         return Ok(Rules::builtin());
+    }
+    let text = match additions {
+        Some(file) => additions_text(file)?,
+        None => String::new(),
     };
-    let text = std::fs::read_to_string(file)
-        .map_err(|error| ConfigError::new(format!("bot.triage_additions: {}: {error}", file.display())))?;
-    let rules = Rules::with_additions(&text, &file.display().to_string())
+    let name = additions
+        .as_ref()
+        .map(|it| it.display().to_string())
+        .unwrap_or_default();
+    let mut rules = Rules::with_additions(&text, &name)
         .map_err(|error| ConfigError::new(format!("bot.triage_additions: {error}")))?;
+    if let Some(file) = reader {
+        let problem = |error: &dyn std::fmt::Display| {
+            ConfigError::new(format!("bot.second_reader: {}: {error}", file.display()))
+        };
+        let bytes = std::fs::read(file).map_err(|error| problem(&error))?;
+        let reader = SecondReader::from_bytes(&bytes).map_err(|error| problem(&error))?;
+        rules = rules.with_second_reader(Some(reader));
+    }
     // Read once per process and needed until its end.
     Ok(Box::leak(Box::new(rules)))
+}
+
+/// The plugins' settings, in which the triage plugin, which may read no files, finds the hospital's own rules.
+fn with_triage_additions(config: &Config) -> anyhow::Result<PluginsConfig> {
+    let mut plugins = config.plugins.clone();
+    if let Some(file) = &config.bot.triage_additions {
+        let settings = plugins.settings.entry("bedside.triage".to_owned());
+        if let serde_json::Value::Object(settings) = settings.or_insert_with(|| serde_json::json!({})) {
+            settings.insert("additions".to_owned(), additions_text(file)?.into());
+        }
+    }
+    Ok(plugins)
+}
+
+fn additions_text(file: &Path) -> Result<String, ConfigError> {
+    std::fs::read_to_string(file)
+        .map_err(|error| ConfigError::new(format!("bot.triage_additions: {}: {error}", file.display())))
 }
 
 /// The plugins alone, for subcommands that belong to one.
@@ -141,7 +173,7 @@ pub(crate) fn start_plugins(
     let executable = std::env::current_exe().context("cannot tell where this program is")?;
     let beside = executable.parent().map(Path::to_path_buf).unwrap_or_default();
     Ok(PluginHost::start(PluginHostSetup {
-        config: config.plugins.clone(),
+        config: with_triage_additions(config)?,
         search_dirs: vec![beside.join("plugins")],
         runner: beside.join("bedside-plugin-runner"),
         data_dir,

@@ -31,8 +31,8 @@ pub use plugins::{
 };
 pub use prompt::{Passage, Prompt, PromptText};
 pub use store::{
-    ConversationSettings, ConversationState, Cursor, FinishedTurn, InboxItem, OutboxItem, Receipt, Said,
-    SendOutcome, Store, StoreError, TranscriptEntry, Turn, TurnRole, TurnState,
+    ConversationSettings, ConversationState, Cursor, FinishedTurn, InboxItem, OutboxItem, Provenance,
+    Receipt, Said, SendOutcome, Store, StoreError, TranscriptEntry, Turn, TurnRole, TurnState,
 };
 pub use triage::Disposition;
 pub use update::{Update, UpdateKind, asks_for_more, is_bare_number};

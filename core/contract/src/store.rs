@@ -150,6 +150,40 @@ pub enum TurnState {
 pub struct Turn {
     pub role: TurnRole,
     pub text: String,
+    /// What made the bot's words; nothing for the patient's.
+    pub made_by: Option<Provenance>,
+}
+
+/// The versions that made an answer, so that it can be judged later.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Provenance {
+    /// Fingerprints of the triage rules, the second reader and a hospital's additions.
+    pub rules: String,
+    /// Id and fingerprint of each passage that the answer rests on.
+    pub passages: Vec<String>,
+    /// Nothing where the passages themselves, a plugin or a gate answered.
+    pub model: Option<String>,
+    pub adapter: Option<String>,
+}
+
+impl Turn {
+    #[must_use]
+    pub fn patient(text: impl Into<String>) -> Self {
+        Self {
+            role: TurnRole::Patient,
+            text: text.into(),
+            made_by: None,
+        }
+    }
+
+    #[must_use]
+    pub fn bot(text: impl Into<String>, made_by: Provenance) -> Self {
+        Self {
+            role: TurnRole::Bot,
+            text: text.into(),
+            made_by: Some(made_by),
+        }
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

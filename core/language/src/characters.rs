@@ -1,6 +1,7 @@
 //! What kinds of characters there are.
 
 use unicode_normalization::UnicodeNormalization;
+use unicode_security::confusable_detection::skeleton;
 
 /// A Chinese character.
 #[must_use]
@@ -37,8 +38,19 @@ pub(crate) fn base_letter(c: char) -> Option<char> {
     parts.all(is_invisible).then_some(base)
 }
 
-/// Cyrillic and Greek letters by looks (Unicode's confusables, those of the Latin alphabet).
+/// The Latin letter that a letter of another script looks like: Unicode's confusables (UTS 39), and those of
+/// Cyrillic and Greek that only look alike to somebody who wants to read a word.
 pub(crate) fn latin_look_alike(c: char) -> Option<char> {
+    cyrillic_or_greek(c).or_else(|| {
+        let mut prototype = skeleton(c.encode_utf8(&mut [0; 4]))
+            .collect::<Vec<_>>()
+            .into_iter();
+        let letter = prototype.next().filter(char::is_ascii_alphabetic)?;
+        (!c.is_ascii() && prototype.next().is_none()).then(|| letter.to_ascii_lowercase())
+    })
+}
+
+fn cyrillic_or_greek(c: char) -> Option<char> {
     Some(match c {
         'а' | 'А' | 'α' | 'Α' => 'a',
         'в' | 'В' | 'Β' | 'ь' => 'b',

@@ -5,6 +5,7 @@
 #![forbid(unsafe_code)]
 
 mod characters;
+mod fingerprint;
 mod normal_text;
 mod numerals;
 mod quantities;
@@ -12,6 +13,7 @@ mod sentences;
 mod traditional;
 
 pub use characters::{is_han, is_invisible};
+pub use fingerprint::fingerprint;
 pub use normal_text::{NormalText, folded, normalized, normalized_built_in};
 pub use numerals::{exact_number, parse_number};
 pub use quantities::{Quantity, all_stand_in, quantities_of};

@@ -224,6 +224,8 @@ mod tests {
             ("c\u{336}h\u{336}est p\u{34f}ain", "chest pain"),
             ("胸\u{332}口\u{2060}痛", "胸口痛"),
             ("сhеst раin", "chest pain"),
+            ("ꓚhest ꓑain", "chest pain"),
+            ("Ꭲhe sսісіdе note", "the suicide note"),
             ("ｃｈｅｓｔ 𝓹𝓪𝓲𝓷", "chest pain"),
             ("c h e s t  p a i n", "chest pain"),
             ("s.u.i.c.i.d.e", "suicide"),

@@ -5,8 +5,9 @@ use std::time::{Duration, Instant};
 use bedside_contract::{
     AnswerMode, AnswerVerdict, Augmented, ConversationKey, Disposition, FinishReason, GenerateError,
     GenerateRequest, GenerationEvent, Language, MessageFacts, MessageVerdict, Part, Passage, PluginNote,
-    Priority, Prompt, PromptText, Turn,
+    Priority, Prompt, PromptText, Provenance, Turn,
 };
+use bedside_language::fingerprint;
 use bedside_triage::{Assessment, FindingStatus};
 use serde::Serialize;
 use tokio::time::MissedTickBehavior;
@@ -50,6 +51,21 @@ pub struct AnswerReport {
     pub(crate) interrupted: Option<InterruptReason>,
     /// Whether question and answer belong into the conversation's memory.
     pub(crate) remember: bool,
+}
+
+impl AnswerReport {
+    /// `rules`: the version of the triage rules.
+    pub(crate) fn made_by(&self, rules: String) -> Provenance {
+        let passages = self.passages.iter();
+        Provenance {
+            rules,
+            passages: passages
+                .map(|it| format!("{}@{:08x}", it.id, fingerprint(it.text.as_bytes())))
+                .collect(),
+            model: self.model.clone(),
+            adapter: self.adapter.clone(),
+        }
+    }
 }
 
 /// Milliseconds and tokens of one answer.

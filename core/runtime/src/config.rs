@@ -26,6 +26,8 @@ pub struct RuntimeConfig {
     pub ai_label: AiLabel,
     /// A hospital's own rule file that adds red flags and rules; it can only raise urgency.
     pub triage_additions: Option<std::path::PathBuf>,
+    /// A second reader trained with the hospital's own messages: `bedside second-reader train`.
+    pub second_reader: Option<std::path::PathBuf>,
     /// Tokens of the whole prompt at most; what is dropped first is written in ARCHITECTURE.md.
     pub prompt_tokens: usize,
     /// Tokens of one answer at most.
@@ -62,6 +64,7 @@ impl Default for RuntimeConfig {
             default_language: Language::En,
             ai_label: AiLabel::On,
             triage_additions: None,
+            second_reader: None,
             prompt_tokens: 512,
             answer_tokens: 160,
             history_messages: 12,

@@ -261,15 +261,9 @@ impl TurnInWork<'_> {
             total_ms = report.timings.total_ms,
             "A question was answered."
         );
-        let remembered = |role, text: &str| Turn {
-            role,
-            text: text.to_owned(),
-        };
         let turns = if report.remember {
-            vec![
-                remembered(TurnRole::Patient, text),
-                remembered(TurnRole::Bot, &report.part.text),
-            ]
+            let made_by = report.made_by(shared.rules.version());
+            vec![Turn::patient(text), Turn::bot(report.part.text.clone(), made_by)]
         } else {
             Vec::new()
         };

@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use bedside_contract::{
     ConversationKey, ConversationSettings, Disposition, FinishedTurn, InboxItem, InboxSeq, Initiative,
-    Language, Part, StoreError, Turn, TurnRole, TurnState, Update, asks_for_more,
+    Language, Part, Provenance, StoreError, Turn, TurnState, Update, asks_for_more,
 };
 use bedside_triage::{Assessment, Rules};
 
@@ -154,14 +154,14 @@ pub(crate) fn emergency_turn(
     // Before consent nothing of what was said is remembered.
     let turns = if settings.consent_ms.is_some() {
         vec![
-            Turn {
-                role: TurnRole::Patient,
-                text: item.update.text().unwrap_or_default().to_owned(),
-            },
-            Turn {
-                role: TurnRole::Bot,
-                text: part.text.clone(),
-            },
+            Turn::patient(item.update.text().unwrap_or_default()),
+            Turn::bot(
+                part.text.clone(),
+                Provenance {
+                    rules: shared.rules.version(),
+                    ..Provenance::default()
+                },
+            ),
         ]
     } else {
         Vec::new()

@@ -10,8 +10,8 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use bedside_contract::{
-    ConversationKey, FinishedTurn, InboxItem, InboxSeq, Language, OutboxItem, Part, Said, Store, Turn,
-    TurnRole, TurnState, Update, UpdateKind,
+    ConversationKey, FinishedTurn, InboxItem, InboxSeq, Language, OutboxItem, Part, Provenance, Said, Store,
+    Turn, TurnState, Update, UpdateKind,
 };
 
 pub use conversations::*;
@@ -113,12 +113,14 @@ async fn lease_next(store: &dyn Store, conversation: &ConversationKey) -> Option
 
 /// The end of `seq` with these answers and the question and first answer as turns.
 fn answered(conversation: &ConversationKey, seq: InboxSeq, answers: &[&str]) -> FinishedTurn {
-    let turn = |role, text: &str| Turn {
-        role,
-        text: text.to_owned(),
+    let made_by = Provenance {
+        rules: "rules 1".to_owned(),
+        passages: vec!["gout/treatment@2".to_owned()],
+        model: Some("model 3".to_owned()),
+        adapter: None,
     };
-    let mut turns = vec![turn(TurnRole::Patient, &format!("question {seq}"))];
-    turns.extend(answers.first().map(|it| turn(TurnRole::Bot, it)));
+    let mut turns = vec![Turn::patient(format!("question {seq}"))];
+    turns.extend(answers.first().map(|it| Turn::bot(*it, made_by)));
     FinishedTurn {
         seq,
         conversation: conversation.clone(),

@@ -40,4 +40,6 @@ pub use error::{RulesError, RulesProblem};
 pub use other_languages::OtherLanguage;
 pub use output_gate::{OutputGate, OutputVerdict};
 pub use rules::Rules;
-pub use second_reader::{Explanation, ModelFileError, NearExample, SecondReader, SecondReading, training};
+pub use second_reader::{
+    Explanation, ModelFileError, NearExample, SecondReader, SecondReading, built_in_messages, training,
+};

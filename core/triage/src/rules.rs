@@ -18,13 +18,15 @@ use crate::{
     second_reader::{Explanation, SecondReader, evidence_words, training::Batch},
     spelling::Speller,
 };
-use bedside_language::{NormalText, normalized};
+use bedside_language::{NormalText, fingerprint, normalized};
 
 /// Findings, red flags, rules, departments and questions, ready to read texts.
 pub struct Rules {
     bundle: Bundle,
     /// Beside the rules; they alone decide where there is none.
     second_reader: Option<SecondReader>,
+    /// Fingerprint of a hospital's own file.
+    additions: Option<u32>,
 }
 
 /// The rules that Bedside brings, as `build.rs` made them of `data/*.toml`.
@@ -64,6 +66,7 @@ impl Rules {
         Ok(Self {
             bundle,
             second_reader: SecondReader::built_in().ok(),
+            additions: addition.map(|(_, text)| fingerprint(text.as_bytes())),
         })
     }
 
@@ -72,6 +75,21 @@ impl Rules {
     pub fn with_second_reader(mut self, second_reader: Option<SecondReader>) -> Self {
         self.second_reader = second_reader;
         self
+    }
+
+    /// Fingerprints of all that an assessment depends on: the built-in rules, a hospital's additions, the second
+    /// reader.
+    #[must_use]
+    pub fn version(&self) -> String {
+        static RULES: LazyLock<u32> = LazyLock::new(|| fingerprint(BUILT_IN));
+        let mut version = format!("rules {:08x}", *RULES);
+        if let Some(additions) = self.additions {
+            version.push_str(&format!(", additions {additions:08x}"));
+        }
+        if let Some(reader) = &self.second_reader {
+            version.push_str(&format!(", second reader {:08x}", reader.fingerprint()));
+        }
+        version
     }
 
     /// Why the second reader thinks as it does, for staff. `batches` hold the messages to compare with. Nothing

@@ -4,6 +4,7 @@
 //! the text and on what the rules found in it give the probability of each urgency and of each department. They
 //! may only raise an urgency. Weights are made by [`training::train`] from the messages in `data/messages`.
 
+mod built_in_messages;
 mod evidence_words;
 mod explanation;
 mod features;
@@ -12,8 +13,10 @@ mod model_file;
 pub mod training;
 
 use bedside_contract::Disposition;
+use bedside_language::fingerprint;
 use serde::{Deserialize, Serialize};
 
+pub use built_in_messages::built_in_messages;
 pub use explanation::{Explanation, NearExample};
 pub use model_file::ModelFileError;
 
@@ -39,9 +42,12 @@ pub(crate) struct Read<'a> {
     pub(crate) departments: Vec<(&'a str, f32)>,
 }
 
+const HEADER_READ: usize = 4096;
+
 /// A trained model, ready to read.
 pub struct SecondReader {
     model: ModelFile,
+    fingerprint: u32,
 }
 
 impl SecondReader {
@@ -58,9 +64,18 @@ impl SecondReader {
     /// # Errors
     /// [`ModelFileError`] says what is wrong with the file.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, ModelFileError> {
+        // Every training changes the header, which holds all biases.
+        let header = bytes.get(..HEADER_READ).unwrap_or(bytes);
         Ok(Self {
             model: ModelFile::read(bytes)?,
+            fingerprint: fingerprint(header),
         })
+    }
+
+    /// Tells one training from another.
+    #[must_use]
+    pub fn fingerprint(&self) -> u32 {
+        self.fingerprint
     }
 
     /// Reads a normal text, with the words for what the rules found in it.

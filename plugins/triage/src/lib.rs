@@ -17,7 +17,8 @@ use serde::Deserialize;
 /// The plugin.
 pub struct Triage {
     config: Config,
-    rules: &'static Rules,
+    /// The built-in rules with the hospital's additions, if it has any.
+    extended: Option<Rules>,
 }
 
 /// The plugin's settings.
@@ -26,11 +27,16 @@ pub struct Triage {
 pub struct Config {
     /// How many questions are asked below an answer at most; 0 asks none.
     pub questions: usize,
+    /// The text of the hospital's own rule file. The bot sends what `bot.triage_additions` names.
+    pub additions: String,
 }
 
 impl Default for Config {
     fn default() -> Self {
-        Self { questions: 2 }
+        Self {
+            questions: 2,
+            additions: String::new(),
+        }
     }
 }
 
@@ -38,10 +44,14 @@ impl Plugin for Triage {
     type Config = Config;
 
     fn new(_host: Host, config: Config) -> Result<Self, Error> {
-        Ok(Self {
-            config,
-            rules: Rules::builtin(),
-        })
+        let extended = match config.additions.trim() {
+            "" => None,
+            additions => Some(
+                Rules::with_additions(additions, "bot.triage_additions")
+                    .map_err(|error| Error::new(error.to_string()))?,
+            ),
+        };
+        Ok(Self { config, extended })
     }
 
     fn describe(&mut self) -> Result<Description, Error> {
@@ -86,14 +96,14 @@ impl Plugin for Triage {
         }
         let language = language_of(message);
         let mut lines = Vec::new();
-        let safety_net = self.rules.safety_net(&message.findings, language);
+        let safety_net = self.rules().safety_net(&message.findings, language);
         if !safety_net.is_empty() {
             lines.push(safety_net);
         }
         let questions = message
             .missing
             .iter()
-            .filter_map(|it| self.rules.question_for(it, language));
+            .filter_map(|it| self.rules().question_for(it, language));
         let questions: Vec<_> = questions.take(self.config.questions).collect();
         if !questions.is_empty() {
             let (before, between) = match language {
@@ -124,7 +134,7 @@ impl Plugin for Triage {
                 failed: true,
             });
         }
-        let assessment = self.rules.assess(text, &PatientFacts::default());
+        let assessment = self.rules().assess(text, &PatientFacts::default());
         let text = if command.json {
             self.as_json(&assessment)
         } else {
@@ -135,8 +145,12 @@ impl Plugin for Triage {
 }
 
 impl Triage {
+    fn rules(&self) -> &Rules {
+        self.extended.as_ref().unwrap_or_else(|| Rules::builtin())
+    }
+
     fn in_words(&self, assessment: &Assessment, language: Language) -> String {
-        let mut lines = vec![self.rules.disposition_text(assessment.disposition, language)];
+        let mut lines = vec![self.rules().disposition_text(assessment.disposition, language)];
         lines.extend(assessment.red_flags.iter().map(|it| match language {
             Language::En => it.title_en.clone(),
             Language::Zh => it.title_zh.clone(),
@@ -145,7 +159,7 @@ impl Triage {
         let departments: Vec<_> = assessment
             .departments
             .iter()
-            .map(|it| self.rules.department_name(it, language))
+            .map(|it| self.rules().department_name(it, language))
             .collect();
         lines.push(departments.join(separator));
         lines.retain(|it| !it.is_empty());
@@ -255,5 +269,30 @@ mod tests {
             .unwrap();
         assert!(reply.text.contains("\"emergency\""), "{}", reply.text);
         assert!(plugin().command(&command(" ", false)).unwrap().failed);
+    }
+
+    #[test]
+    fn the_hospitals_own_rules_are_used() {
+        let additions = r#"
+            [[finding]]
+            id = "mine-dust"
+            name = { en = "Mine dust", zh = "矿尘" }
+            zh = ["矿尘吸入"]
+            [[red_flag]]
+            id = "mine-dust"
+            title = { en = "Mine dust", zh = "吸入矿尘" }
+            level = 2
+            when = "mine-dust"
+        "#;
+        let settings = serde_json::json!({ "additions": additions });
+        let mut plugin: Triage = FakeHost::default().start(settings).unwrap();
+        let command = Command {
+            arguments: "矿尘吸入".to_owned(),
+            ..Command::default()
+        };
+        let reply = plugin.command(&command).unwrap();
+        assert!(reply.text.contains("吸入矿尘"), "{}", reply.text);
+        let broken = serde_json::json!({ "additions": "[[finding]]" });
+        assert!(FakeHost::default().start::<Triage>(broken).is_err());
     }
 }

@@ -16,8 +16,8 @@ use std::{
 };
 
 use bedside_contract::{
-    ConversationKey, FinishedTurn, InboxSeq, Language, Part, PlatformMessageId, SendOutcome, Store, Turn,
-    TurnRole, TurnState, Update, UpdateKind,
+    ConversationKey, FinishedTurn, InboxSeq, Language, Part, PlatformMessageId, Provenance, SendOutcome,
+    Store, Turn, TurnState, Update, UpdateKind,
 };
 
 use super::{SqliteStore, writer::Sabotage};
@@ -230,15 +230,14 @@ async fn answer_one(store: &dyn Store, log: &Log, number: usize) -> Option<()> {
     let item = store.lease_next(&chat(number)).await.unwrap()?;
     let seq = item.seq;
     log.note(format!("leased {seq} {}", item.attempts));
-    let turn = |role| Turn {
-        role,
-        text: format!("turn of {seq}"),
-    };
     let finished = FinishedTurn {
         seq,
         conversation: chat(number),
         state: TurnState::Done,
-        turns: vec![turn(TurnRole::Patient), turn(TurnRole::Bot)],
+        turns: vec![
+            Turn::patient(format!("turn of {seq}")),
+            Turn::bot(format!("turn of {seq}"), Provenance::default()),
+        ],
         parts: (0..parts_of(seq))
             .map(|it| Part::notice(Language::En, format!("{seq}/{it}")))
             .collect(),

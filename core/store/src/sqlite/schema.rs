@@ -9,7 +9,10 @@ use super::error::describe;
 pub(super) const APPLICATION_ID: i64 = 0x4265_6473;
 
 /// Step n brings a file from version n to n + 1. Steps that were released never change.
-const MIGRATIONS: &[&str] = &[VERSION_1];
+const MIGRATIONS: &[&str] = &[VERSION_1, VERSION_2];
+
+/// What made each answer, as JSON.
+const VERSION_2: &str = "ALTER TABLE turn ADD COLUMN made_by TEXT";
 
 /// Leases need no end time: they belong to one opening of the store and are void at the next.
 ///

@@ -7,7 +7,7 @@ use std::{os::unix::fs::PermissionsExt, path::PathBuf, sync::Arc, time::Duration
 use async_trait::async_trait;
 use bedside_contract::{
     ConversationKey, FinishedTurn, Language, Part, PlatformMessageId, SendOutcome, Store, StoreError, Turn,
-    TurnRole, TurnState, Update, UpdateKind,
+    TurnState, Update, UpdateKind,
 };
 use rusqlite::Connection;
 use tempfile::TempDir;
@@ -78,10 +78,7 @@ async fn ask(store: &SqliteStore, external_id: &str, words: &str) {
         seq,
         conversation: chat(),
         state: TurnState::Done,
-        turns: vec![Turn {
-            role: TurnRole::Patient,
-            text: words.to_owned(),
-        }],
+        turns: vec![Turn::patient(words)],
         parts: vec![Part::notice(Language::En, words)],
         urgent: false,
         settings: None,

@@ -119,11 +119,17 @@ fn remember(
             TurnRole::Patient => "patient",
             TurnRole::Bot => "bot",
         };
+        let made_by = turn
+            .made_by
+            .as_ref()
+            .map(|it| write_json(it, "what made an answer"));
+        let made_by = made_by.transpose().map_err(OperationError::Refused)?;
         connection
             .prepare_cached(
-                "INSERT INTO turn (chat_key, n, role, body, inbox_seq) VALUES (?1, ?2, ?3, ?4, ?5)",
+                "INSERT INTO turn (chat_key, n, role, body, inbox_seq, made_by)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
             )?
-            .execute(params![conversation, n, role, turn.text, finished.seq.0])?;
+            .execute(params![conversation, n, role, turn.text, finished.seq.0, made_by])?;
     }
     Ok(())
 }
@@ -182,9 +188,9 @@ pub(super) fn conversation(
     let Some((settings, first_turn)) = chat else {
         return Ok(ConversationState::default());
     };
-    let mut turns: Vec<Turn> = connection
+    let turns: Vec<(TurnRole, String, Option<String>)> = connection
         .prepare_cached(
-            "SELECT role, body FROM turn WHERE chat_key = ?1 AND n >= ?2 ORDER BY n DESC LIMIT ?3",
+            "SELECT role, body, made_by FROM turn WHERE chat_key = ?1 AND n >= ?2 ORDER BY n DESC LIMIT ?3",
         )?
         .query_map(
             params![
@@ -197,14 +203,19 @@ pub(super) fn conversation(
                     "patient" => TurnRole::Patient,
                     _ => TurnRole::Bot,
                 };
-                Ok(Turn {
-                    role,
-                    text: row.get(1)?,
-                })
+                Ok((role, row.get(1)?, row.get(2)?))
             },
         )?
         .collect::<Result<_, _>>()?;
-    turns.reverse();
+    let turns = turns.into_iter().rev().map(|(role, text, made_by)| {
+        let made_by = made_by.map(|it| read_json(&it, "what made an answer"));
+        Ok(Turn {
+            role,
+            text,
+            made_by: made_by.transpose()?,
+        })
+    });
+    let turns = turns.collect::<Result<_, OperationError>>()?;
     let settings: ConversationSettings = read_json(&settings, "a conversation's settings")?;
     Ok(ConversationState { settings, turns })
 }
