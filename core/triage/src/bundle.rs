@@ -53,6 +53,7 @@ pub(crate) struct RedFlag {
 }
 
 pub(crate) struct Rule {
+    pub(crate) id: String,
     pub(crate) condition: Condition,
     pub(crate) disposition: Disposition,
     pub(crate) departments: Vec<usize>,
@@ -131,7 +132,6 @@ struct Builder {
     lexicon: LexiconBuilder,
     red_flags: Vec<RedFlag>,
     rules: Vec<Rule>,
-    rule_ids: Vec<String>,
     departments: Departments,
     questions: Vec<Question>,
     notices: BTreeMap<String, Words>,
@@ -417,14 +417,14 @@ impl Builder {
     }
 
     fn take_rule(&mut self, data: &RuleData, place: &Place<'_>) -> Result<(), RulesError> {
-        if self.rule_ids.contains(data.id.get_ref()) {
+        if self.rules.iter().any(|it| it.id == *data.id.get_ref()) {
             return Err(place.duplicate());
         }
         if data.disposition == Disposition::Emergency {
             return Err(place.invalid("an emergency is written as a red flag, which has a title"));
         }
-        self.rule_ids.push(data.id.get_ref().clone());
         self.rules.push(Rule {
+            id: data.id.get_ref().clone(),
             condition: self.condition(&data.when, place)?,
             disposition: data.disposition,
             departments: self.department_ids(&data.departments, place)?,

@@ -1,0 +1,71 @@
+//! Common self-limiting illness is left at home; what looks like it and needs more is not.
+
+use bedside_contract::Disposition;
+use bedside_triage::{PatientFacts, Rules};
+use serde::Deserialize;
+
+#[derive(Deserialize)]
+struct Table {
+    illness: Vec<Illness>,
+}
+
+#[derive(Deserialize)]
+struct Illness {
+    name: String,
+    #[serde(default)]
+    self_care: Vec<String>,
+    #[serde(default)]
+    out_patient: Vec<String>,
+    #[serde(default)]
+    same_day: Vec<String>,
+}
+
+fn table() -> Vec<Illness> {
+    let table: Table = toml::from_str(include_str!("data/self_limiting.toml")).unwrap();
+    table.illness
+}
+
+fn by_rules(text: &str) -> Disposition {
+    Rules::builtin()
+        .assess_by_rules(text, &PatientFacts::default())
+        .disposition
+}
+
+fn wrong(name: &str, text: &str) -> String {
+    let reasons = Rules::builtin().reasons(text);
+    format!("{name}: {text}: {} {reasons:?}", by_rules(text).name())
+}
+
+#[test]
+fn self_limiting_illness_is_left_at_home() {
+    let mut failures = Vec::new();
+    let mut read = 0;
+    for illness in table() {
+        for text in &illness.self_care {
+            read += 1;
+            if by_rules(text) != Disposition::SelfCare {
+                failures.push(wrong(&illness.name, text));
+            }
+        }
+    }
+    assert!(read >= 90, "{read}");
+    assert!(failures.is_empty(), "{}\n{}", failures.len(), failures.join("\n"));
+}
+
+#[test]
+fn its_neighbours_are_seen_by_a_doctor() {
+    let mut failures = Vec::new();
+    let mut read = 0;
+    for illness in table() {
+        let clinic = illness.out_patient.iter().map(|it| (it, Disposition::OutPatient));
+        let today = illness.same_day.iter().map(|it| (it, Disposition::SameDay));
+        for (text, least) in clinic.chain(today) {
+            read += 1;
+            if by_rules(text) < least {
+                failures.push(wrong(&illness.name, text));
+            }
+        }
+    }
+    assert!(read >= 60, "{read}");
+    assert!(failures.is_empty(), "{}\n{}", failures.len(), failures.join("\n"));
+}
