@@ -14,6 +14,8 @@ struct Illness {
     name: String,
     #[serde(default)]
     self_care: Vec<String>,
+    /// What the rules may say where the second reader is needed to see more.
+    rules_alone: Option<Disposition>,
     #[serde(default)]
     out_patient: Vec<String>,
     #[serde(default)]
@@ -43,7 +45,7 @@ fn self_limiting_illness_is_left_at_home() {
     for illness in table() {
         for text in &illness.self_care {
             read += 1;
-            if by_rules(text) != Disposition::SelfCare {
+            if by_rules(text) > illness.rules_alone.unwrap_or(Disposition::SelfCare) {
                 failures.push(wrong(&illness.name, text));
             }
         }
@@ -68,4 +70,20 @@ fn its_neighbours_are_seen_by_a_doctor() {
     }
     assert!(read >= 60, "{read}");
     assert!(failures.is_empty(), "{}\n{}", failures.len(), failures.join("\n"));
+}
+
+#[test]
+fn the_second_reader_raises_few_of_them() {
+    let texts: Vec<String> = table().into_iter().flat_map(|it| it.self_care).collect();
+    let left = |text: &&String| {
+        let assessment = Rules::builtin().assess(text, &PatientFacts::default());
+        assessment.disposition == Disposition::SelfCare
+    };
+    let raised: Vec<&String> = texts.iter().filter(|it| !left(it)).collect();
+    assert!(
+        raised.len() * 4 <= texts.len(),
+        "{} of {}: {raised:#?}",
+        raised.len(),
+        texts.len()
+    );
 }
