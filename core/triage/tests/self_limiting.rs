@@ -87,3 +87,34 @@ fn the_second_reader_raises_few_of_them() {
         texts.len()
     );
 }
+
+#[test]
+fn a_bare_complaint_is_not_left_at_home() {
+    let bare = [
+        "我不舒服",
+        "胸闷",
+        "头晕",
+        "心慌",
+        "吞咽困难",
+        "绝经后出血",
+        "黑痣变大了",
+        "差点晕倒",
+        "耳鸣",
+        "乳房有肿块",
+        "I feel unwell",
+        "I have palpitations",
+        "my knee hurts",
+        "blood in urine",
+        "breast lump",
+        "I feel dizzy",
+        "postmenopausal bleeding",
+        "trouble swallowing",
+    ];
+    let left: Vec<&&str> = bare
+        .iter()
+        .filter(|it| {
+            Rules::builtin().assess(it, &PatientFacts::default()).disposition == Disposition::SelfCare
+        })
+        .collect();
+    assert!(left.is_empty(), "{left:?}");
+}

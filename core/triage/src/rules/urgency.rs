@@ -4,7 +4,11 @@ use bedside_contract::Disposition;
 
 use super::Rules;
 use crate::{
-    assessment::PatientFacts, bundle::Rule, data::FindingKind, evidence::Evidence, normal_text::NormalText,
+    assessment::PatientFacts,
+    bundle::Rule,
+    data::FindingKind,
+    evidence::Evidence,
+    normal_text::{NormalText, is_han},
     pattern::pattern,
 };
 
@@ -38,7 +42,8 @@ impl Rules {
     /// The most urgent of what is there, each by itself, and of the rules that hold.
     ///
     /// That a text names a complaint, a disease or a part of the body makes it out-patient for want of better: it
-    /// may be a question, a story or something long over. There the second reader decides.
+    /// may be a question, a story or something long over. There the second reader decides, if there is more to read
+    /// than the complaint.
     pub(super) fn below_emergency(&self, evidence: &Evidence, matched: &[&Rule], text: &str) -> Said {
         let by_rules = matched.iter().map(|it| it.disposition).max();
         let by_rules = by_rules.unwrap_or(Disposition::SelfCare);
@@ -48,7 +53,7 @@ impl Rules {
         }
         Said {
             disposition: base.max(by_rules),
-            floor: if base > Disposition::OutPatient {
+            floor: if base > Disposition::OutPatient || says_little(text) {
                 base.max(by_rules)
             } else {
                 by_rules
@@ -138,6 +143,22 @@ pub(super) fn level_of(disposition: Disposition, flag: Option<u8>) -> u8 {
         Disposition::OutPatient | Disposition::SelfCare => 4,
     }
 }
+
+/// A bare complaint: 胸闷, "I have palpitations".
+fn says_little(text: &str) -> bool {
+    let (mut size, mut in_word) = (0, false);
+    for c in text.chars() {
+        size += usize::from(is_han(c));
+        if c.is_ascii_alphanumeric() && !in_word {
+            size += 2;
+        }
+        in_word = c.is_ascii_alphanumeric();
+    }
+    size < ENOUGH_TO_JUDGE
+}
+
+/// In Chinese characters; an English word counts for two.
+const ENOUGH_TO_JUDGE: usize = 20;
 
 /// Somebody's age and a story, of which not a word is known here: a doctor should hear it.
 pub(super) fn is_unread_case(evidence: &Evidence, text: &str) -> bool {
