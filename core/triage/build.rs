@@ -53,6 +53,7 @@ const FILES: &[&str] = &[
     "findings/infections_and_metabolism.toml",
     "findings/conditions.toml",
     "findings/context.toml",
+    "findings/everyday.toml",
     "groups.toml",
     "red_flags/heart_and_lungs.toml",
     "red_flags/nerves_and_mind.toml",
@@ -73,6 +74,7 @@ const FILES: &[&str] = &[
     "rules/poisons_and_environment.toml",
     "rules/injuries.toml",
     "rules/skin_eyes_ears.toml",
+    "rules/everyday.toml",
     "questions.toml",
     "notices.toml",
 ];

@@ -42,7 +42,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
                 out,
                 "{wanted} read as {said}: {}\n  {}",
                 labelled.text,
-                why(&assessment)
+                why(&assessment, rules, &labelled.text)
             )?;
         }
     }
@@ -52,14 +52,25 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     Ok(())
 }
 
-fn why(assessment: &Assessment) -> String {
+fn why(assessment: &Assessment, rules: &Rules, text: &str) -> String {
     let flags: Vec<_> = assessment.red_flags.iter().map(|it| it.id.as_str()).collect();
     let findings: Vec<_> = assessment
         .findings
         .iter()
         .map(|it| format!("{}:{:?}", it.name, it.status))
         .collect();
-    format!("flags {flags:?}, findings {findings:?}")
+    let reasons: Vec<_> = rules
+        .reasons(text)
+        .iter()
+        .map(|(id, it)| format!("{id} {}", it.name()))
+        .collect();
+    let raised = assessment.second_reading.as_ref().is_some_and(|it| it.raised);
+    let reader = if raised {
+        ", raised by the second reader"
+    } else {
+        ""
+    };
+    format!("flags {flags:?}, reasons {reasons:?}, findings {findings:?}{reader}")
 }
 
 #[derive(Debug, Default)]

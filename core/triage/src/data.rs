@@ -59,7 +59,8 @@ pub(crate) struct FindingData {
     /// Less exact findings inside its words, which then do not count.
     #[serde(default)]
     pub(crate) covers: Vec<String>,
-    /// How urgent it is by itself.
+    /// How urgent it is by itself. `out-patient` is said for want of better: the second reader may see that the text
+    /// is a question or a story.
     #[serde(default)]
     pub(crate) base: Option<Disposition>,
     /// Departments that see to it, best first.

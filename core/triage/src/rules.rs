@@ -19,6 +19,7 @@ use crate::{
     spelling::Speller,
 };
 use bedside_language::{NormalText, fingerprint, normalized};
+use urgency::{Said, is_unread_case, level_of};
 
 /// Findings, red flags, rules, departments and questions, ready to read texts.
 pub struct Rules {
@@ -101,16 +102,17 @@ impl Rules {
         Some(reader.explain(&normal, &evidence, batches, |it| NormalText::new(it).text))
     }
 
-    /// The normal text, what the rules found in it as words, and their disposition.
+    /// The normal text, what the rules found in it as words, and the urgency below which no reader may go.
     pub(crate) fn for_training(&self, text: &str) -> (String, Vec<String>, Disposition) {
+        let floor = self
+            .readings(text)
+            .iter()
+            .map(|it| self.floor(it))
+            .max()
+            .unwrap_or(Disposition::SelfCare);
         let normal = self.readings(text).swap_remove(0);
         let evidence = Evidence::gather(&self.bundle, &normal, &PatientFacts::default());
-        let by_rules = self.assess_by_rules(text, &PatientFacts::default());
-        (
-            normal.text,
-            evidence_words(&self.bundle, &evidence),
-            by_rules.disposition,
-        )
+        (normal.text, evidence_words(&self.bundle, &evidence), floor)
     }
 
     /// Reads a message by rules and second reader. Never panics, whatever the text; takes about a millisecond.
@@ -199,25 +201,21 @@ impl Rules {
             || is_unread_case(&evidence, text)
             || !fired.is_empty();
 
-        let mut disposition = self.base_disposition(&evidence);
-        if is_unread_case(&evidence, text) {
-            disposition = disposition.max(Disposition::OutPatient);
-        }
-        for rule in &matched {
-            disposition = disposition.max(rule.disposition);
-        }
-        if !fired.is_empty() {
-            disposition = Disposition::Emergency;
-        }
+        let said = if fired.is_empty() {
+            self.below_emergency(&evidence, &matched, &normal.text)
+        } else {
+            Said::EMERGENCY
+        };
         let mut second_reading = second.as_ref().map(|it| it.reading.clone());
+        // Small talk is not raised to a doctor's visit.
+        let asked = second_reading.as_ref().map(|it| it.disposition);
+        let asked = asked.filter(|it| medical || *it == Disposition::Emergency);
+        let disposition = said.with(asked);
         if let Some(reading) = &mut second_reading
-            && reading.disposition > disposition
-            // Small talk is not raised to a doctor's visit.
-            && (medical || reading.disposition == Disposition::Emergency)
+            && disposition > said.disposition
         {
             reading.raised = true;
             medical = true;
-            disposition = reading.disposition;
         }
         let level = level_of(disposition, fired.iter().map(|it| it.level).min());
 
@@ -357,33 +355,6 @@ impl Rules {
                 .findings
                 .get(entry)
                 .is_some_and(|it| !matches!(it.id.as_str(), "child-words" | "infant-words" | "elderly-words"))
-    }
-
-    /// The most urgent of what is there, each by itself. A known disease or a word of medicine without any
-    /// complaint is for the out-patient clinic; a question out of interest is not urgent at all.
-    fn base_disposition(&self, evidence: &Evidence) -> Disposition {
-        let complaints = || {
-            evidence
-                .active()
-                .filter(|it| matches!(self.kind(*it), FindingKind::Symptom | FindingKind::Event))
-                .filter_map(|it| self.bundle.findings.get(it))
-        };
-        let exact = complaints().filter(|it| !it.generic).map(|it| it.base).max();
-        let complaint = exact.or_else(|| complaints().map(|it| it.base).max());
-        complaint.unwrap_or(if evidence.active().any(|it| self.calls_for_a_clinic(it)) {
-            Disposition::OutPatient
-        } else {
-            Disposition::SelfCare
-        })
-    }
-
-    /// A disease, an organ or a department's word; 'doctor' or 'medicine' alone is none.
-    fn calls_for_a_clinic(&self, entry: usize) -> bool {
-        match self.kind(entry) {
-            FindingKind::Condition => true,
-            FindingKind::Term => self.bundle.id("medical-word") != Some(entry),
-            _ => false,
-        }
     }
 
     fn score_findings(&self, evidence: &Evidence, score: &mut impl FnMut(&[usize], f32)) {
@@ -526,15 +497,6 @@ impl Rules {
 /// What a department gets that the second reader is sure of; a finding that points to it gives 1, a red flag 4.
 const SECOND_READERS_SAY: f32 = 5.0;
 
-/// `flag`: the level of the most urgent red flag.
-fn level_of(disposition: Disposition, flag: Option<u8>) -> u8 {
-    match disposition {
-        Disposition::Emergency => flag.unwrap_or(2),
-        Disposition::SameDay => 3,
-        Disposition::OutPatient | Disposition::SelfCare => 4,
-    }
-}
-
 /// The rules know nothing of the other language: its emergency words alone raise the urgency, and nothing lowers it.
 fn raised_by(other: &OtherLanguage, mut assessment: Assessment) -> Assessment {
     assessment.other_language = Some(other.id.to_owned());
@@ -557,10 +519,6 @@ fn raised_by(other: &OtherLanguage, mut assessment: Assessment) -> Assessment {
     assessment
 }
 
-/// Somebody's age and a story, of which not a word is known here: a doctor should hear it.
-fn is_unread_case(evidence: &Evidence, text: &str) -> bool {
-    evidence.mentions.is_empty() && evidence.facts.age_years.is_some() && text.chars().count() > 20
-}
-
 #[cfg(test)]
 mod tests;
+mod urgency;

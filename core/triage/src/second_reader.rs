@@ -2,7 +2,8 @@
 //!
 //! Rules find what somebody thought of; patients write what nobody did. Logistic regressions on hashed n-grams of
 //! the text and on what the rules found in it give the probability of each urgency and of each department. They
-//! may only raise an urgency. Weights are made by [`training::train`] from the messages in `data/messages`.
+//! may raise an urgency, and never go below a red flag or a rule. Weights are made by [`training::train`] from the
+//! messages in `data/messages`.
 
 mod built_in_messages;
 mod evidence_words;

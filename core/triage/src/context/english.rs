@@ -65,7 +65,7 @@ pattern!(
 );
 pattern!(
     TOPIC_AFTER,
-    r"^( attack| disease)? ?(symptoms?|signs|causes|treatments?|risk factors?|vaccines?|screening|prevention|awareness)\b"
+    r"^( attack| disease)? ?(symptoms?|signs|causes|treatments?|risk factors?|vaccines?|screening|prevention|awareness|runs? in (the )?famil(y|ies))\b"
 );
 // A topic and a question on it: "Stroke: what are the signs?"
 pattern!(

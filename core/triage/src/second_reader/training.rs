@@ -57,6 +57,8 @@ pub struct Report {
     pub dispositions_right: f32,
     /// Share with at least the right urgency.
     pub safe: f32,
+    /// Of the messages for self-care, those left there.
+    pub self_care_found: f32,
     /// The best department is one of the right ones.
     pub department_right: f32,
 }
@@ -152,7 +154,8 @@ struct Case {
     text: String,
     evidence: Vec<String>,
     disposition: Disposition,
-    by_rules: Disposition,
+    /// By the rules; see `Rules::for_training`.
+    floor: Disposition,
     departments: Vec<String>,
     fold: usize,
 }
@@ -173,12 +176,12 @@ fn read_cases(rules: &Rules, batches: &[Batch]) -> Vec<Case> {
         .enumerate()
         .flat_map(|(index, batch)| batch.messages.iter().map(move |it| (index % FOLDS, it)))
         .map(|(fold, message)| {
-            let (text, evidence, by_rules) = rules.for_training(&message.text);
+            let (text, evidence, floor) = rules.for_training(&message.text);
             Case {
                 text,
                 evidence,
                 disposition: message.disposition,
-                by_rules,
+                floor,
                 departments: message.departments.clone(),
                 fold,
             }
@@ -380,7 +383,7 @@ fn probability(it: &HeldOut, calibration: Calibration) -> f32 {
     super::logistic(calibration.slope * it.score + calibration.intercept)
 }
 
-/// The emergency's threshold by false alarms, the others by the share of right urgencies together with the rules.
+/// The emergency's threshold by false alarms, the others by what is worth most together with the rules.
 fn choose_thresholds(held_out: &[HeldOut], cases: &[Case], calibration: Calibration) -> Thresholds {
     let mut of_others: Vec<f32> = held_out
         .iter()
@@ -393,7 +396,7 @@ fn choose_thresholds(held_out: &[HeldOut], cases: &[Case], calibration: Calibrat
     let emergency = of_others.get(allowed).map_or(0.5, |it| it + 1e-4);
     let steps = || (6..=19).map(|it| it as f32 * 0.05);
     let mut best = (
-        0,
+        i32::MIN,
         Thresholds {
             emergency,
             same_day: 0.95,
@@ -407,25 +410,29 @@ fn choose_thresholds(held_out: &[HeldOut], cases: &[Case], calibration: Calibrat
                 same_day,
                 out_patient,
             };
-            // Self-care counts twice: whoever is sent to a doctor with a cold does not ask again.
-            let right: usize = held_out
+            let worth: i32 = held_out
                 .iter()
                 .zip(cases)
-                .filter(|(it, case)| together(it, case, calibration, thresholds) == case.disposition)
-                .map(|(_, case)| {
-                    if case.disposition == Disposition::SelfCare {
-                        2
-                    } else {
-                        1
-                    }
-                })
+                .map(|(it, case)| worth(case.disposition, together(it, case, calibration, thresholds)))
                 .sum();
-            if right > best.0 {
-                best = (right, thresholds);
+            if worth > best.0 {
+                best = (worth, thresholds);
             }
         }
     }
     best.1
+}
+
+/// What an urgency is worth where another is right. Self-care counts twice: whoever is sent to a doctor with a cold
+/// does not ask again. Two levels too low takes away what a right one gives.
+fn worth(right: Disposition, said: Disposition) -> i32 {
+    let rank = |level: Disposition| LEVELS.iter().position(|it| *it == level).unwrap_or(0);
+    match (rank(said), rank(right)) {
+        (said, right) if said == right && LEVELS.get(right) == Some(&Disposition::SelfCare) => 2,
+        (said, right) if said == right => 1,
+        (said, right) if said > right + 1 => -1,
+        _ => 0,
+    }
 }
 
 fn by_reader(it: &HeldOut, calibration: Calibration, thresholds: Thresholds) -> Disposition {
@@ -434,7 +441,7 @@ fn by_reader(it: &HeldOut, calibration: Calibration, thresholds: Thresholds) -> 
 }
 
 fn together(it: &HeldOut, case: &Case, calibration: Calibration, thresholds: Thresholds) -> Disposition {
-    by_reader(it, calibration, thresholds).max(case.by_rules)
+    by_reader(it, calibration, thresholds).max(case.floor)
 }
 
 fn measure(held_out: &[HeldOut], cases: &[Case], calibration: Calibration, thresholds: Thresholds) -> Report {
@@ -466,6 +473,10 @@ fn measure(held_out: &[HeldOut], cases: &[Case], calibration: Calibration, thres
         safe: share(&any, &|it, case| {
             together(it, case, calibration, thresholds) >= case.disposition
         }),
+        self_care_found: share(
+            &|_, case| case.disposition == Disposition::SelfCare,
+            &|it, case| together(it, case, calibration, thresholds) == Disposition::SelfCare,
+        ),
         department_right: share(
             &|it, case| it.department.is_some() && !case.departments.is_empty(),
             &|it, case| {

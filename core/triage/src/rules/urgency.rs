@@ -1,0 +1,167 @@
+//! How urgent a text is that raises no red flag.
+
+use bedside_contract::Disposition;
+use bedside_language::{NormalText, is_han};
+
+use super::Rules;
+use crate::{
+    assessment::PatientFacts,
+    bundle::Rule,
+    data::FindingKind,
+    evidence::Evidence,
+
+    pattern::pattern,
+};
+
+// Paperwork, money, visits, hygiene of knowledge: with no complaint beside it, nobody is ill.
+pattern!(
+    ASKED_OUT_OF_INTEREST,
+    r"报销|医保|保险|发票|复印|退费|退号|退款|停车|探视|探病|探望|上班吗|几点(上班|开门|停号|下班)|多少钱|贵不贵|价格|盖章|请假条|病假条|健康证|评残|投诉|食堂|陪护|献血|好奇|想了解|了解一下|是真的吗|真的假的|谣言|有?(什么|啥)区别|怎么区分|原理|是什么意思|什么叫|作业|课题|板报|讲座|宣传|科普|遗传吗|会遗传|传染吗|传上吗|会传染|预防|\b(refund|insurance|insurer|invoice|receipt|sick note|fit note|certificate|parking|car park|visiting hours|opening hours|medical records?|paperwork|cost|price|leaflet|airline|complain|donate|give blood|canteen|curious|just wondering|myth|is it true|homework|assignment|difference between|explain|what causes|project|lecture|hereditary|runs? in families|prevent|prevention|contagious|catching)\b"
+);
+
+/// What the rules say of a text.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Said {
+    pub(super) disposition: Disposition,
+    /// The second reader may not go below this: a red flag, a rule, a finding that is for today by itself.
+    pub(super) floor: Disposition,
+}
+
+impl Said {
+    pub(super) const EMERGENCY: Self = Self {
+        disposition: Disposition::Emergency,
+        floor: Disposition::Emergency,
+    };
+
+    /// With the second reader's urgency, where there is one.
+    pub(super) fn with(self, reader: Option<Disposition>) -> Disposition {
+        reader.map_or(self.disposition, |it| it.max(self.floor))
+    }
+}
+
+impl Rules {
+    /// The most urgent of what is there, each by itself, and of the rules that hold.
+    ///
+    /// That a text names a complaint, a disease or a part of the body makes it out-patient for want of better: it
+    /// may be a question, a story or something long over. There the second reader decides, if there is more to read
+    /// than the complaint.
+    pub(super) fn below_emergency(&self, evidence: &Evidence, matched: &[&Rule], text: &str) -> Said {
+        let by_rules = matched.iter().map(|it| it.disposition).max();
+        let by_rules = by_rules.unwrap_or(Disposition::SelfCare);
+        let mut base = self.base_disposition(evidence, text);
+        if is_unread_case(evidence, text) {
+            base = base.max(Disposition::OutPatient);
+        }
+        Said {
+            disposition: base.max(by_rules),
+            floor: if base > Disposition::OutPatient || says_little(text) {
+                base.max(by_rules)
+            } else {
+                by_rules
+            },
+        }
+    }
+
+    /// Below which the second reader may not go.
+    pub(super) fn floor(&self, normal: &NormalText) -> Disposition {
+        let evidence = Evidence::gather(&self.bundle, normal, &PatientFacts::default());
+        if self
+            .bundle
+            .red_flags
+            .iter()
+            .any(|it| it.condition.holds(&evidence))
+        {
+            return Disposition::Emergency;
+        }
+        let rules = self.bundle.rules.iter();
+        let matched: Vec<&Rule> = rules.filter(|it| it.condition.holds(&evidence)).collect();
+        self.below_emergency(&evidence, &matched, &normal.text).floor
+    }
+
+    /// What speaks for more than self-care, by itself: findings that count, as `finding:ID`, and rules that hold,
+    /// as `rule:ID`. For those who write rules.
+    #[must_use]
+    pub fn reasons(&self, text: &str) -> Vec<(String, Disposition)> {
+        let normal = self.readings(text).swap_remove(0);
+        let evidence = Evidence::gather(&self.bundle, &normal, &PatientFacts::default());
+        let exact = self.complaints(&evidence).any(|it| !it.generic);
+        let findings = self
+            .complaints(&evidence)
+            .filter(|it| !exact || !it.generic)
+            .map(|it| (format!("finding:{}", it.id), it.base));
+        let clinic = evidence
+            .active()
+            .filter(|it| self.complaints(&evidence).next().is_none() && self.calls_for_a_clinic(*it))
+            .filter(|_| !ASKED_OUT_OF_INTEREST.is_match(&normal.text))
+            .filter_map(|it| self.bundle.findings.get(it))
+            .map(|it| (format!("finding:{}", it.id), Disposition::OutPatient));
+        let rules = self
+            .bundle
+            .rules
+            .iter()
+            .filter(|it| it.condition.holds(&evidence));
+        let rules = rules.map(|it| (format!("rule:{}", it.id), it.disposition));
+        let all = findings.chain(clinic).chain(rules);
+        all.filter(|(_, it)| *it > Disposition::SelfCare).collect()
+    }
+
+    fn complaints<'a>(&'a self, evidence: &'a Evidence) -> impl Iterator<Item = &'a crate::bundle::Finding> {
+        evidence
+            .active()
+            .filter(|it| matches!(self.kind(*it), FindingKind::Symptom | FindingKind::Event))
+            .filter_map(|it| self.bundle.findings.get(it))
+    }
+
+    /// A known disease or a word of medicine without any complaint is for the out-patient clinic; a question out
+    /// of interest is not urgent at all.
+    fn base_disposition(&self, evidence: &Evidence, text: &str) -> Disposition {
+        let exact = self.complaints(evidence).filter(|it| !it.generic);
+        let complaint = exact.map(|it| it.base).max();
+        let complaint = complaint.or_else(|| self.complaints(evidence).map(|it| it.base).max());
+        let clinic = || evidence.active().any(|it| self.calls_for_a_clinic(it));
+        complaint.unwrap_or(if !ASKED_OUT_OF_INTEREST.is_match(text) && clinic() {
+            Disposition::OutPatient
+        } else {
+            Disposition::SelfCare
+        })
+    }
+
+    /// A disease, an organ or a department's word; 'doctor' or 'medicine' alone is none.
+    fn calls_for_a_clinic(&self, entry: usize) -> bool {
+        match self.kind(entry) {
+            FindingKind::Condition => true,
+            FindingKind::Term => self.bundle.id("medical-word") != Some(entry),
+            _ => false,
+        }
+    }
+}
+
+/// `flag`: the level of the most urgent red flag.
+pub(super) fn level_of(disposition: Disposition, flag: Option<u8>) -> u8 {
+    match disposition {
+        Disposition::Emergency => flag.unwrap_or(2),
+        Disposition::SameDay => 3,
+        Disposition::OutPatient | Disposition::SelfCare => 4,
+    }
+}
+
+/// A bare complaint: 胸闷, "I have palpitations".
+fn says_little(text: &str) -> bool {
+    let (mut size, mut in_word) = (0, false);
+    for c in text.chars() {
+        size += usize::from(is_han(c));
+        if c.is_ascii_alphanumeric() && !in_word {
+            size += 2;
+        }
+        in_word = c.is_ascii_alphanumeric();
+    }
+    size < ENOUGH_TO_JUDGE
+}
+
+/// In Chinese characters; an English word counts for two.
+const ENOUGH_TO_JUDGE: usize = 20;
+
+/// Somebody's age and a story, of which not a word is known here: a doctor should hear it.
+pub(super) fn is_unread_case(evidence: &Evidence, text: &str) -> bool {
+    evidence.mentions.is_empty() && evidence.facts.age_years.is_some() && text.chars().count() > 20
+}
