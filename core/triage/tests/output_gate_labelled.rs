@@ -124,7 +124,11 @@ fn sentences_are_many_half_from_models_and_split_by_their_text() {
     let all = read("sentences.jsonl");
     let from_models = all.iter().filter(|it| it.source == "model").count();
     println!("{} sentences, {from_models} from models", all.len());
-    assert!(all.len() >= 1500 && from_models >= 750, "{} {from_models}", all.len());
+    assert!(
+        all.len() >= 1500 && from_models >= 750,
+        "{} {from_models}",
+        all.len()
+    );
     for it in &all {
         assert!(matches!(it.source.as_str(), "model" | "written"), "{}", it.source);
         assert_eq!(it.split == "held_back", is_held_back(&it.text), "{}", it.text);

@@ -2,7 +2,7 @@
 //!
 //! \u{e000} stands for a medicine by name or class, \u{e001} for "medicine" or "tablet".
 
-use super::reading::Reading;
+use super::{named_alone, reading::Reading};
 use crate::{normal_text::is_han, pattern::pattern};
 
 pattern!(
@@ -11,7 +11,7 @@ pattern!(
 );
 pattern!(
     REFUSES,
-    r"(不|不能|不会|无法|不可以|没法)(给您|给你|为您)?开[^,。]{0,4}(药|处方)"
+    r"(不|不能|不会|无法|不可以|没法)(给您|给你|为您|为你)?开[^,。]{0,4}(药|处方)|(^|[^为是])(医生|大夫|医师)[^,。]{0,6}(会|可|才|能|也许|通常|一般|决定|根据)[^,。]{0,8}开"
 );
 pattern!(
     ORDERS,
@@ -52,14 +52,23 @@ pattern!(
 );
 pattern!(
     HAN_DESCRIBES,
-    r"\x{e000}[^,。;]{0,4}(期间|时|后|前|过量|可能|会|可引起|容易|易|导致|能降|能缓|可以降|可以缓|治疗期)"
+    r"(如果|若|要是)(您|你)?(正?在|曾|有)[吃服用打]|(您|你)(正?在|曾)[吃服用打]|\x{e000}[^。;]{0,10}可(以)?(减轻|缓解|止痒)[^。;]{0,8}(不适|症状|痒)|\x{e000}[^,。;]{0,4}(期间|时|后|前|过量|可能|会|可引起|容易|易|导致|能降|能缓|可以降|可以缓|治疗期)"
 );
+
+// A list of what eases, as articles have it.
+pattern!(HAN_EASES, r"、[^。]{0,30}\x{e000}[^。]{0,4},可(减轻|缓解)");
 
 pub(super) fn prescribes(reading: &Reading) -> bool {
     if PRESCRIBES.is_match(&reading.marked) && !REFUSES.is_match(&reading.text) {
         return true;
     }
-    if reading.question || !reading.names_medicine() {
+    if reading.question {
+        return false;
+    }
+    if named_alone::prescribes(reading) {
+        return true;
+    }
+    if !reading.names_medicine() {
         return false;
     }
     let mut before = "";
@@ -68,6 +77,7 @@ pub(super) fn prescribes(reading: &Reading) -> bool {
             || clause.contains('\u{e000}')
                 && HAN_ORDERS.is_match(&without_false_denials(clause))
                 && han_may(clause)
+                && !HAN_EASES.is_match(&reading.marked)
         {
             return true;
         }
