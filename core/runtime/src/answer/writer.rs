@@ -5,7 +5,10 @@ use std::collections::HashSet;
 use bedside_contract::{Language, Passage};
 use bedside_triage::{OutputGate, OutputVerdict};
 
-use super::part::{gated, gated_title};
+use super::{
+    instructions::Instructions,
+    part::{gated, gated_title},
+};
 use crate::{grounding::Grounding, sentences::Sentences, words::say};
 
 /// Reads what the model says and keeps what may be said.
@@ -16,6 +19,7 @@ pub(crate) struct Writer {
     grounded: bool,
     /// Remembers the sentences before.
     gate: OutputGate,
+    instructions: Instructions,
     language: Language,
     /// Normalised.
     titles: Vec<String>,
@@ -49,6 +53,7 @@ impl Writer {
             grounding: Grounding::new(passages),
             grounded,
             gate: OutputGate::new(),
+            instructions: Instructions::default(),
             language: passages.first().map_or(Language::En, |it| it.language),
             titles: passages.iter().flat_map(|it| titles_of(&it.title)).collect(),
             visible: String::new(),
@@ -61,6 +66,11 @@ impl Writer {
             withheld: 0,
             cut: false,
         }
+    }
+
+    /// A writer that leaves out what repeats these.
+    pub(crate) fn without(self, instructions: Instructions) -> Self {
+        Self { instructions, ..self }
     }
 
     pub(crate) fn push(&mut self, text: &str) {
@@ -126,6 +136,11 @@ impl Writer {
         }
         let passage = self.grounding.passage_for(sentence);
         if passage.is_none() && self.grounded {
+            self.dropped += 1;
+            return;
+        }
+        if self.instructions.are_repeated_in(sentence) {
+            tracing::info!("The model repeated its instructions.");
             self.dropped += 1;
             return;
         }
