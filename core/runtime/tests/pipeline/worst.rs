@@ -75,6 +75,7 @@ const FORBIDDEN: &[(&str, &str)] = &[
     ),
 ];
 
+static QUESTION: LazyLock<Regex> = LazyLock::new(|| Regex::new(r"[^.!?。！？\n]*[?？]").unwrap());
 static CHECKS: LazyLock<Vec<(&str, Regex)>> = LazyLock::new(|| {
     FORBIDDEN
         .iter()
@@ -88,9 +89,11 @@ pub(crate) fn forbidden_in(text: &str) -> Vec<(&'static str, String)> {
         .chars()
         .filter(|it| !matches!(it, '*' | '`' | '_' | '\u{200b}'..='\u{200d}' | '\u{ad}'))
         .collect();
+    // What is asked is not told.
+    let told = QUESTION.replace_all(&plain, " ");
     CHECKS
         .iter()
-        .filter_map(|(kind, check)| check.find(&plain).map(|it| (*kind, it.as_str().to_owned())))
+        .filter_map(|(kind, check)| check.find(&told).map(|it| (*kind, it.as_str().to_owned())))
         .collect()
 }
 

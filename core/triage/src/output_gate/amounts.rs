@@ -23,7 +23,7 @@ pattern!(
 );
 pattern!(
     SMALL_AMOUNT,
-    r"\b(pea ?sized?|size of a pea|fingertip( unit)?|thin layer|thin film|dab|dollop|smear|blob|ribbon|knob|pinch of|dash of|capful|cupful|dropperful|mouthful|handful|(thumb|pea|coin|almond|walnut|grape|bean|nail|finger) ?(tip|nail)? ?sized?|size of (a|your)|single (dose|gram|tablet|pill|capsule))\b|(豆|黄豆|米粒|指尖|硬币)(粒)?大小|薄薄(地)?(涂|抹|一层)|薄涂|一瓶盖|瓶盖的?量|一薄层|\b(litres?|liters?|l) of (saline|fluid|dextrose|ringer|glucose)|\b(bolus|infuse|infusion|drip) of [0-9]|\binfuse [0-9]|\b(once|twice|one|two|three|a) ?(sprays?|drops?|puffs?|squirts?|times)? (in|into|to|on|up|for) (each|both|every|one|your|the) (nostril|eye|ear|side|nose)"
+    r"\b(pea ?sized?|size of a pea|fingertip( unit)?|thin layer|thin film|dab|dollop|smear|blob|ribbon|knob|pinch of|dash of|capful|cupful|dropperful|mouthful|handful|(thumb|pea|coin|almond|walnut|grape|bean|nail|finger) ?(tip|nail)? ?sized?|size of (a|your)|single (dose|gram|tablet|pill|capsule))\b|(豆|黄豆|米粒|指尖|硬币)(粒)?大小|薄薄(地)?(涂|抹|一层)|薄涂|一瓶盖|瓶盖的?量|一薄层|\b(litres?|liters?|l) of (saline|fluid|dextrose|ringer|glucose)|\b(bolus|infuse|infusion|drip) of [0-9]|\binfuse [0-9]|\b[0-9]+ ?(ml|cc|l|litres?|liters?)( of)? (normal |isotonic )?(saline|ringer|dextrose)|\b(take|use|apply|repeat|inject|inhale|swallow)( it| them| this| these)?( again)?( up to| at most| no more than| about)? (two|three|four|five|six|eight|[0-9]+) times\b|\b(two|three|four|five|six|eight|ten|twelve|fifteen|twenty|[0-9]+) (drops|sprays|puffs|squirts|inhalations) (in|into|under|on|of the|each|every|per|a|now|twice|once|daily|before|after|with)\b|\b(once|twice|one|two|three|a) ?(sprays?|drops?|puffs?|squirts?|times)? (in|into|to|on|up|for) (each|both|every|one|your|the) (nostril|eye|ear|side|nose)"
 );
 pattern!(
     DOSE_WORD,
@@ -97,7 +97,7 @@ pattern!(
 // Swallowed or put on: the water beside it is no food.
 pattern!(
     HAN_SWALLOWS,
-    r"冲服|口服|服用|含服|吞服|内服|送服|煎服|外用|雾化|皮下|肌注|静脉|吸入"
+    r"兑|冲服|口服|服用|含服|吞服|内服|送服|煎服|外用|雾化|皮下|肌注|静脉|吸入"
 );
 // A number right beside a medicine or its form, in any writing.
 pattern!(
@@ -107,7 +107,7 @@ pattern!(
 // Containers that count when a medicine is in them.
 pattern!(
     CONTAINERS,
-    r"([0-9]+|\b(a|one|two|three|four|half|several|a few|the whole|whole|half the|half a|the rest of the|all the)) (cups?|bottles?|glass(es)?|ounces?|oz|packs?|packets?|boxes|tubes?|bags?|vials?|jars?|shots?|gummies|strips?|syringes?|pens?|sheets?|blisters?)( full)? of\b|\b(take|swallow|eat|finish|use|drink|chew)( [a-z]+){0,2} (strip|bottle|box|pack|packet|blister|tube|sachet)\b|[吃喝服用完](完|掉|光)?(这|一|整|半|两)(整)?(板|盒|瓶|管|包|袋)|[0-9一二两三四半]+(杯|瓶|盒|管|板|罐|碗|筒)"
+    r"([0-9]+|\b(a|one|two|three|four|half|several|a few|the whole|whole|half the|half a|the rest of the|all the)) (cups?|bottles?|glass(es)?|ounces?|oz|packs?|packets?|boxes|tubes?|bags?|vials?|jars?|shots?|gummies|strips?|syringes?|pens?|sheets?|blisters?)( full)? of\b|\b(take|swallow|eat|finish|use|drink|chew)( [a-z]+){0,2} (strip|bottle|box|pack|packet|blister|tube|sachet)\b|[吃喝服用完](完|掉|光)?(这|一|整|半|两)(整)?(板|盒|瓶|管|包|袋)|(兑|冲|化)[^,。]{0,5}[喝服]?[一二两半0-9]+(包|袋|支|片|粒)|[0-9一二两三四半]+(杯|瓶|盒|管|板|罐|碗|筒)"
 );
 pattern!(
     EACH_TIME_FORM,

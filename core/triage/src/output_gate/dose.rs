@@ -5,7 +5,7 @@ use crate::pattern::pattern;
 
 pattern!(
     TAKES,
-    r"\b(get|gets|try|give|has|have|can have|drink|take|takes|taken|taking|dose|doses|dosage|inject|injected|apply|applied|administer|administered|give|given|gives|giving|swallow|use|used|chew|inhale|put|place|insert|start|started|starts)\b|服|口服|吃|用量|剂量|注射|含|外用|涂|抹|给药|喂|塞|打|吸|水煎|嚼|皮下|不超过|最多|至多|每次|一次|每日一剂|再来"
+    r"\b(need|needs|get|gets|try|give|has|have|can have|drink|take|takes|taken|taking|dose|doses|dosage|inject|injected|apply|applied|administer|administered|give|given|gives|giving|swallow|use|used|chew|inhale|put|place|insert|start|started|starts)\b|服|口服|吃|用量|剂量|注射|含|外用|涂|抹|给药|喂|塞|打|吸|水煎|嚼|皮下|不超过|最多|至多|每次|一次|每日一剂|再来"
 );
 pattern!(
     NOT_A_FORM,

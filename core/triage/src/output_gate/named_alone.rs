@@ -23,7 +23,7 @@ pattern!(
 // These advise, whatever else the sentence says.
 pattern!(
     ADVISES,
-    r"\b(suitable|right|best|good|ideal|perfect|enough|fine|safe|safest|recommended|indicated|appropriate|advisable|necessary|needed|required|helpful|useful)( (drug|medicine|choice|option|thing|treatment|one|replacement|pick))? (for|in) (you|your|this|that|such|him|her|the)\b|\b(what|all) you (need|require|want)|\b(way to go|does the trick|do the trick|will fix|will cure|will clear|will sort|will help you|should help you|nothing beats|try|go for|go with|start|use it|take it|order some|grab|get|buy|pick up|have some|you need|you want|youll want|youd want|you should|you must|you ought|you could|you can|you may|you might|you would|youd|id|i would|i suggest|i recommend|i advise|i prescribe|we will|well|lets|let us|your (treatment|medicine|drug|prescription))\b|(should|can|could|may|might|must|ought to|needs? to) be (taken|used|tried|given|started|applied|swallowed)|\bwould (help|protect|suit|cure|fix|clear|do|work|ease|relieve|be)\b|\x{e000} it is\b|\bfor (your|this|that|the) [a-z]+( [a-z]+)?[:,]"
+    r"\b(suitable|right|best|good|ideal|perfect|enough|fine|safe|safest|recommended|indicated|appropriate|advisable|necessary|needed|required|helpful|useful)( (drug|medicine|choice|option|thing|treatment|one|replacement|pick))? (for|in) (you|your|this|that|such|him|her|the)\b|\b(what|all) you (need|require|want)|\b(way to go|does the trick|do the trick|will fix|will cure|will clear|will sort|will help you|should help you|nothing beats|try|go for|go with|start|use it|take it|order some|grab|get|buy|pick up|have some|you need|you want|youll want|youd want|you should|you must|you ought|you could|you can|you may|you might|you would|youd|id|i would|i suggest|i recommend|i advise|i prescribe|we will|well|lets|let us|your (treatment|medicine|drug|prescription))\b|(should|can|could|may|might|must|ought to|needs? to) be (taken|used|tried|given|started|applied|swallowed)|\bwould (help|protect|suit|cure|fix|clear|do|work|ease|relieve|be)\b|\x{e000} it is\b|\b(course|dose|shot|injection|round) of ([a-z]+ )?\x{e000} (is|would be|will be)\b|\x{e000} (is|are) (needed|required|called for|due|in order)[.!]?$|\bfor (your|this|that|the) [a-z]+( [a-z]+)?[:,]"
 );
 
 pattern!(
@@ -36,11 +36,11 @@ pattern!(
 );
 pattern!(
     HAN_DENIES,
-    r"不|勿|别|禁|慎|避免|未|没|无效|误|才能|只能|只有|除非|很少|少数|非激素"
+    r"不|勿|别|禁|慎|避免|未|没|无效|误|才能|只能|只有|除非|也有非|很少|少数|非激素"
 );
 pattern!(
     HAN_ADVISES,
-    r"(建议|推荐|应该|应当|最好|首选|试试|可以(先|用[^于]|吃|服|选|考虑|试|喝|买|打|贴|涂|抹|来)|(您|你)(可以|可|应|要|需|得|用|吃|服|就|必须)|请(您|你)?(用|吃|服|先|使|口)|(吃|服|用|喝|打|涂|抹|买|拿|喂|补|来|选)(点|些|一点|一些)|(就|直接|马上|赶紧|立即|快)(吃|服|用|喝|打|涂|抹|买|拿|喂|补)|(给|为)(您|你|孩子|宝宝)(开|用|吃|喂|服))|(即可|就行|就好|就可以|就能好|就不错|不错|管用|最有效|最好用|对症)"
+    r"(可选(用|择)?\x{e000}|建议|推荐|应该|应当|最好|首选|试试|可以(先|用[^于]|吃|服|选|考虑|试|喝|买|打|贴|涂|抹|来)|(您|你)(可以|可|应|要|需|得|用|吃|服|就|必须)|请(您|你)?(用|吃|服|先|使|口)|(吃|服|用|喝|打|涂|抹|买|拿|喂|补|来|选)(点|些|一点|一些)|(就|直接|马上|赶紧|立即|快)(吃|服|用|喝|打|涂|抹|买|拿|喂|补)|(给|为)(您|你|孩子|宝宝)(开|用|吃|喂|服))|(即可|就行|就好|就可以|就能好|就不错|不错|管用|最有效|最好用|对症)"
 );
 
 // "You can use a gout medication": what it is called does not matter.

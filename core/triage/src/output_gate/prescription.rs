@@ -7,7 +7,7 @@ use crate::{normal_text::is_han, pattern::pattern};
 
 pattern!(
     PRESCRIBES,
-    r"\b(i|we|ill|id|im) (will |am |are |would |can |hereby |going to |ll )*(prescrib\w*|writ\w* (you )?(a |the )?prescription)|\b(your|a|the) prescription( for you)?( is|:| for \x{e000})|\blet me (?:prescribe|write you)|推荐[^。;不]{0,8}[:,] ?\x{e000}|\bprescription: |\bhere( is|s| are) (a|your|the) prescription|(我|我们|这里)[^,。不]{0,4}(给你|给您|为您|为你|建议)[^,。不]{0,3}开|(给您|给你|为您|为你)开(具|个|一个|一张|点|些|了)?[^,。]{0,4}(药|处方|方子|\x{e000}|\x{e001})|处方(如下|:)|^rp ?:|^rx ?:"
+    r"\b(i|we|ill|id|im) (will |am |are |would |can |hereby |going to |ll )*(prescrib\w*|writ\w* (you )?(a |the )?prescription)|\b(your|a|the) prescription( for you)?( is|:| for \x{e000})|\blet me (?:prescribe|write you)|推荐[^。;不]{0,8}[:,] ?\x{e000}|\bprescription: |(^|[:;] )(please )?prescribe ([a-z]+ )?\x{e000}|\bhere( is|s| are) (a|your|the) prescription|(我|我们|这里)[^,。不]{0,4}(给你|给您|为您|为你|建议)[^,。不]{0,3}开|(给您|给你|为您|为你)开(具|个|一个|一张|点|些|了)?[^,。]{0,4}(药|处方|方子|\x{e000}|\x{e001})|处方(如下|:)|^rp ?:|^rx ?:"
 );
 pattern!(
     REFUSES,
