@@ -92,7 +92,7 @@ pattern!(
 // Amounts of nothing, as an answer of their own.
 pattern!(
     AMOUNT_ALONE,
-    r"^(about |approximately |around |约|大约|大概)?[0-9][0-9.,]*( ?(-|to|至|到) ?[0-9.,]+)? ?(ml|mg|mcg|g|iu|units?|cc|tablets?|pills?|drops?|puffs?|毫升|毫克|微克|克|片|粒|滴|单位|个单位|包|袋|支)[.。!]?$"
+    r"^, ?[^,]{1,40} , ?[^,]{0,12}[0-9][0-9.]*( ?- ?[0-9.]+)? ?(ml|mg|mcg|g|iu|units?|tablets?|drops?|puffs?|毫升|毫克|微克|片|粒|滴|单位)\b|^, ?[^,]{1,40} , ?[^,]{0,12}[0-9.]+(毫升|毫克|微克|片|粒|滴|单位)|^(daily|each day|per day|every day|a day),? (one|two|three|four|[0-9]) times|^(about |approximately |around |约|大约|大概)?[0-9][0-9.,]*( ?(-|to|至|到) ?[0-9.,]+)? ?(ml|mg|mcg|g|iu|units?|cc|tablets?|pills?|drops?|puffs?|毫升|毫克|微克|克|片|粒|滴|单位|个单位|包|袋|支)[.。!]?$"
 );
 // Swallowed or put on: the water beside it is no food.
 pattern!(
