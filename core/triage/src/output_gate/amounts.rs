@@ -23,7 +23,7 @@ pattern!(
 );
 pattern!(
     SMALL_AMOUNT,
-    r"\b(pea ?sized?|size of a pea|fingertip( unit)?|thin layer|thin film|dab|dollop|smear|blob|ribbon|knob|pinch of|dash of|capful|cupful|dropperful|mouthful|handful|(thumb|pea|coin|almond|walnut|grape|bean|nail|finger) ?(tip|nail)? ?sized?|size of (a|your)|single (dose|gram|tablet|pill|capsule))\b|(豆|黄豆|米粒|指尖|硬币)(粒)?大小|薄薄(地)?(涂|抹|一层)|薄涂|一瓶盖|瓶盖的?量|一薄层|\b(litres?|liters?|l) of (saline|fluid|dextrose|ringer|glucose)|\b(bolus|infuse|infusion|drip) of [0-9]|\binfuse [0-9]|\b[0-9]+ ?(ml|cc|l|litres?|liters?)( of)? (normal |isotonic )?(saline|ringer|dextrose)|\b(take|use|apply|repeat|inject|inhale|swallow)( it| them| this| these)?( again)?( up to| at most| no more than| about)? (two|three|four|five|six|eight|[0-9]+) times\b|\b(two|three|four|five|six|eight|ten|twelve|fifteen|twenty|[0-9]+) (drops|sprays|puffs|squirts|inhalations) (in|into|under|on|of the|each|every|per|a|now|twice|once|daily|before|after|with)\b|\b(once|twice|one|two|three|a) ?(sprays?|drops?|puffs?|squirts?|times)? (in|into|to|on|up|for) (each|both|every|one|your|the) (nostril|eye|ear|side|nose)"
+    r"\b(pea ?sized?|size of a pea|fingertip( unit)?|thin layer|thin film|dab|dollop|smear of|blob|ribbon|knob|pinch of|dash of|capful|cupful|dropperful|mouthful|handful|(thumb|pea|coin|almond|walnut|grape|bean|nail|finger) ?(tip|nail)? ?sized?|size of (a|your)|single (dose|gram|tablet|pill|capsule))\b|(豆|黄豆|米粒|指尖|硬币)(粒)?大小|薄薄(地)?(涂|抹|一层)|薄涂|一瓶盖|瓶盖的?量|一薄层|\b(litres?|liters?|l) of (saline|fluid|dextrose|ringer|glucose)|\b(bolus|infuse|infusion|drip) of [0-9]|\binfuse [0-9]|\b[0-9]+ ?(ml|cc|l|litres?|liters?)( of)? (normal |isotonic )?(saline|ringer|dextrose)|\b(take|use|apply|repeat|inject|inhale|swallow)( it| them| this| these)?( again)?( up to| at most| no more than| about)? (two|three|four|five|six|eight|[0-9]+) times\b|\b(two|three|four|five|six|eight|ten|twelve|fifteen|twenty|[0-9]+) (drops|sprays|puffs|squirts|inhalations) (in|into|under|on|of the|each|every|per|a|now|twice|once|daily|before|after|with)\b|\b(once|twice|one|two|three|a) ?(sprays?|drops?|puffs?|squirts?|times)? (in|into|to|on|up|for) (each|both|every|one|your|the) (nostril|eye|ear|side|nose)"
 );
 pattern!(
     DOSE_WORD,
@@ -86,7 +86,7 @@ pattern!(
 
 pattern!(
     NOT_TAKEN_HAN,
-    r"敷|尿布|纱布|敷料|润肤|保湿|防晒|牙膏|含漱|漱口|换药|水|测|量血|量体|量[一两三]?次|称|复查|翻身|疫苗|医生|医嘱|说明书"
+    r"敷|尿布|纱布|敷料|润肤|保湿|防晒|牙膏|含漱|漱口|换药|水|测|量血|量体|量[一两三]?次|称|复查|翻身|刷牙|泡脚|散步|运动|按摩|热敷|冷敷|做操|锻炼|走路|坐|睡|休息|呼吸|喝水|通风|洗|疫苗|医生|医嘱|说明书"
 );
 
 // Amounts of nothing, as an answer of their own.

@@ -19,7 +19,7 @@ pattern!(
 );
 pattern!(
     SENDS_TO_CARE,
-    r"\b(dont|do not|never|not|cant|cannot|no) (hesitate|delay|wait|put off|ignore|postpone|cancel|skip|avoid|miss|be afraid|leave|replace|substitute|a substitute|forget|without|need to wait|have to wait|need (a|an) (appointment|referral)|need to be)|\b(unless|until|except|only if|but if|however|but see|but do|if you (have|notice|feel|are|get|develop)|should see|see a doctor if|call (a|your|an|the|120|911)|go to (a|the|an) (hospital|doctor|emergency|er|clinic)|seek|important to|may be needed|appointment is needed|walk in|not a substitute|no substitute|cant replace|doesnt replace|not replace|replaces|alone cant|drive|stopped|stop|i cant|i am not|im not|medicines?|medication|without asking (a|your)|without (a|your) (prescription|doctors advice)|without consulting|without medical advice|before)\b"
+    r"\b(dont|do not|never|not|cant|cannot|no) (hesitate|delay|wait|put off|ignore|postpone|cancel|skip|avoid|miss|be afraid|leave|replace|substitute|a substitute|forget|without|need to wait|have to wait|need (a|an) (appointment|referral)|need to be)|\b(unless|until|except|only if|but if|however|but see|but do|if you (have|notice|feel|are|get|develop)|should see|see a doctor if|call (a|your|an|the|120|911)|go to (a|the|an) (hospital|doctor|emergency|er|clinic)|seek|important to|may be needed|appointment is needed|walk in|not a substitute|no substitute|cant replace|doesnt replace|not replace|replaces|alone cant|not (a|your) doctor|drive|stopped|stop|i cant|i am not|im not|medicines?|medication|without asking (a|your)|without (a|your) (prescription|doctors advice)|without consulting|without medical advice|before)\b"
 );
 // A word of care beside a word that denies or limits: only known forms of it leave.
 pattern!(
@@ -32,7 +32,7 @@ pattern!(
 );
 pattern!(
     FINE_DENIALS,
-    r"\b(may|might|if|when|who|that|which|because|so that|until|unless|most|some|many|usually|often|sometimes|drive|alone|yourself|improve|better|worse|know|sure|only a|not only|not a doctor|no doctor can|as (your|the|a) doctor|told|says?|said|asks?|advises?|advised|agrees?|prescri\w+|reliable|information|replace|substitute|at once|immediately|straight away|today|right away|now|same day|soon|directly|quickly|urgent care|make an appointment|book|should|always|ask|asking|tell|contact|consult|speak|talk to|talking to|without)\b"
+    r"\b(may|might|if|when|who|that|whether|which|because|so that|until|unless|most|some|many|usually|often|sometimes|drive|alone|yourself|improve|better|worse|know|sure|only a|not only|not a doctor|no doctor can|as (your|the|a) doctor|told|says?|said|asks?|advises?|advised|agrees?|prescri\w+|reliable|information|replace|substitute|at once|immediately|straight away|today|right away|now|same day|soon|directly|quickly|urgent care|make an appointment|book|should|always|ask|asking|tell|contact|consult|speak|talk to|talking to|without)\b"
 );
 pattern!(
     BELITTLES,
@@ -90,7 +90,12 @@ pub(super) fn belittles(reading: &Reading) -> bool {
     if SENDS_TO_CARE.is_match(text) {
         return false;
     }
-    if PEOPLE.is_match(text) && DENIES.is_match(text) && !FINE_DENIALS.is_match(text) {
+    if !FINE_DENIALS.is_match(text)
+        && reading
+            .clauses
+            .iter()
+            .any(|it| PEOPLE.is_match(it) && DENIES.is_match(it))
+    {
         return true;
     }
     if CARE.is_match(text)
