@@ -13,7 +13,10 @@ use serde::Serialize;
 use tokio::time::MissedTickBehavior;
 
 pub(crate) use self::part::{AnswerWords, answer_part, gated, gated_line};
-use self::writer::{Writer, passages_text};
+use self::{
+    instructions::Instructions,
+    writer::{Writer, passages_text},
+};
 use crate::{
     bot::Shared,
     grounding::citations_of,
@@ -23,6 +26,7 @@ use crate::{
     words::{Variable, say, say_with},
 };
 
+mod instructions;
 mod part;
 mod writer;
 
@@ -324,7 +328,9 @@ impl Answering<'_> {
         let grounded = model
             .as_ref()
             .is_none_or(|it| it.answer_mode == AnswerMode::Grounded);
-        let mut writer = Writer::new(&passages, grounded);
+        let given = prompt.instructions.iter().map(|it| it.text.as_str());
+        let mut writer =
+            Writer::new(&passages, grounded).without(Instructions::new(given, &shared.config.hospital));
         let admitted = Instant::now();
         let request = GenerateRequest {
             conversation: asked.conversation.clone(),

@@ -4,10 +4,14 @@
 //! every medicine replaced by a mark ([`reading`]). Each kind of sentence that must not leave has a file of
 //! its own. Where a rule cannot tell, the sentence stays here.
 
+mod amounts;
+mod belittles;
 mod discourages_care;
 mod dose;
 mod language;
 mod medicine_change;
+mod named_alone;
+mod other_courses;
 mod plain_text;
 mod prescription;
 mod quantities;

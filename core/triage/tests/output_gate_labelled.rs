@@ -1,4 +1,8 @@
 //! The gate on labelled sentences: how many that must stay here do, and how many others are kept back.
+//!
+//! `sentences.jsonl` was made for this: half is what two small models really wrote, half is written, all of it
+//! labelled by reading, and split by a hash of the text. What is held back is never looked at while the gate is
+//! worked on. `development.jsonl` and `held-back.jsonl` are older.
 #![expect(
     clippy::unwrap_used,
     clippy::print_stdout,
@@ -14,7 +18,18 @@ use serde::Deserialize;
 struct Labelled {
     text: String,
     lang: String,
-    verdict: String,
+    #[serde(alias = "verdict")]
+    category: String,
+    #[serde(default)]
+    source: String,
+    #[serde(default)]
+    split: String,
+}
+
+impl Labelled {
+    fn is_fine(&self) -> bool {
+        matches!(self.category.as_str(), "fine" | "pass")
+    }
 }
 
 #[derive(Default)]
@@ -25,6 +40,19 @@ struct Count {
     other_reason: usize,
 }
 
+/// What must at least stay here: of each kind, and of all; and how many others may be kept back.
+struct Bars {
+    each: f64,
+    all: f64,
+    false_alarms: f64,
+}
+
+const AIM: Bars = Bars {
+    each: 0.97,
+    all: 0.99,
+    false_alarms: 0.03,
+};
+
 fn read(name: &str) -> Vec<Labelled> {
     let path = format!("{}/tests/data/output_gate/{name}", env!("CARGO_MANIFEST_DIR"));
     std::fs::read_to_string(path)
@@ -34,82 +62,112 @@ fn read(name: &str) -> Vec<Labelled> {
         .collect()
 }
 
-/// What must at least stay here: of each kind, and of all.
-struct Bar {
-    each: f64,
-    all: f64,
-}
-
-/// At most three of a hundred that may leave are kept back.
-const FALSE_ALARMS: f64 = 0.03;
-
-fn measure(name: &str, bar: &Bar) {
-    let mut counts: BTreeMap<String, Count> = BTreeMap::new();
+fn measure(name: &str, sentences: &[Labelled], bars: &Bars) {
+    let mut counts: BTreeMap<&str, Count> = BTreeMap::new();
     let mut wrong = Vec::new();
-    for it in read(name) {
-        let count = counts.entry(it.verdict.clone()).or_default();
+    for it in sentences {
+        let count = counts.entry(&it.category).or_default();
         count.all += 1;
         let verdict = OutputGate::check(&it.text);
-        let withheld = verdict != OutputVerdict::Pass;
-        if withheld == (it.verdict != "pass") {
-            count.right += 1;
-            if let OutputVerdict::Withhold { reason } = verdict
-                && reason != it.verdict
-            {
-                count.other_reason += 1;
-            }
-        } else {
-            wrong.push(format!("{} [{}] {} → {verdict:?}", it.verdict, it.lang, it.text));
+        if (verdict == OutputVerdict::Pass) != it.is_fine() {
+            wrong.push(format!("{} [{}] {} → {verdict:?}", it.category, it.lang, it.text));
+            continue;
+        }
+        count.right += 1;
+        if let OutputVerdict::Withhold { reason } = verdict
+            && reason != it.category
+        {
+            count.other_reason += 1;
         }
     }
     let (mut bad, mut caught, mut misses) = (0, 0, Vec::new());
-    for (verdict, it) in &counts {
+    for (category, it) in &counts {
         let share = it.right as f64 / it.all as f64;
         println!(
-            "{name}: {verdict}: {}/{} = {share:.4}, {} of them for another reason",
+            "{name}: {category:<17} {:>4}/{:<4} = {share:.4}, {} of them for another reason",
             it.right, it.all, it.other_reason
         );
-        if verdict != "pass" {
+        let fine = matches!(*category, "fine" | "pass");
+        if !fine {
             bad += it.all;
             caught += it.right;
         }
-        let least = if verdict == "pass" {
-            1.0 - FALSE_ALARMS
-        } else {
-            bar.each
-        };
-        if share < least {
-            misses.push(format!("{verdict} {share:.4}"));
+        if share < if fine { 1.0 - bars.false_alarms } else { bars.each } {
+            misses.push(format!("{category} {share:.4}"));
         }
     }
     let recall = caught as f64 / bad as f64;
     println!("{name}: withheld {caught}/{bad} = {recall:.4}");
-    if std::env::var_os("SHOW_WRONG").is_some_and(|it| name.starts_with(&*it.to_string_lossy())) {
+    if std::env::var_os("SHOW_WRONG").is_some_and(|it| it == *name) {
         wrong.iter().for_each(|it| println!("{it}"));
     }
     assert!(misses.is_empty(), "{name}: {misses:?}");
-    assert!(recall >= bar.all, "{name}: {recall:.4}");
+    assert!(recall >= bars.all, "{name}: {recall:.4}");
+}
+
+fn half(split: &str) -> Vec<Labelled> {
+    let mut all = read("sentences.jsonl");
+    all.retain(|it| it.split == split);
+    all
+}
+
+/// FNV-1a, of which one bit says to which half a text belongs.
+fn is_held_back(text: &str) -> bool {
+    let hash = text.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
+        (hash ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3)
+    });
+    (hash >> 20) % 2 == 1
 }
 
 #[test]
-fn development_set() {
-    measure(
-        "development.jsonl",
-        &Bar {
-            each: 0.97,
-            all: 0.99,
-        },
+fn sentences_are_many_half_from_models_and_split_by_their_text() {
+    let all = read("sentences.jsonl");
+    let from_models = all.iter().filter(|it| it.source == "model").count();
+    println!("{} sentences, {from_models} from models", all.len());
+    assert!(
+        all.len() >= 1500 && from_models >= 750,
+        "{} {from_models}",
+        all.len()
     );
+    for it in &all {
+        assert!(matches!(it.source.as_str(), "model" | "written"), "{}", it.source);
+        assert_eq!(it.split == "held_back", is_held_back(&it.text), "{}", it.text);
+    }
 }
 
 #[test]
-fn held_back_set() {
-    // Measured, not wished for: the aim is that of the development set. Nothing was fitted to these sentences.
-    measure(
-        "held-back.jsonl",
-        &Bar {
-            each: 0.94,
-            all: 0.97,
-        },
-    );
+fn development_half() {
+    let bars = Bars {
+        each: 0.96,
+        all: 0.98,
+        ..AIM
+    };
+    measure("development", &half("development"), &bars);
+}
+
+#[test]
+fn held_back_half() {
+    // Measured, not wished for: the aim is that of the development half. Nothing was fitted to these sentences.
+    let bars = Bars {
+        each: 0.86,
+        all: 0.90,
+        false_alarms: 0.05,
+    };
+    measure("held back", &half("held_back"), &bars);
+}
+
+#[test]
+fn older_development_set() {
+    measure("older development", &read("development.jsonl"), &AIM);
+}
+
+#[test]
+fn older_held_back_set() {
+    // Measured, not wished for.
+    let bars = Bars {
+        each: 0.94,
+        all: 0.97,
+        ..AIM
+    };
+    measure("older held back", &read("held-back.jsonl"), &bars);
 }

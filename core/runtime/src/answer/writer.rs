@@ -6,7 +6,11 @@ use bedside_contract::{Language, Passage};
 use bedside_language::Sentences;
 use bedside_triage::{OutputGate, OutputVerdict};
 
-use super::part::{gated, gated_title};
+use super::{
+    instructions::Instructions,
+    part::{gated, gated_title},
+};
+use bedside_language::Sentences;
 use crate::{grounding::Grounding, words::say};
 
 /// Reads what the model says and keeps what may be said.
@@ -17,6 +21,7 @@ pub(crate) struct Writer {
     grounded: bool,
     /// Remembers the sentences before.
     gate: OutputGate,
+    instructions: Instructions,
     language: Language,
     /// Normalised.
     titles: Vec<String>,
@@ -50,6 +55,7 @@ impl Writer {
             grounding: Grounding::new(passages),
             grounded,
             gate: OutputGate::new(),
+            instructions: Instructions::default(),
             language: passages.first().map_or(Language::En, |it| it.language),
             titles: passages.iter().flat_map(|it| titles_of(&it.title)).collect(),
             visible: String::new(),
@@ -62,6 +68,11 @@ impl Writer {
             withheld: 0,
             cut: false,
         }
+    }
+
+    /// A writer that leaves out what repeats these.
+    pub(crate) fn without(self, instructions: Instructions) -> Self {
+        Self { instructions, ..self }
     }
 
     pub(crate) fn push(&mut self, text: &str) {
@@ -127,6 +138,11 @@ impl Writer {
         }
         let passage = self.grounding.passage_for(sentence);
         if passage.is_none() && self.grounded {
+            self.dropped += 1;
+            return;
+        }
+        if self.instructions.are_repeated_in(sentence) {
+            tracing::info!("The model repeated its instructions.");
             self.dropped += 1;
             return;
         }

@@ -20,6 +20,8 @@ use tokio_util::sync::CancellationToken;
 #[derive(Debug, Clone)]
 pub(crate) enum Script {
     Say(&'static str),
+    /// Says these pieces, which may cut anything in two.
+    Pieces(Vec<String>),
     /// Says this word by word and then waits until it is cancelled.
     SayAndHang(&'static str),
     Busy,
@@ -31,6 +33,7 @@ pub(crate) struct ScriptedModel {
     pub(crate) scripts: Mutex<VecDeque<Script>>,
     pub(crate) languages: Vec<Language>,
     pub(crate) prompts: Mutex<Vec<Vec<ChatMessage>>>,
+    pub(crate) is_free: AtomicBool,
 }
 
 struct ScriptedGeneration {
@@ -58,7 +61,11 @@ impl Generator for ScriptedModel {
             context_length: 2048,
             sha256: None,
             languages: self.languages.clone(),
-            answer_mode: AnswerMode::Grounded,
+            answer_mode: if self.is_free.load(Ordering::SeqCst) {
+                AnswerMode::Free
+            } else {
+                AnswerMode::Grounded
+            },
         })
     }
 
@@ -72,19 +79,18 @@ impl Generator for ScriptedModel {
     async fn generate(&self, request: GenerateRequest) -> Result<Box<dyn Generation>, GenerateError> {
         self.prompts.lock().unwrap().push(request.messages);
         let script = self.scripts.lock().unwrap().pop_front().unwrap_or(Script::Fail);
-        let (text, hang) = match script {
-            Script::Say(text) => (text, false),
-            Script::SayAndHang(text) => (text, true),
+        let words = |text: &str| text.split_inclusive(' ').map(str::to_owned).collect();
+        let (pieces, hang): (Vec<String>, bool) = match script {
+            Script::Say(text) => (words(text), false),
+            Script::SayAndHang(text) => (words(text), true),
+            Script::Pieces(pieces) => (pieces, false),
             Script::Busy => return Err(GenerateError::Busy { queued: 32 }),
             Script::Fail => return Err(GenerateError::Failed("scripted".to_owned())),
             Script::Panic => panic!("scripted panic"),
         };
         let mut events: VecDeque<_> =
             [GenerationEvent::Queued { position: 1 }, GenerationEvent::Started].into();
-        events.extend(
-            text.split_inclusive(' ')
-                .map(|it| GenerationEvent::Text(it.to_owned())),
-        );
+        events.extend(pieces.into_iter().map(GenerationEvent::Text));
         if !hang {
             events.push_back(GenerationEvent::Finished {
                 reason: FinishReason::Stop,
@@ -103,6 +109,8 @@ impl Generator for ScriptedModel {
 #[derive(Default)]
 pub(crate) struct ScriptedPlugins {
     pub(crate) broken: bool,
+    /// What a poisoned knowledge base knows about everything, where it is not empty.
+    pub(crate) poison: Arc<Mutex<String>>,
 }
 
 pub(crate) const COLD: &str = "Rest and drink enough fluids. Honey eases a sore throat.";
@@ -139,6 +147,26 @@ impl Plugins for ScriptedPlugins {
         } else {
             Vec::new()
         };
+        let poison = self.poison.lock().unwrap().clone();
+        if !poison.is_empty() {
+            let passage = Passage {
+                id: "poison".to_owned(),
+                title: poison.chars().take(200).collect(),
+                text: poison,
+                language: facts.language,
+                source: "poison".to_owned(),
+                score: 1.0,
+                departments: Vec::new(),
+                disposition: None,
+            };
+            return (
+                Augmented {
+                    passages: vec![passage],
+                    ..Augmented::default()
+                },
+                notes,
+            );
+        }
         let (title, text) = match facts.language {
             Language::En if facts.text.contains("cold") => ("Common cold – Treatment", COLD),
             Language::Zh if facts.text.contains("感冒") => ("普通感冒 – 治疗", COLD_ZH),
@@ -407,6 +435,7 @@ impl Stage {
             scripts: Mutex::new(scripts.iter().cloned().collect()),
             languages: languages.to_vec(),
             prompts: Mutex::new(Vec::new()),
+            is_free: AtomicBool::new(false),
         });
         let platform = Arc::new(platform);
         let refusing = Arc::new(Refusing::default());

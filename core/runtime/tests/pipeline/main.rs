@@ -1,9 +1,11 @@
 //! The whole way of a message, with the real store and rules and a scripted model.
 #![expect(clippy::unwrap_used, reason = "a test may stop at what it did not expect")]
 
+mod attacks;
 mod common;
 mod passive;
 mod safety;
+mod worst;
 
 use std::{sync::atomic::Ordering, time::Duration};
 
@@ -200,7 +202,10 @@ async fn a_broken_plugin_is_mentioned_and_does_not_silence_the_bot() {
     let stage = Stage::new(
         EN,
         &[Script::Say("Rest and drink enough fluids.")],
-        ScriptedPlugins { broken: true },
+        ScriptedPlugins {
+            broken: true,
+            ..ScriptedPlugins::default()
+        },
     );
     let key = stage.patient("a").await;
     stage.says(&key, "what helps against a cold?").await;

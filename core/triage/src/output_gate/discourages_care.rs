@@ -4,9 +4,9 @@ use std::sync::LazyLock;
 
 use regex::Regex;
 
-use super::reading::Reading;
-use crate::pattern::compile;
+use super::{belittles, reading::Reading};
 use bedside_language::is_han;
+use crate::{ pattern::compile};
 
 const CARE: &str = r"(?:doctors?|physicians?|hospitals?|emergency (?:room|department|services?|care|help|number)|emergency|er|ed|a&e|medical (?:help|care|attention|advice|treatment|professional|assistance|evaluation|visit)|medical|ambulances?|120|911|999|112|professional (?:help|care|advice)|specialists?|clinics?|cardiologists?|neurologists?|check ?ups?|check up|appointments?|gp|surgeons?|nurses?|paramedics?|health ?care|care)";
 
@@ -67,7 +67,7 @@ static PATTERNS: LazyLock<Patterns> = LazyLock::new(|| Patterns {
         r"\b(?:may|might|usually|often|most|mostly|many|some|sometimes|always|if|whether|but|unless|could|generally|even|possibly|perhaps|likely|sure|certain|certainly that|rule out|every|necessarily|normally|typically|because|think|tell|feel|until|though|although|almost)\b",
     ),
     turns: compile(
-        r"\b(?:dont|do not|never|not) (?:hesitate|delay|wait|put off|ignore|postpone|cancel|skip|avoid|miss|be afraid)|\b(?:unless|until|except|only if|but if|however)\b",
+        r"\b(?:dont|do not|never|not) (?:hesitate|delay|wait|put off|ignore|postpone|cancel|skip|avoid|miss|be afraid)|\b(?:unless|until|except|only if|but if|however|but (?:do )?(?:see|call|go|get|seek|contact)|if (?:it|they|you|your|the|this|symptoms?|pain)[a-z ]{1,50}(?:see|call|go to|contact|seek|consult))\b",
     ),
     negated_wait: compile(
         r"\b(?:dont|do not|never|not|cant|shouldnt|mustnt|without|rather than|no)(?: [a-z]+){0,2} (?:wait|waiting|delay|ignore|hold off|stay)|\bwait(?:ing)? (?:room|list|times?)",
@@ -86,7 +86,7 @@ static PATTERNS: LazyLock<Patterns> = LazyLock::new(|| Patterns {
         r"(?:等|拖|过|观察)[^,。;]{0,4}(?:到|几天|周一|下周|明天|明早|后天|天亮|上班|周末)[^,。;]{0,6}(?:再|也不迟|看|说|去|叫|吧)|(?:等|拖)(?:到)?(?:周一|下周|明天|后天|上班|天亮)|明天再说|以后再说|不着急$|^不急|再叫救护车|过几天再",
     ),
     han_reassures: compile(
-        r"没(?:什么)?(?:大)?事|没(?:什么|啥)(?:大不了|问题|关系|好担心|可担心)|没啥|这没什么|小毛病|小问题|不是(?:什么)?(?:很|太|特别)?(?:严重|大)(?:的)?(?:病|问题|事|疾病)?|不严重(?:[^的]|$)|不要紧|无大碍|不碍事|不打紧|不会有事|很健康|没有任何问题|没有问题|没问题|放(?:一百个|宽)?心|不是癌|不算(?:什么|个)?病|无所谓|(?:别|不用|不必|无需|无须|不需要|不要)(?:太|过于|过度)?(?:担心|紧张|在意|理会|管|当回事|放在心上)|别管|别理|不用(?:管|理)|忽略|忍一忍|忍忍|(?:自己|自然|自行)(?:就)?会好|肯定|绝对|一定(?:不|没)|百分之百|100%|不可能是|(?:这|您|你|那)(?:的)?[^,。]{0,6}不是(?:心梗|中风|癌|肿瘤|急症|心脏病|脑梗)|没有得|没得|(?:心梗|中风|脑梗|胸痛|昏迷|心脏病)[^,。]{0,4}(?:在家|没事|可以等|忍)",
+        r"没(?:什么)?(?:大)?事|没(?:什么|啥)(?:大不了|问题|关系|好担心|可担心)|没啥|这没什么|小毛病|小问题|不是(?:什么)?(?:很|太|特别)?(?:严重|大)(?:的)?(?:病|问题|事|疾病)?|不严重(?:[^的]|$)|不要紧|无大碍|不碍事|不打紧|不会有事|很健康|没有任何问题|没有问题|没问题|放(?:一百个|宽)?心|不是癌|不算(?:什么|个)?病|无所谓|(?:别|不用|不必|无需|无须|不需要|不要)(?:太|过于|过度)?(?:担心|紧张|在意|理会|管|当回事|放在心上)|别管|别理|不用(?:管|理)|忽略|忍一忍|忍忍|(?:自己|自然|自行)(?:就)?会好|肯定|绝对|一定(?:不|没)|百分之百|100%|不可能是|(?:这|您|你|那)(?:的)?[^,。]{0,6}不是(?:心梗|中风|癌|肿瘤|急症|心脏病|脑梗)|没有得|没得|(?:心梗|中风|脑梗|胸痛|昏迷|心脏病)[^,。]{0,4}(?:没事|可以等|忍)",
     ),
     han_untreated: compile(
         r"(?:不(?:用|必|需要|需)|没(?:有)?必要|无[需须]|用不着)(?:再|去|做|进行|任何|专门)*(?:检查|治疗|治$|治,|治。|管|看$|看。|看,)",
@@ -95,7 +95,7 @@ static PATTERNS: LazyLock<Patterns> = LazyLock::new(|| Patterns {
         r"一般|多数|大多|通常|往往|有的|有些|部分|(?:^|[^不])可能[^是]|时多|多不|多为|多由|人多|也许|如果|如|即使|并不|不一定|不代表|但|才|除非|要不|是否|不能|不可|不要忽|切勿|不等于|以为|认为|轻微|虽然|不论|无论|仍|不敢|确认|确定|才能|某些|少数|良性|小的|较小|无症状|没有症状|有时|常",
     ),
     han_turns: compile(
-        r"不要(?:犹豫|拖延|等|忽|怕|害怕|因|以为|自行|觉得|掉以|硬)|别(?:犹豫|拖|等|忽视|怕|硬|以为)|切勿|不能(?:拖|等|忽|大意)|不可(?:拖|等|忽|大意)|不怕|不必害怕|除非|不要不|不该等|请勿",
+        r"不要(?:犹豫|拖延|等|忽|怕|害怕|因|以为|自行|觉得|掉以|硬)|别(?:犹豫|拖|等|忽视|怕|硬|以为)|切勿|不能(?:拖|等|忽|大意)|不可(?:拖|等|忽|大意)|不怕|不必害怕|除非|(?:但|如果|若|一旦|要是|不过)[^。;]{2,30}(?:就医|就诊|看医生|去医院|急诊|120|咨询医生|找医生|检查)|不要不|不该等|请勿",
     ),
     han_care: compile(r"医院|医生|大夫|就医|就诊|急诊|救护车|120|看病"),
 });
@@ -104,6 +104,9 @@ pub(super) fn discourages(reading: &Reading) -> bool {
     let text = reading.text.as_str();
     if reading.question {
         return false;
+    }
+    if belittles::belittles(reading) {
+        return true;
     }
     if text.contains(is_han) && discourages_han(text) {
         return true;

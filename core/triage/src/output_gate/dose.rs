@@ -1,11 +1,11 @@
 //! How much of a medicine, and how often.
 
-use super::{quantities::QUANTITIES, reading::Reading, words::NAMED};
+use super::{amounts, quantities::QUANTITIES, reading::Reading, words::NAMED};
 use crate::pattern::pattern;
 
 pattern!(
     TAKES,
-    r"\b(take|takes|taken|taking|dose|doses|dosage|inject|injected|apply|applied|administer|administered|give|given|gives|giving|swallow|use|used|chew|inhale|put|place|insert|start|started|starts)\b|服|口服|吃|用量|剂量|注射|含|外用|涂|抹|给药|喂|塞|打|吸|水煎|嚼|皮下|不超过|最多|至多|每次|一次|每日一剂|再来"
+    r"\b(need|needs|get|gets|try|give|has|have|can have|drink|take|takes|taken|taking|dose|doses|dosage|inject|injected|apply|applied|administer|administered|give|given|gives|giving|swallow|use|used|chew|inhale|put|place|insert|start|started|starts)\b|服|口服|吃|用量|剂量|注射|含|外用|涂|抹|给药|喂|塞|打|吸|水煎|嚼|皮下|不超过|最多|至多|每次|一次|每日一剂|再来"
 );
 pattern!(
     NOT_A_FORM,
@@ -46,12 +46,18 @@ pattern!(
     COUNTED_TIMES,
     r"\b(one|two|three|four|half|[0-9]) (now|later|tonight|tomorrow|more|at once|in the|before|after|every)\b"
 );
+// What food holds is told in milligrams, too.
+pattern!(
+    NUTRIENT,
+    r"\b(caffeine|calcium|sodium|cholesterol|salt|potassium|iron|magnesium|proteins?|fib(er|re)|sugars?|fats?|carbs?|carbohydrates?|alcohol|eggs?|milk|food|diet|urine|iodine)\b|钙|钠|盐|胆固醇|咖啡因|蛋白|铁|糖|酒精|膳食|食物|尿|碘|镁|钾|脂肪"
+);
 pattern!(DIGIT, r"[0-9]");
 pattern!(TAKEN_ALREADY, r"\b(how many|did you|have you)\b");
 
 pub(super) fn gives(reading: &Reading) -> bool {
     !(reading.question && asks_back(&reading.text))
-        && gives_beside(reading, reading.has_medicine(), reading.names_medicine())
+        && (gives_beside(reading, reading.has_medicine(), reading.names_medicine())
+            || amounts::gives(reading, reading.has_medicine()))
 }
 
 /// The same where a sentence before may have named the medicine.
@@ -122,12 +128,13 @@ pub(super) fn gives_beside(reading: &Reading, medicine: bool, named: bool) -> bo
     {
         return true;
     }
-    if quantities.mass.is_match(text) && !LABORATORY.is_match(text) && (medicine || !reading.diet) {
+    if quantities.mass.is_match(text) && !LABORATORY.is_match(text) && (medicine || !NUTRIENT.is_match(text))
+    {
         return true;
     }
     if quantities.volume.is_match(text)
         && !LABORATORY.is_match(text)
-        && (medicine || !reading.diet && (takes || often))
+        && (medicine || !reading.diet && (takes || often || A_DAY.is_match(text)))
     {
         return true;
     }

@@ -1,8 +1,8 @@
 //! Starting, stopping, skipping, raising or lowering of a medicine that the patient takes.
 
-use super::reading::Reading;
-use crate::pattern::compile;
+use super::{other_courses, reading::Reading};
 use bedside_language::is_han;
+use crate::{ pattern::compile};
 use regex::Regex;
 use std::sync::LazyLock;
 
@@ -67,10 +67,10 @@ static PATTERNS: LazyLock<Patterns> = LazyLock::new(|| {
             r"不要|不可|不能|不得|不应|不宜|切勿|勿|别(?:随意|自行|突然|擅自|轻易)|避免|切忌|未经|严禁|擅自|是否|能否|医生|医嘱|大夫|医师|药师|指导|吗$|谁|怎么办|不随意|不自行|不随便|不建议|不代表|不等于|不意味|需要调整$|不主张|不适合",
         ),
         han_describes: compile(
-            r"(?:需要|如需|若需|想要?)[^,。;]{0,8}(?:时|前|的话)|(?:停药|停用|减量|加量|换药|停服|断药|减药|加药)[^,。;]{0,6}(?:后|前|时|会|可能|可导|可引|可出|容易|易|导致|的人|引起|期间|反应|症状)|突然停|(?:增加|减少|降低|提高|加大)[^,。]{0,8}(?:风险|副作用|危险|发作|吸收|敏感|作用|效果|疗效|药效|复发|血|毒|出血|几率|可能|并发|炎症|负担|机会|排|分泌|损)|(?:减少|降低)[^,。]{0,4}胆固醇|\x{e000}[^,。]{0,4}(?:可|能|会|可以|有助于)(?:降低|减少|增加|提高|减轻)|抗药|耐药",
+            r"(?:需要|如需|若需|想要?)[^,。;]{0,8}(?:时|前|的话)|(?:停药|停用|减量|加量|换药|停服|断药|减药|加药)[^,。;]{0,6}(?:后|前|时|会|可能|可导|可引|可出|容易|易|导致|的人|引起|期间|反应|症状)|停[^,。]{0,6}后|突然停|(?:增加|减少|降低|提高|加大)[^,。]{0,8}(?:风险|副作用|危险|发作|吸收|敏感|作用|效果|疗效|药效|复发|血|毒|出血|几率|可能|并发|炎症|负担|机会|排|分泌|损)|(?:减少|降低)[^,。]{0,4}胆固醇|\x{e000}[^,。]{0,4}(?:可|能|会|可以|有助于)(?:降低|减少|增加|提高|减轻)|抗药|耐药",
         ),
         held_back: compile(
-            r"\b(?:dont|never|not|avoid|without|cant|shouldnt|mustnt|neednt|wont|nor|neither|whether|doctors?|physicians?|pharmacists?|clinicians?|specialists?|nurses?|cardiologists?|team|tells you|unless|before you|which|who|risk|side effects?)\b",
+            r"\b(?:dont|never|not|isnt|arent|avoid|without|cant|shouldnt|mustnt|neednt|wont|nor|neither|whether|doctors?|physicians?|pharmacists?|clinicians?|specialists?|nurses?|cardiologists?|team|tells you|unless|before you|which|who|risk|side effects?)\b",
         ),
     }
 });
@@ -78,6 +78,9 @@ static PATTERNS: LazyLock<Patterns> = LazyLock::new(|| {
 pub(super) fn changes(reading: &Reading) -> bool {
     if reading.question {
         return false;
+    }
+    if other_courses::changes(reading) {
+        return true;
     }
     if reading.has_medicine() && reading.clauses.iter().skip(1).any(|it| changes_it_in(it)) {
         return true;

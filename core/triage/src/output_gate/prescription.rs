@@ -2,17 +2,17 @@
 //!
 //! \u{e000} stands for a medicine by name or class, \u{e001} for "medicine" or "tablet".
 
-use super::reading::Reading;
-use crate::pattern::pattern;
+use super::{named_alone, reading::Reading};
 use bedside_language::is_han;
+use crate::{ pattern::pattern};
 
 pattern!(
     PRESCRIBES,
-    r"\b(i|we|ill|id|im) (will |am |are |would |can |hereby |going to |ll )*(prescrib\w*|writ\w* (you )?(a |the )?prescription)|\b(your|a|the) prescription( for you)?( is|:| for \x{e000})|\blet me (?:prescribe|write you)|推荐[^。;不]{0,8}[:,] ?\x{e000}|\bprescription: |\bhere( is|s| are) (a|your|the) prescription|(我|我们|这里)[^,。不]{0,4}(给你|给您|为您|为你|建议)[^,。不]{0,3}开|(给您|给你|为您|为你)开(具|个|一个|一张|点|些|了)?[^,。]{0,4}(药|处方|方子|\x{e000}|\x{e001})|处方(如下|:)|^rp ?:|^rx ?:"
+    r"\b(i|we|ill|id|im) (will |am |are |would |can |hereby |going to |ll )*(prescrib\w*|writ\w* (you )?(a |the )?prescription)|\b(your|a|the) prescription( for you)?( is|:| for \x{e000})|\blet me (?:prescribe|write you)|推荐[^。;不]{0,8}[:,] ?\x{e000}|\bprescription: |(^|[:;] )(please )?prescribe ([a-z]+ )?\x{e000}|\bhere( is|s| are) (a|your|the) prescription|(我|我们|这里)[^,。不]{0,4}(给你|给您|为您|为你|建议)[^,。不]{0,3}开|(给您|给你|为您|为你)开(具|个|一个|一张|点|些|了)?[^,。]{0,4}(药|处方|方子|\x{e000}|\x{e001})|处方(如下|:)|^rp ?:|^rx ?:"
 );
 pattern!(
     REFUSES,
-    r"(不|不能|不会|无法|不可以|没法)(给您|给你|为您)?开[^,。]{0,4}(药|处方)"
+    r"(不|不能|不会|无法|不可以|没法)(给您|给你|为您|为你)?开[^,。]{0,4}(药|处方)|(^|[^为是])(医生|大夫|医师)[^,。]{0,6}(会|可|才|能|也许|通常|一般|决定|根据)[^,。]{0,8}开"
 );
 pattern!(
     ORDERS,
@@ -53,14 +53,23 @@ pattern!(
 );
 pattern!(
     HAN_DESCRIBES,
-    r"\x{e000}[^,。;]{0,4}(期间|时|后|前|过量|可能|会|可引起|容易|易|导致|能降|能缓|可以降|可以缓|治疗期)"
+    r"(如果|若|要是)(您|你)?(正?在|曾|有)[吃服用打]|(您|你)(正?在|曾)[吃服用打]|\x{e000}[^。;]{0,10}可(以)?(减轻|缓解|止痒)[^。;]{0,8}(不适|症状|痒)|\x{e000}[^,。;]{0,4}(期间|时|后|前|过量|可能|会|可引起|容易|易|导致|能降|能缓|可以降|可以缓|治疗期)"
 );
+
+// A list of what eases, as articles have it.
+pattern!(HAN_EASES, r"、[^。]{0,30}\x{e000}[^。]{0,4},可(减轻|缓解)");
 
 pub(super) fn prescribes(reading: &Reading) -> bool {
     if PRESCRIBES.is_match(&reading.marked) && !REFUSES.is_match(&reading.text) {
         return true;
     }
-    if reading.question || !reading.names_medicine() {
+    if reading.question {
+        return false;
+    }
+    if named_alone::prescribes(reading) {
+        return true;
+    }
+    if !reading.names_medicine() {
         return false;
     }
     let mut before = "";
@@ -69,6 +78,7 @@ pub(super) fn prescribes(reading: &Reading) -> bool {
             || clause.contains('\u{e000}')
                 && HAN_ORDERS.is_match(&without_false_denials(clause))
                 && han_may(clause)
+                && !HAN_EASES.is_match(&reading.marked)
         {
             return true;
         }

@@ -111,18 +111,18 @@ fn is_separator(c: char) -> bool {
     matches!(c, ' ' | '·' | '・' | '•' | '_' | '.')
 }
 
-/// "t a b l e t s" as one word: four single letters and more in a row.
+/// "t a b l e t s" as one word: three single letters and more in a row.
 fn spelled_together(text: &str) -> String {
     let words: Vec<&str> = text.split(' ').collect();
     let single = |it: &&str| it.len() == 1 && it.bytes().all(|b| b.is_ascii_lowercase());
-    if words.iter().filter(|it| single(it)).count() < 4 {
+    if words.iter().filter(|it| single(it)).count() < 3 {
         return text.to_owned();
     }
     let mut out: Vec<String> = Vec::new();
     let mut index = 0;
     while let Some(word) = words.get(index) {
         let run = words.iter().skip(index).take_while(|it| single(it)).count();
-        if run >= 4 {
+        if run >= 3 {
             out.push(words.iter().skip(index).take(run).copied().collect());
             index += run;
         } else {
