@@ -13,13 +13,17 @@ use regex::Regex;
 use serde_json::Value;
 
 /// Folder of each crate → the crates that it may use in its product code (not in its tests).
-const ARROWS: [(&str, &[&str]); 17] = [
+const ARROWS: [(&str, &[&str]); 18] = [
     ("core/contract", &[]),
     ("core/triage", &["core/contract"]),
     ("core/tensors", &[]),
     (
         "core/model",
         &["core/contract", "core/tensors", "adapters/formats"],
+    ),
+    (
+        "core/embeddings",
+        &["core/contract", "core/model", "core/tensors"],
     ),
     ("core/engine", &["core/contract", "core/model"]),
     ("core/remote", &["core/contract"]),
@@ -233,6 +237,7 @@ fn synchronous_crates_are_free_of_tokio() {
             "core/contract",
             "core/tensors",
             "core/model",
+            "core/embeddings",
             "core/triage",
             "core/plugin-api",
         ]
