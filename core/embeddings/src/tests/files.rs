@@ -9,7 +9,8 @@ pub(super) const POSITIONS: usize = 24;
 pub(super) const EPSILON: f32 = 1e-12;
 pub(super) const START: u32 = 0;
 pub(super) const END: u32 = 2;
-pub(super) const MARKERS: [u32; 5] = [0, 1, 2, 3, 15];
+pub(super) const MARKERS: [u32; 4] = [0, 1, 2, 3];
+pub(super) const MASK: u32 = 15;
 const WORDS: usize = 20;
 const PIECES: [&str; 16] = [
     "<s>",
@@ -123,7 +124,7 @@ impl Tiny {
 
     fn write(&self, left_out: &str) -> Vec<u8> {
         let mut head = b"E5S1".to_vec();
-        let mut unsigned =
+        let unsigned =
             |head: &mut Vec<u8>, number: usize| head.extend(u32::try_from(number).unwrap().to_le_bytes());
         for number in [1, HIDDEN, LAYERS, HIDDEN / 32, FEED, WORDS, POSITIONS, 2] {
             unsigned(&mut head, number);
