@@ -1,4 +1,4 @@
-//! Vectors for plugins: bounded in number and length, one call at a time for all plugins together.
+//! Vectors for plugins: bounded in number and length, one text at a time for all plugins together.
 
 use std::sync::Arc;
 
@@ -36,8 +36,8 @@ impl Services {
         let purpose = match purpose.as_str() {
             "query" => EmbeddingPurpose::Query,
             "passage" => EmbeddingPurpose::Passage,
-            other => {
-                let reason = format!("purpose {other:?}: query or passage is possible");
+            _ => {
+                let reason = "purpose: query or passage is possible".to_owned();
                 return Err((Status::BAD_INPUT, reason));
             }
         };
@@ -52,19 +52,19 @@ impl Services {
                 "embed.texts_per_minute of plugin.toml is used up; try again in a minute",
             ));
         }
-        let turn = Arc::clone(&self.backing.embedding)
-            .acquire_owned()
-            .await
-            .map_err(failed)?;
-        let computing = tokio::task::spawn_blocking(move || {
-            let _turn = turn;
-            let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
-            let vectors = embedder.embed(&texts, purpose)?;
-            Ok((vectors, embedder.model()))
-        });
-        let computed: Result<_, bedside_contract::EmbedError> = computing.await.map_err(failed)?;
-        let (vectors, model) = computed.map_err(failed)?;
-        let model = model.map(|it| it.id).unwrap_or_default();
+        let mut vectors = Vec::with_capacity(texts.len());
+        for text in texts {
+            // Text by text, so that another plugin waits for one at most.
+            let turn = Arc::clone(&self.backing.embedding).acquire_owned();
+            let turn = turn.await.map_err(failed)?;
+            let embedder = Arc::clone(&embedder);
+            let computing = tokio::task::spawn_blocking(move || {
+                let _turn = turn;
+                embedder.embed(&[&text], purpose)
+            });
+            vectors.extend(computing.await.map_err(failed)?.map_err(failed)?);
+        }
+        let model = embedder.model().map(|it| it.id).unwrap_or_default();
         Ok(json!(msg::Embedded { model, vectors }))
     }
 }
