@@ -58,6 +58,23 @@ pub fn model() -> Result<PathBuf> {
     Ok(path)
 }
 
+/// The embedding model's file: `BEDSIDE_TEST_EMBEDDINGS`, else the default one where `bedside model pull` puts it.
+///
+/// # Errors
+/// When there is none.
+pub fn embeddings() -> Result<PathBuf> {
+    let path = match std::env::var_os("BEDSIDE_TEST_EMBEDDINGS") {
+        Some(path) => PathBuf::from(path),
+        None => data_home()?.join("bedside/models/e5-small-q4.bin"),
+    };
+    ensure!(
+        path.exists(),
+        "there is no embedding model in {}: run `bedside model pull`",
+        path.display()
+    );
+    Ok(path)
+}
+
 fn data_home() -> Result<PathBuf> {
     let set = std::env::var_os("XDG_DATA_HOME")
         .map(PathBuf::from)

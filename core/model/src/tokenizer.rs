@@ -8,6 +8,7 @@ mod pieces;
 mod pretokenize;
 mod sentencepiece;
 mod stream;
+mod unigram;
 mod whitespace;
 
 use std::collections::HashSet;
@@ -19,6 +20,7 @@ use crate::gguf::{GgufError, GgufFile};
 pub(crate) use bytes::character_of;
 pub(crate) use sentencepiece::{Algorithm, CharacterMap};
 pub use stream::TextStream;
+pub use unigram::Unigram;
 pub(crate) use whitespace::{PRE_TOKENIZER as CHATGLM1, blanks};
 
 /// The vocabulary of one model.

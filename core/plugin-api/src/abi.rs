@@ -306,6 +306,8 @@ numbered! {
         MessageSend = 16 "message.send",
         /// [`msg::GenerateRequest`](crate::msg::GenerateRequest) → [`msg::Generated`](crate::msg::Generated)
         Generate = 32 "generate",
+        /// [`msg::EmbedRequest`](crate::msg::EmbedRequest) → [`msg::Embedded`](crate::msg::Embedded)
+        Embed = 33 "embed",
         /// [`msg::JobProgress`](crate::msg::JobProgress) → [`msg::JobControl`](crate::msg::JobControl)
         JobProgress = 48 "job.progress",
         /// a string, the setting's name → its value or null
@@ -328,6 +330,8 @@ pub enum Permission {
     Message,
     /// `generate = { tokens_per_minute = 4000 }`
     Generate,
+    /// `embed = { texts_per_minute = 600 }`
+    Embed,
     /// `jobs = true`
     Jobs,
     /// `audit = true`
@@ -340,6 +344,7 @@ impl Permission {
         Self::Storage,
         Self::Message,
         Self::Generate,
+        Self::Embed,
         Self::Jobs,
         Self::Audit,
     ];
@@ -352,6 +357,7 @@ impl Permission {
             Self::Storage => "storage",
             Self::Message => "message",
             Self::Generate => "generate",
+            Self::Embed => "embed",
             Self::Jobs => "jobs",
             Self::Audit => "audit",
         }
@@ -365,6 +371,7 @@ pub const fn permission_of(op: Op) -> Permission {
         Op::StorageGet | Op::StoragePut | Op::StorageDelete | Op::StorageList => Permission::Storage,
         Op::MessageSend => Permission::Message,
         Op::Generate => Permission::Generate,
+        Op::Embed => Permission::Embed,
         Op::JobProgress => Permission::Jobs,
         Op::ConfigGet | Op::Clock => Permission::Always,
         Op::AuditNote => Permission::Audit,

@@ -10,8 +10,8 @@ use crate::{
     Error,
     abi::Op,
     msg::{
-        AuditNote, Contacts, GenerateRequest, Generated, JobControl, JobProgress, LogLevel, Setup,
-        StorageEntry, StorageKey,
+        AuditNote, Contacts, EmbedRequest, Embedded, GenerateRequest, Generated, JobControl, JobProgress,
+        LogLevel, Setup, StorageEntry, StorageKey,
     },
 };
 
@@ -178,6 +178,20 @@ impl Host {
     /// [`Error::Denied`], [`Error::NotNow`], or the model is busy or the token budget used up.
     pub fn generate(&self, request: &GenerateRequest) -> Result<Generated, Error> {
         self.call(Op::Generate, request)
+    }
+
+    /// The vectors of at most 16 texts of at most 4,000 characters each, about 30 ms a message. `purpose` is `query`
+    /// for what is asked or said, `passage` for what is searched through.
+    ///
+    /// # Errors
+    /// [`Error::Denied`], too much at once or in a minute, or the bot has no embedding model;
+    /// [`Error::UnknownFunction`] from bots that cannot do this yet.
+    pub fn embed(&self, texts: &[&str], purpose: &str) -> Result<Embedded, Error> {
+        let request = EmbedRequest {
+            texts: texts.iter().map(|it| (*it).to_owned()).collect(),
+            purpose: purpose.to_owned(),
+        };
+        self.call(Op::Embed, &request)
     }
 
     /// Tells how far a job is (`done` from 0 to 1) and learns whether it shall go on.

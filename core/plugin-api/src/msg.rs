@@ -339,6 +339,25 @@ pub struct Generated {
     pub finish: String,
 }
 
+/// Of `embed`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct EmbedRequest {
+    pub texts: Vec<String>,
+    /// `query`: what is asked or said. `passage`: what is searched through.
+    pub purpose: String,
+}
+
+/// What `embed` answers.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Embedded {
+    /// Vectors of different models must not be compared: keep it beside vectors that are kept.
+    pub model: String,
+    /// One for each text, of length 1: the dot product of two tells how close their texts are.
+    pub vectors: Vec<Vec<f32>>,
+}
+
 /// Of `job.progress`.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]

@@ -40,8 +40,8 @@ use crate::{
     abi::{Op, Permission, permission_of},
     host::Backend,
     msg::{
-        AuditNote, Contacts, GenerateRequest, Generated, JobControl, LogLevel, Setup, StorageEntry,
-        StorageKey,
+        AuditNote, Contacts, EmbedRequest, Embedded, GenerateRequest, Generated, JobControl, LogLevel, Setup,
+        StorageEntry, StorageKey,
     },
 };
 
@@ -59,6 +59,7 @@ struct State {
     denied: BTreeSet<Permission>,
     now_ms: u64,
     generated: Option<String>,
+    vector_of: Option<fn(&str) -> Vec<f32>>,
     cancel: bool,
     sent: Vec<String>,
     logged: Vec<(LogLevel, String)>,
@@ -107,6 +108,13 @@ impl FakeHost {
     #[must_use]
     pub fn generates(self, text: &str) -> Self {
         self.state().generated = Some(text.to_owned());
+        self
+    }
+
+    /// How [`Host::embed`] makes a text's vector; without it the bot has no embedding model.
+    #[must_use]
+    pub fn embeds(self, vector_of: fn(&str) -> Vec<f32>) -> Self {
+        self.state().vector_of = Some(vector_of);
         self
     }
 
@@ -211,6 +219,16 @@ impl Backend for FakeHost {
                 serde_json::to_value(Generated {
                     text,
                     finish: "stop".to_owned(),
+                })?
+            }
+            Op::Embed => {
+                let EmbedRequest { texts, .. } = serde_json::from_slice(body)?;
+                let vector_of = state
+                    .vector_of
+                    .ok_or("embed failed: there is no embedding model")?;
+                serde_json::to_value(Embedded {
+                    model: "test".to_owned(),
+                    vectors: texts.iter().map(|it| vector_of(it)).collect(),
                 })?
             }
             Op::JobProgress => json!(if state.cancel {

@@ -1,5 +1,7 @@
 //! What plugins ask of the bot: the one place where permissions are checked.
 
+mod embed;
+
 use std::{
     collections::BTreeSet,
     sync::{Arc, Mutex, PoisonError},
@@ -7,8 +9,8 @@ use std::{
 };
 
 use bedside_contract::{
-    ChatMessage, ChatRole, ConversationKey, GenerateRequest, GenerationEvent, Generator, Priority, Sampling,
-    Store,
+    ChatMessage, ChatRole, ConversationKey, Embedder, GenerateRequest, GenerationEvent, Generator, Priority,
+    Sampling, Store,
 };
 use bedside_plugin_api::{
     abi::{Hook, Op, Permission, Status, permission_of},
@@ -16,7 +18,7 @@ use bedside_plugin_api::{
 };
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 use tokio_util::sync::CancellationToken;
 
 use crate::{limiter::Budget, manifest::Permissions, problem::cut};
@@ -34,16 +36,26 @@ pub(crate) struct Services {
     granted: Permissions,
     denied: BTreeSet<String>,
     settings: Value,
-    store: Arc<dyn Store>,
-    generator: Option<Arc<dyn Generator>>,
+    backing: Backing,
     job: Option<JobLink>,
     budgets: Mutex<Budgets>,
+}
+
+/// What stands behind the calls of all plugins.
+#[derive(Clone)]
+pub(crate) struct Backing {
+    store: Arc<dyn Store>,
+    generator: Option<Arc<dyn Generator>>,
+    embedder: Option<Arc<dyn Embedder>>,
+    /// Held while vectors are computed for any plugin: one core at most, the others are the patients'.
+    embedding: Arc<Semaphore>,
 }
 
 struct Budgets {
     logs: Budget,
     audits: Budget,
     tokens: Budget,
+    texts: Budget,
 }
 
 /// The job that a session works on.
@@ -55,28 +67,43 @@ pub(crate) struct JobLink {
 
 type Answer = Result<Value, (Status, String)>;
 
+impl Backing {
+    pub(crate) fn new(
+        store: Arc<dyn Store>,
+        generator: Option<Arc<dyn Generator>>,
+        embedder: Option<Arc<dyn Embedder>>,
+    ) -> Self {
+        Self {
+            store,
+            generator,
+            embedder,
+            embedding: Arc::new(Semaphore::new(1)),
+        }
+    }
+}
+
 impl Services {
     pub(crate) fn new(
         id: &str,
         granted: &Permissions,
         denied: &[String],
         settings: Value,
-        store: Arc<dyn Store>,
-        generator: Option<Arc<dyn Generator>>,
+        backing: Backing,
     ) -> Self {
         let tokens = granted.generate.as_ref().map_or(0, |it| it.tokens_per_minute);
+        let texts = granted.embed.as_ref().map_or(0, |it| it.texts_per_minute);
         let budgets = Budgets {
             logs: Budget::new(100, Duration::from_secs(5)),
             audits: Budget::new(60, Duration::from_secs(60)),
             tokens: Budget::new(tokens, Duration::from_secs(60)),
+            texts: Budget::new(texts, Duration::from_secs(60)),
         };
         Self {
             id: id.to_owned(),
             granted: granted.clone(),
             denied: denied.iter().cloned().collect(),
             settings,
-            store,
-            generator,
+            backing,
             job: None,
             budgets: Mutex::new(budgets),
         }
@@ -85,14 +112,12 @@ impl Services {
     /// The same plugin's services for a process that does a job.
     pub(crate) fn for_job(&self, job: JobLink) -> Self {
         let denied: Vec<String> = self.denied.iter().cloned().collect();
-        let (store, generator) = (self.store.clone(), self.generator.clone());
         let services = Self::new(
             &self.id,
             &self.granted,
             &denied,
             self.settings.clone(),
-            store,
-            generator,
+            self.backing.clone(),
         );
         Self {
             job: Some(job),
@@ -143,6 +168,7 @@ impl Services {
             Op::StorageGet => {
                 let msg::StorageKey { key } = decode(body)?;
                 let kept = self
+                    .backing
                     .store
                     .plugin_get(&self.id, checked(&key)?)
                     .await
@@ -153,7 +179,8 @@ impl Services {
                 let msg::StorageEntry { key, value } = decode(body)?;
                 let bytes = serde_json::to_vec(&value).map_err(failed)?;
                 let quota = self.granted.storage.as_ref().map_or(0, |it| it.quota.0);
-                self.store
+                self.backing
+                    .store
                     .plugin_put(&self.id, checked(&key)?, &bytes, quota)
                     .await
                     .map_err(failed)?;
@@ -161,7 +188,8 @@ impl Services {
             }
             Op::StorageDelete => {
                 let msg::StorageKey { key } = decode(body)?;
-                self.store
+                self.backing
+                    .store
                     .plugin_delete(&self.id, checked(&key)?)
                     .await
                     .map_err(failed)?;
@@ -170,7 +198,8 @@ impl Services {
             Op::StorageList => {
                 let msg::StorageKey { key } = decode(body)?;
                 Ok(json!(
-                    self.store
+                    self.backing
+                        .store
                         .plugin_list(&self.id, checked(&key)?)
                         .await
                         .map_err(failed)?
@@ -181,6 +210,7 @@ impl Services {
                 "this bot sends only what hooks and commands answer".to_owned(),
             )),
             Op::Generate => self.generate(decode(body)?, during).await,
+            Op::Embed => self.embed(decode(body)?).await,
             Op::JobProgress => self.job_progress(decode(body)?),
             Op::ConfigGet => {
                 let name: String = decode(body)?;
@@ -200,7 +230,8 @@ impl Services {
                 let actor = format!("plugin:{}", self.id);
                 let [action, target, detail] =
                     [note.action, note.target, note.detail].map(|it| cut(&it, MAX_NOTE));
-                self.store
+                self.backing
+                    .store
                     .audit(&actor, &action, &target, &detail)
                     .await
                     .map_err(failed)?;
@@ -216,6 +247,7 @@ impl Services {
             return Err((Status::NOT_NOW, reason.to_owned()));
         }
         let generator = self
+            .backing
             .generator
             .as_ref()
             .ok_or_else(|| failed("the bot has no language model"))?;

@@ -24,7 +24,7 @@ pub struct PluginsConfig {
     /// Ids of plugins without which the bot must not answer: where one fails, the patient gets an apology
     /// instead, even if its manifest says `on_failure = "skip"`.
     pub refuse_on_failure: Vec<String>,
-    /// Permissions to take away: plugin id to `storage`, `message`, `generate`, `jobs`, `audit`.
+    /// Permissions to take away: plugin id to `storage`, `message`, `generate`, `embed`, `jobs`, `audit`.
     pub deny: BTreeMap<String, Vec<String>>,
     /// Each plugin's own settings, a table under its id: `[plugins.settings."bedside.knowledge"]`.
     pub settings: BTreeMap<String, serde_json::Value>,

@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use bedside_contract::{Generator, PluginStatus, Store};
+use bedside_contract::{Embedder, Generator, PluginStatus, Store};
 use bedside_plugin_api::{
     abi::{Hook, Permission},
     msg::{Command, CommandReply, Contacts, Job, Setup},
@@ -21,7 +21,7 @@ use tokio_util::{
 };
 
 use crate::{
-    calls::Services,
+    calls::{Backing, Services},
     child::Spawner,
     config::{PluginsConfig, SandboxPolicy},
     discovery::{self, Package},
@@ -64,6 +64,7 @@ pub struct PluginHostSetup {
     pub contacts: Contacts,
     pub store: Arc<dyn Store>,
     pub generator: Option<Arc<dyn Generator>>,
+    pub embedder: Option<Arc<dyn Embedder>>,
 }
 
 /// All that is known of one plugin.
@@ -103,8 +104,13 @@ impl PluginHost {
             stop,
         };
         if setup.config.enabled {
+            let backing = Backing::new(
+                setup.store.clone(),
+                setup.generator.clone(),
+                setup.embedder.clone(),
+            );
             match Spawner::start(Handle::current()) {
-                Ok(spawner) => host.start_all(&setup, &spawner),
+                Ok(spawner) => host.start_all(&setup, &backing, &spawner),
                 Err(error) => {
                     tracing::error!(%error, "no thread for plugins could be started: none will run")
                 }
@@ -240,7 +246,7 @@ impl PluginHost {
             })
     }
 
-    fn start_all(&mut self, setup: &PluginHostSetup, spawner: &Spawner) {
+    fn start_all(&mut self, setup: &PluginHostSetup, backing: &Backing, spawner: &Spawner) {
         let dirs = setup
             .config
             .dir
@@ -260,7 +266,7 @@ impl PluginHost {
             }
         }
         for package in packages {
-            self.start_one(package, setup, spawner);
+            self.start_one(package, setup, backing, spawner);
         }
         for hook in Hook::ALL {
             let with_rule = |plugin: &Arc<Plugin>| Some((plugin.clone(), plugin.rule(*hook)?));
@@ -271,7 +277,7 @@ impl PluginHost {
         }
     }
 
-    fn start_one(&mut self, package: Package, setup: &PluginHostSetup, spawner: &Spawner) {
+    fn start_one(&mut self, package: Package, setup: &PluginHostSetup, backing: &Backing, spawner: &Spawner) {
         let config = &setup.config;
         let Package {
             id,
@@ -304,15 +310,14 @@ impl PluginHost {
                 .push(idle_status(&id, &version, "failed", Some(problem)));
         }
         let denied = config.deny.get(&id).map_or(&[][..], Vec::as_slice);
-        let (store, generator) = (setup.store.clone(), setup.generator.clone());
         let services = Services::new(
             &id,
             &manifest.permissions,
             denied,
             settings.clone(),
-            store,
-            generator,
+            backing.clone(),
         );
+        services.prepare_embedding();
         let place = if config.trusted.contains(&id) {
             Place::InProcess
         } else {

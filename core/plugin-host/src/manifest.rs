@@ -72,6 +72,8 @@ pub struct Permissions {
     pub message: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub generate: Option<GeneratePermission>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub embed: Option<EmbedPermission>,
     pub jobs: bool,
     pub audit: bool,
 }
@@ -87,6 +89,12 @@ pub struct StoragePermission {
 #[serde(deny_unknown_fields)]
 pub struct GeneratePermission {
     pub tokens_per_minute: u64,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct EmbedPermission {
+    pub texts_per_minute: u64,
 }
 
 /// What the plugin's process may use.
@@ -255,6 +263,7 @@ impl Permissions {
             Permission::Storage => self.storage.is_some(),
             Permission::Message => self.message,
             Permission::Generate => self.generate.is_some(),
+            Permission::Embed => self.embed.is_some(),
             Permission::Jobs => self.jobs,
             Permission::Audit => self.audit,
         }

@@ -7,3 +7,4 @@ mod mapped;
 
 pub use checkpoint::{Checkpoint, CheckpointError};
 pub use gguf::{GgufError, GgufFile};
+pub use mapped::MappedFile;

@@ -1,9 +1,31 @@
 //! The file in memory.
 #![expect(unsafe_code, reason = "memory maps")]
 
-use std::{fs::File, io, ops::Range};
+use std::{fs::File, io, ops::Range, path::Path};
 
 use memmap2::Mmap;
+
+/// The bytes of a file of another format, whose crate checks them.
+#[derive(Debug)]
+pub struct MappedFile(Mmap);
+
+impl MappedFile {
+    /// # Errors
+    /// If the file cannot be opened or mapped.
+    pub fn open(path: &Path) -> io::Result<Self> {
+        open(&File::open(path)?).map(Self)
+    }
+
+    #[must_use]
+    pub fn bytes(&self) -> &[u8] {
+        &self.0
+    }
+
+    /// Gives pages back that are not needed soon; they are read again from the file when they are.
+    pub fn release(&self, range: Range<usize>) {
+        release(&self.0, range);
+    }
+}
 
 pub(crate) fn open(file: &File) -> io::Result<Mmap> {
     // SAFETY: the map is read only. A model's file is replaced by renaming, never written to in place; who does

@@ -7,7 +7,7 @@ use bedside_contract::AnswerMode;
 use crate::{
     config::{Config, ConfigError},
     output::say,
-    wiring::{NO_CONNECTOR, rules},
+    wiring::{NO_CONNECTOR, embeddings, rules},
 };
 
 pub(crate) fn run(config: Config, file: Option<&Path>) -> anyhow::Result<ExitCode> {
@@ -23,6 +23,7 @@ pub(crate) fn run(config: Config, file: Option<&Path>) -> anyhow::Result<ExitCod
     } = &config;
     config.model.check_prompt_format().map_err(ConfigError::new)?;
     config.model.check_adapters().map_err(ConfigError::new)?;
+    let embeddings = embeddings(&config, &data_dir)?;
     let mut model_line = None;
     if let Some(address) = remote.base_url.as_ref().filter(|_| remote.is_on()) {
         remote.check().map_err(|it| ConfigError::new(it.to_string()))?;
@@ -57,7 +58,7 @@ pub(crate) fn run(config: Config, file: Option<&Path>) -> anyhow::Result<ExitCod
     for line in model_line.into_iter().chain(lines) {
         say(&line);
     }
-    for warning in warnings(&config) {
+    for warning in warnings(&config).into_iter().chain(embeddings.warning()) {
         say(&format!("  warning: {warning}"));
     }
     Ok(ExitCode::SUCCESS)

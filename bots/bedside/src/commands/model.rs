@@ -3,32 +3,51 @@
 use std::{fs, path::Path, process::ExitCode, sync::OnceLock};
 
 use anyhow::Context;
+use bedside_embeddings::{Embeddings, pull_embeddings};
 use bedside_model::{GgufFile, ModelSource, Progress, inspect::Inspection, pull::pull_from};
 use indicatif::{HumanBytes, HumanCount, ProgressBar, ProgressStyle};
 
 use crate::{
     commands::make_data_dir,
     config::{Config, ConfigError},
-    output::say,
+    output::{complain, say},
     wiring::models_dir,
 };
 
+/// All that the config needs, or one chat model. Only the chat model's path goes to standard output.
 pub(crate) fn pull(config: &Config, source: Option<&ModelSource>) -> anyhow::Result<ExitCode> {
     let models = models_dir(&make_data_dir(config)?);
     let configured = &config.model.source;
-    let source = match source {
+    let chosen = match source {
         Some(source) => source.clone(),
         None => configured
             .parse()
             .map_err(|error| ConfigError::new(format!("model.source: {configured:?}: {error}")))?,
     };
     let bar = Bar::default();
-    let path = pull_from(&source, &models, &config.model.endpoint, &bar)?;
+    let path = pull_from(&chosen, &models, &config.model.endpoint, &bar)?;
     bar.finish();
     // A file that came whole may still be no model.
     GgufFile::open(&path)?;
     say(&format!("{}", path.display()));
+    if source.is_none() && config.embeddings.enabled {
+        pull_second(config, &models)?;
+    }
     Ok(ExitCode::SUCCESS)
+}
+
+/// The model that compares texts.
+fn pull_second(config: &Config, models: &Path) -> anyhow::Result<()> {
+    let section = &config.embeddings;
+    let bad_source = |error| ConfigError::new(format!("embeddings.source: {:?}: {error}", section.source));
+    let source = section.source().map_err(bad_source)?;
+    let bar = Bar::default();
+    let path = pull_embeddings(&source, models, &config.model.endpoint, &bar)
+        .context("the embedding model; `enabled = false` in [embeddings] does without")?;
+    bar.finish();
+    Embeddings::open(&path)?;
+    complain(&format!("{}", path.display()));
+    Ok(())
 }
 
 pub(crate) fn list(config: &Config, json: bool) -> anyhow::Result<ExitCode> {
@@ -41,7 +60,8 @@ pub(crate) fn list(config: &Config, json: bool) -> anyhow::Result<ExitCode> {
     };
     for entry in entries.into_iter().flatten() {
         let path = entry?.path();
-        if path.extension().is_some_and(|it| it == "gguf") {
+        let is_model = |it: &std::ffi::OsStr| it == "gguf" || it == "bin";
+        if path.extension().is_some_and(is_model) {
             rows.push((
                 path.clone(),
                 fs::metadata(&path)?.len(),

@@ -11,7 +11,7 @@ use crate::{
     cli::PluginArguments,
     config::Config,
     output::{complain, say},
-    wiring::start_plugins,
+    wiring::{PluginBacking, embeddings, start_plugins},
 };
 
 /// Hands `words` to a plugin's command.
@@ -79,7 +79,13 @@ fn with_plugins(
         .build()
         .context("no async runtime")?;
     runtime.block_on(async {
-        let host = start_plugins(config, &store, None, None)?;
+        let backing = PluginBacking {
+            store: &store,
+            generator: None,
+            embeddings: embeddings(config, &config.data_dir()?)?,
+            data_dir: None,
+        };
+        let host = start_plugins(config, backing)?;
         let code = work(&host).await;
         host.shutdown().await;
         Ok(code)

@@ -11,7 +11,7 @@ use crate::{
     commands::make_data_dir,
     config::Config,
     language_model::LanguageModel,
-    output::say,
+    output::{complain, say},
     wiring::{Connected, Parts},
 };
 
@@ -31,6 +31,9 @@ pub(crate) fn run(config: Config) -> anyhow::Result<ExitCode> {
         say("Bedside runs. Stop it with Ctrl-C.");
         for line in lines {
             say(&format!("  {line}"));
+        }
+        if let Some(warning) = parts.embeddings.warning() {
+            complain(&format!("  warning:   {warning}"));
         }
         let model = tokio::spawn(report_model(parts.model.clone()));
         let ended = bot.run(stop).await;

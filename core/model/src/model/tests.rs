@@ -59,7 +59,7 @@ fn a_missing_template_is_noted() {
 fn real_model() -> Option<PathBuf> {
     let data = env::var_os("XDG_DATA_HOME").map(PathBuf::from);
     let data = data.or_else(|| env::var_os("HOME").map(|it| PathBuf::from(it).join(".local/share")));
-    let default = data.map(|it| it.join("bedside/models").join(crate::source::default_model::FILE));
+    let default = data.map(|it| it.join("bedside/models").join(crate::source::DEFAULT_MODEL.file));
     let path = env::var_os("BEDSIDE_TEST_MODEL").map(PathBuf::from).or(default);
     let path = path.filter(|it| it.is_file());
     if path.is_none() {

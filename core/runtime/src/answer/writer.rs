@@ -10,7 +10,6 @@ use super::{
     instructions::Instructions,
     part::{gated, gated_title},
 };
-use bedside_language::Sentences;
 use crate::{grounding::Grounding, words::say};
 
 /// Reads what the model says and keeps what may be said.

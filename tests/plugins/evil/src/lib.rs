@@ -189,10 +189,28 @@ impl Evil {
             "audit" => told(self.host.audit_note("action", "target", path)),
             "send" => told(self.host.message_send("hi")),
             "generate" => told(self.host.generate(&msg::GenerateRequest::default())),
+            "embed" => self.embed(path),
             "progress" => told(self.host.job_progress("1", 0.5, "")),
             "clock" => told(self.host.clock()),
             _ => return None,
         })
+    }
+}
+
+impl Evil {
+    /// `3 query TEXT`: that text three times; tells the model, how many vectors there are and their sums.
+    fn embed(&self, words: &str) -> String {
+        let mut words = words.splitn(3, ' ');
+        let count = words.next().and_then(|it| it.parse().ok()).unwrap_or(1);
+        let purpose = words.next().unwrap_or_default();
+        let texts = vec![words.next().unwrap_or_default(); count];
+        match self.host.embed(&texts, purpose) {
+            Ok(msg::Embedded { model, vectors }) => {
+                let sum = |at: usize| vectors.iter().filter_map(|it| it.get(at)).sum::<f32>();
+                format!("{model}: {} vectors, {} {}", vectors.len(), sum(0), sum(1))
+            }
+            Err(error) => format!("refused: {error}"),
+        }
     }
 }
 
