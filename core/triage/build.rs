@@ -19,7 +19,7 @@ mod bundle;
 mod condition;
 #[path = "src/data.rs"]
 mod data;
-#[path = "src/departments.rs"]
+#[path = "src/department_list.rs"]
 mod departments;
 #[path = "src/error.rs"]
 mod error;

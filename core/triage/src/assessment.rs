@@ -17,6 +17,10 @@ pub struct Assessment {
     pub findings: Vec<Finding>,
     /// Stable ids such as `cardiology`, best first; at most three.
     pub departments: Vec<String>,
+    /// The chance of each department that has one worth naming, best first; the emergency department, about which
+    /// the urgency decides, is not among them. Empty where the text does not speak of health.
+    #[serde(default)]
+    pub department_chances: Vec<(String, f32)>,
     /// What should still be asked, most important first, e.g. `age`; see
     /// [`Rules::question_for`](crate::Rules::question_for).
     pub missing: Vec<String>,

@@ -86,6 +86,7 @@ impl Bundle {
             literals: LiteralTableBuilder::default(),
         };
         files.iter().try_for_each(|it| builder.take_departments(it))?;
+        files.iter().try_for_each(|it| builder.take_combined(it))?;
         files.iter().try_for_each(|it| builder.take_findings(it))?;
         files
             .iter()
@@ -183,6 +184,32 @@ impl Builder {
                 self.bundle.departments.add_alias(&(file.spelling)(alias), index);
             }
             self.bundle.departments.add_alias(id, index);
+        }
+        Ok(())
+    }
+
+    fn take_combined(&mut self, file: &SourceFile<'_>) -> Result<(), RulesError> {
+        for data in &file.data.combined {
+            for name in data.names.get_ref() {
+                let departments = data
+                    .of
+                    .iter()
+                    .map(|id| self.bundle.departments.by_id.get(id).copied().ok_or(id));
+                let departments = departments
+                    .collect::<Result<Vec<_>, _>>()
+                    .map_err(|id| RulesError {
+                        file: file.name.to_owned(),
+                        line: file.line_of(&data.names),
+                        problem: Box::new(RulesProblem::UnknownName {
+                            kind: "combined department",
+                            id: name.clone(),
+                            name: id.clone(),
+                            hint: "add a [[department]] with this id".to_owned(),
+                        }),
+                    })?;
+                self.bundle.departments
+                    .add_combined(&(file.spelling)(name), &departments);
+            }
         }
         Ok(())
     }

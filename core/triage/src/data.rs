@@ -17,6 +17,7 @@ pub(crate) struct DataFile {
     pub(crate) red_flag: Vec<RedFlagData>,
     pub(crate) rule: Vec<RuleData>,
     pub(crate) department: Vec<DepartmentData>,
+    pub(crate) combined: Vec<CombinedData>,
     pub(crate) question: Vec<QuestionData>,
     /// Sentences by key.
     pub(crate) notice: BTreeMap<String, Words>,
@@ -157,6 +158,15 @@ pub(crate) struct DepartmentData {
     pub(crate) terms: Vec<String>,
 }
 
+/// Names under which some hospitals keep several departments as one.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct CombinedData {
+    pub(crate) names: Spanned<Vec<String>>,
+    /// Ids, the one meant most first.
+    pub(crate) of: Vec<String>,
+}
+
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct QuestionData {
@@ -198,7 +208,7 @@ impl<'a> SourceFile<'a> {
         })
     }
 
-    pub(crate) fn line_of(&self, id: &Spanned<String>) -> usize {
+    pub(crate) fn line_of<T>(&self, id: &Spanned<T>) -> usize {
         line_at(self.text, id.span().start)
     }
 }

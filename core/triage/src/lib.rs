@@ -14,6 +14,7 @@ mod bundle;
 mod condition;
 mod context;
 mod data;
+mod department_list;
 mod departments;
 mod error;
 mod evaluation;

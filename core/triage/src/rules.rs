@@ -1,14 +1,16 @@
 //! The rules, loaded and asked.
 
-use std::{collections::HashMap, sync::LazyLock};
+use std::{ops::Range, sync::LazyLock};
 
 use bedside_contract::{Disposition, Language};
 
 use crate::{
     assessment::{Assessment, EmergencyContacts, Finding, PatientFacts, RedFlag, Sex},
     bundle::Bundle,
+    condition::Fact,
     context::{self, Polarity},
     data::{FindingKind, SourceFile},
+    departments::{MOST_NAMED, Person, Signs, named, terms},
     error::RulesError,
     evidence::Evidence,
     facts::TextFacts,
@@ -58,6 +60,7 @@ impl Rules {
         std::thread::spawn(|| {
             context::prepare();
             TextFacts::read("");
+            terms::prepare();
         });
         let bundle: Bundle = postcard::from_bytes(BUILT_IN).expect("build.rs and this are of one build");
         let bundle = match addition {
@@ -219,22 +222,27 @@ impl Rules {
         }
         let level = level_of(disposition, fired.iter().map(|it| it.level).min());
 
-        let mut scores: HashMap<usize, f32> = HashMap::new();
+        let mut signs = Signs::default();
         let mut score = |departments: &[usize], weight: f32| {
             for (rank, department) in departments.iter().enumerate() {
-                *scores.entry(*department).or_default() +=
+                *signs.rules.entry(*department).or_default() +=
                     weight / f32::powi(2.0, i32::try_from(rank).unwrap_or(9));
             }
         };
         fired.iter().for_each(|it| score(&it.departments, 4.0));
         matched.iter().for_each(|it| score(&it.departments, 3.0));
         self.score_findings(&evidence, &mut score);
-        for (id, probability) in second.iter().flat_map(|it| &it.departments) {
-            if let Some(department) = self.bundle.departments.by_id.get(*id) {
-                *scores.entry(*department).or_default() += SECOND_READERS_SAY * probability;
-            }
-        }
-        let departments = self.departments(&evidence, &scores, disposition, medical);
+        let terms = terms::speak_for(&normal.text, &denied(&evidence));
+        let chances = if medical || terms::are_medical(&terms) {
+            let by_id = &self.bundle.departments.by_id;
+            let index = |(id, value): (&str, f32)| Some((*by_id.get(id)?, value));
+            signs.terms = terms.into_iter().filter_map(index).collect();
+            let read = second.into_iter().flat_map(|it| it.departments);
+            signs.reader = read.filter_map(index).collect();
+            self.bundle.departments.rank(&signs, self.person(&evidence))
+        } else {
+            Vec::new()
+        };
 
         Assessment {
             disposition,
@@ -248,7 +256,8 @@ impl Rules {
                 })
                 .collect(),
             findings: self.findings(&evidence, normal),
-            departments,
+            departments: self.departments(&chances, disposition),
+            department_chances: self.worth_naming(&chances),
             missing: self.missing(&evidence),
             medical,
             self_harm: fired.iter().any(|it| it.self_harm),
@@ -257,11 +266,32 @@ impl Rules {
         }
     }
 
-    /// The hospital's own names for the departments of an assessment, best first, at most two; empty if none
-    /// of those offered fits.
+    /// The hospital's own names for the departments of an assessment, best first, several where several are close,
+    /// at most three; in an emergency the emergency department first. Only names of `offered`, and none if none
+    /// fits and no general department is offered.
     #[must_use]
     pub fn choose_departments(&self, assessment: &Assessment, offered: &[String]) -> Vec<String> {
-        self.bundle.departments.choose(&assessment.departments, offered)
+        let departments = &self.bundle.departments;
+        let index = |id: &str| departments.by_id.get(id).copied();
+        let chances: Vec<(usize, f32)> = assessment
+            .department_chances
+            .iter()
+            .filter_map(|(id, chance)| Some((index(id)?, *chance)))
+            .collect();
+        let for_a_child = chances.iter().take(1).any(|it| departments.is_for_children(it.0));
+        let order = if for_a_child {
+            ["pediatric-emergency", "emergency"].as_slice()
+        } else {
+            &["emergency"]
+        };
+        let first: Vec<usize> = order.iter().filter_map(|it| index(it)).collect();
+        let emergency = assessment.disposition == Disposition::Emergency;
+        departments.choose(
+            &chances,
+            emergency.then_some(first.as_slice()),
+            offered,
+            MOST_NAMED,
+        )
     }
 
     /// The notice shown at once: what was noticed, what to do now, which number to call.
@@ -289,6 +319,15 @@ impl Rules {
     #[must_use]
     pub fn department_name(&self, department: &str, language: Language) -> String {
         self.bundle.departments.name(department, language)
+    }
+
+    /// The ids of the departments that a name means, in any hospital's words: 心血管内科, "ENT clinic"; one meant most
+    /// first.
+    #[must_use]
+    pub fn departments_called(&self, name: &str) -> Vec<&str> {
+        let departments = &self.bundle.departments;
+        let meant = departments.recognize(name).into_iter();
+        meant.filter_map(|it| departments.id_of(it)).collect()
     }
 
     /// The name of a finding by its id, for people; the id itself if it is unknown.
@@ -389,32 +428,43 @@ impl Rules {
         }
     }
 
-    fn departments(
-        &self,
-        evidence: &Evidence,
-        scores: &HashMap<usize, f32>,
-        disposition: Disposition,
-        medical: bool,
-    ) -> Vec<String> {
-        if !medical {
-            return Vec::new();
-        }
+    fn departments(&self, chances: &[(usize, f32)], disposition: Disposition) -> Vec<String> {
         let departments = &self.bundle.departments;
-        let child = evidence.fact(crate::condition::Fact::Child);
-        let mut ids: Vec<String> = departments
-            .rank(scores, child)
+        let emergency = disposition == Disposition::Emergency && !chances.is_empty();
+        let first = emergency.then_some("emergency");
+        let others = named(chances, MOST_NAMED).filter_map(|it| departments.id_of(it));
+        first
             .into_iter()
-            .filter_map(|it| departments.id_of(it).map(str::to_owned))
-            .collect();
-        if disposition == Disposition::Emergency {
-            ids.retain(|it| it != "emergency");
-            ids.insert(0, "emergency".to_owned());
-            ids.truncate(3);
+            .chain(others)
+            .take(MOST_NAMED)
+            .map(str::to_owned)
+            .collect()
+    }
+
+    fn worth_naming(&self, chances: &[(usize, f32)]) -> Vec<(String, f32)> {
+        let id = |(index, chance): &(usize, f32)| {
+            Some((self.bundle.departments.id_of(*index)?.to_owned(), *chance))
+        };
+        chances
+            .iter()
+            .take_while(|it| it.1 >= LEAST_CHANCE)
+            .filter_map(id)
+            .collect()
+    }
+
+    fn person(&self, evidence: &Evidence) -> Person {
+        let says_child = ["child-words", "infant-words"]
+            .iter()
+            .filter_map(|it| self.bundle.id(it))
+            .any(|it| evidence.is_active(it));
+        Person {
+            child: evidence.fact(Fact::Child),
+            adult: evidence.age_years.is_some_and(|it| it >= 18.0) && !says_child,
+            age_years: evidence.age_years,
+            female: evidence.fact(Fact::Female),
+            male: evidence.fact(Fact::Male),
+            pregnant: evidence.fact(Fact::Pregnant),
         }
-        if ids.is_empty() {
-            ids.push(if child { "pediatrics" } else { "general-practice" }.to_owned());
-        }
-        ids
     }
 
     fn findings(&self, evidence: &Evidence, normal: &NormalText) -> Vec<Finding> {
@@ -494,8 +544,17 @@ impl Rules {
     }
 }
 
-/// What a department gets that the second reader is sure of; a finding that points to it gives 1, a red flag 4.
-const SECOND_READERS_SAY: f32 = 5.0;
+/// Departments with a smaller chance are not kept.
+const LEAST_CHANCE: f32 = 0.01;
+
+/// Where the text says that something is not there.
+fn denied(evidence: &Evidence) -> Vec<Range<usize>> {
+    let denied = evidence
+        .mentions
+        .iter()
+        .filter(|it| it.polarity == Polarity::Absent);
+    denied.map(|it| it.mention.span.clone()).collect()
+}
 
 /// The rules know nothing of the other language: its emergency words alone raise the urgency, and nothing lowers it.
 fn raised_by(other: &OtherLanguage, mut assessment: Assessment) -> Assessment {

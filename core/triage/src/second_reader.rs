@@ -6,6 +6,7 @@
 //! messages in `data/messages`.
 
 mod built_in_messages;
+mod department_heads;
 mod evidence_words;
 mod explanation;
 mod features;
@@ -37,7 +38,7 @@ pub struct SecondReading {
     pub raised: bool,
 }
 
-/// A reading, and the probability of each department by id.
+/// A reading, and the log odds of each department by id.
 pub(crate) struct Read<'a> {
     pub(crate) reading: SecondReading,
     pub(crate) departments: Vec<(&'a str, f32)>,
@@ -91,12 +92,14 @@ impl SecondReader {
             disposition: self.model.thresholds.level(emergency, same_day, out_patient),
             raised: false,
         };
-        let departments = self.model.departments.iter();
-        let departments = departments.map(|(id, head)| (id.as_str(), logistic(head.score(&features))));
         Read {
             reading,
-            departments: departments.collect(),
+            departments: self.read_departments(text, evidence),
         }
+    }
+
+    pub(crate) fn read_departments(&self, text: &str, evidence: &[String]) -> Vec<(&str, f32)> {
+        self.model.departments.read(text, evidence)
     }
 
     /// Of emergency, same-day, out-patient and self-care: a softmax over the four heads.

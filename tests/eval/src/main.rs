@@ -5,6 +5,7 @@
 #![forbid(unsafe_code)]
 
 mod batch;
+mod departments;
 mod measure;
 mod picture;
 
@@ -18,6 +19,7 @@ use bedside_triage::Rules;
 use clap::Parser;
 
 use batch::{Case, batches_in, read};
+use departments::Half;
 use measure::{Measured, measure};
 
 /// Measures triage on batches of labelled messages.
@@ -32,6 +34,12 @@ struct Arguments {
     /// Also measure these files (JSON lines with `text` and `disposition` or `gold`).
     #[arg(long)]
     also: Vec<PathBuf>,
+    /// Measure only departments, on labelled first messages in these files: `.json`, `.csv` or `.jsonl`.
+    #[arg(long, num_args = 1.., value_name = "FILE")]
+    departments: Vec<PathBuf>,
+    /// With `--departments`: which half of an outside file.
+    #[arg(long, value_enum, default_value = "held-back")]
+    half: Half,
     /// Show the messages that were read wrongly. They are no test afterwards: say so in the looks of the batch.
     #[arg(long)]
     show: bool,
@@ -47,6 +55,17 @@ fn main() -> anyhow::Result<()> {
     if let Some(name) = &arguments.first_look {
         let measured = first_look(&arguments.batches, name, rules)?;
         writeln!(out, "{name}, first look\n{measured}")?;
+        return Ok(());
+    }
+    if !arguments.departments.is_empty() {
+        for file in &arguments.departments {
+            let measured = departments::measure(rules, file, arguments.half, |label, text, named| {
+                if arguments.show {
+                    let _closed_pipe = writeln!(std::io::stderr(), "{label} sent to {named:?}: {text}");
+                }
+            })?;
+            writeln!(out, "# {}\n{measured}", file.display())?;
+        }
         return Ok(());
     }
     let mut last = None;

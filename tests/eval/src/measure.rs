@@ -47,7 +47,7 @@ pub(crate) struct Share {
 }
 
 impl Share {
-    fn count(&mut self, hit: bool) {
+    pub(crate) fn count(&mut self, hit: bool) {
         self.of += 1;
         self.hits += u32::from(hit);
     }

@@ -5,22 +5,68 @@ use bedside_language::is_han;
 /// Buckets of the hash, a power of two. Fewer buckets, more collisions: with 2^18 the area under the curve is
 /// within 0.001 of that of exact n-grams.
 pub(super) const BUCKETS: usize = 1 << 18;
-const LONGEST_CHARACTERS: usize = 5;
-const LONGEST_WORDS: usize = 3;
+
+/// The longest n-grams.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Reach {
+    pub(super) characters: usize,
+    pub(super) words: usize,
+}
+
+pub(super) const OF_URGENCY: Reach = Reach {
+    characters: 5,
+    words: 3,
+};
+/// A department is known by its words, an urgency by how they are put together.
+pub(super) const OF_DEPARTMENTS: Reach = Reach {
+    characters: 3,
+    words: 2,
+};
 /// Longer texts are read in part: no message needs more.
 const MOST_CHARACTERS: usize = 4000;
 
 /// How much a bucket says: the inverse frequency of its n-grams in the training messages, zero where they were
-/// met once or never.
+/// met too seldom.
 pub(super) struct Vocabulary {
     /// In steps of [`Vocabulary::STEP`].
     pub(super) rarity: Vec<u8>,
+    pub(super) reach: Reach,
 }
 
 impl Vocabulary {
     pub(super) const STEP: f32 = 1.0 / 24.0;
 
-    pub(super) fn weight(&self, bucket: u32) -> f32 {
+    /// ln((1 + n) / (1 + df)) + 1 for buckets that stand in `rarest` messages or more. `messages` are those of
+    /// [`buckets`] of each.
+    pub(super) fn counted(messages: impl Iterator<Item = Vec<u32>>, rarest: u32, reach: Reach) -> Self {
+        let mut counts = vec![0_u32; BUCKETS];
+        let mut total = 1.0_f32;
+        for buckets in messages {
+            total += 1.0;
+            for bucket in buckets {
+                if let Some(count) = counts.get_mut(bucket as usize) {
+                    *count += 1;
+                }
+            }
+        }
+        let rarity = counts.into_iter().map(|count| {
+            if count < rarest {
+                return 0;
+            }
+            let rarity = (total / (count as f32 + 1.0)).ln() + 1.0;
+            (rarity / Self::STEP).round().clamp(0.0, 255.0) as u8
+        });
+        Self {
+            rarity: rarity.collect(),
+            reach,
+        }
+    }
+
+    pub(super) fn knows(&self, bucket: u32) -> bool {
+        self.weight(bucket) > 0.0
+    }
+
+    fn weight(&self, bucket: u32) -> f32 {
         self.rarity
             .get(bucket as usize)
             .map_or(0.0, |it| f32::from(*it) * Self::STEP)
@@ -37,8 +83,8 @@ impl Features {
         let mut entries = Vec::new();
         let weight_of_evidence = 0.5;
         for (block, weight) in [
-            (characters(text), 1.0),
-            (words(text), 1.0),
+            (characters(text, vocabulary.reach.characters), 1.0),
+            (words(text, vocabulary.reach.words), 1.0),
             (found(evidence), weight_of_evidence),
         ] {
             entries.extend(weighed(block, weight, vocabulary));
@@ -56,8 +102,13 @@ impl Features {
 }
 
 /// Every bucket of a text, once: for counting in how many messages it stands.
-pub(super) fn buckets(text: &str, evidence: &[String]) -> Vec<u32> {
-    let mut all: Vec<u32> = [characters(text), words(text), found(evidence)].concat();
+pub(super) fn buckets(text: &str, evidence: &[String], reach: Reach) -> Vec<u32> {
+    let mut all: Vec<u32> = [
+        characters(text, reach.characters),
+        words(text, reach.words),
+        found(evidence),
+    ]
+    .concat();
     all.sort_unstable();
     all.dedup();
     all
@@ -84,13 +135,13 @@ fn weighed(mut block: Vec<u32>, weight: f32, vocabulary: &Vocabulary) -> Vec<(u3
 /// The n-grams that stand for a bucket, for explanations.
 pub(super) fn spelled_out(text: &str) -> Vec<(u32, String)> {
     let mut spelled = Vec::new();
-    each_word_run(text, |words| {
+    each_word_run(text, OF_URGENCY.words, |words| {
         spelled.push((hash(WORDS, words.join(" ").as_bytes()), words.join(" ")))
     });
     spelled
 }
 
-fn characters(text: &str) -> Vec<u32> {
+fn characters(text: &str, longest: usize) -> Vec<u32> {
     let padded: Vec<char> = std::iter::once(' ')
         .chain(
             text.chars()
@@ -99,11 +150,11 @@ fn characters(text: &str) -> Vec<u32> {
         )
         .chain(std::iter::once(' '))
         .collect();
-    let mut buckets = Vec::with_capacity(padded.len() * LONGEST_CHARACTERS);
+    let mut buckets = Vec::with_capacity(padded.len() * longest);
     let mut utf8 = [0; 4];
     for start in 0..padded.len() {
         let mut state = Fnv::new(CHARACTERS);
-        for c in padded.iter().skip(start).take(LONGEST_CHARACTERS) {
+        for c in padded.iter().skip(start).take(longest) {
             state.take(c.encode_utf8(&mut utf8).as_bytes());
             buckets.push(state.bucket());
         }
@@ -111,9 +162,9 @@ fn characters(text: &str) -> Vec<u32> {
     buckets
 }
 
-fn words(text: &str) -> Vec<u32> {
+fn words(text: &str, longest: usize) -> Vec<u32> {
     let mut buckets = Vec::new();
-    each_word_run(text, |words| {
+    each_word_run(text, longest, |words| {
         buckets.push(hash(WORDS, words.join(" ").as_bytes()))
     });
     buckets
@@ -124,7 +175,7 @@ fn found(evidence: &[String]) -> Vec<u32> {
 }
 
 /// One to three words on end; a Chinese character is a word.
-fn each_word_run(text: &str, mut take: impl FnMut(&[&str])) {
+fn each_word_run(text: &str, longest: usize, mut take: impl FnMut(&[&str])) {
     let mut words: Vec<&str> = Vec::new();
     let mut start = None;
     for (at, c) in text.char_indices().take(MOST_CHARACTERS) {
@@ -138,7 +189,7 @@ fn each_word_run(text: &str, mut take: impl FnMut(&[&str])) {
         }
     }
     words.extend(start.and_then(|from| text.get(from..)));
-    for length in 1..=LONGEST_WORDS {
+    for length in 1..=longest {
         words.windows(length).for_each(&mut take);
     }
 }

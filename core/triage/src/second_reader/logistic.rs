@@ -9,7 +9,7 @@ pub(super) struct Fitted {
 }
 
 /// How strongly weights are held to zero: 1/`FREEDOM` per message, liblinear's C.
-const FREEDOM: f64 = 12.0;
+pub(super) const FREEDOM: f64 = 12.0;
 const MOST_STEPS: usize = 120;
 const REMEMBERED: usize = 8;
 /// Training ends where the gradient has shrunk to this share of its first length.
@@ -17,7 +17,12 @@ const SMALL_ENOUGH: f64 = 2e-4;
 
 /// Minimises ½|w|² + C Σ ln(1 + exp(-y (w·x + b))) over the used buckets.
 pub(super) fn fit(messages: &[&Features], labels: &[bool]) -> Fitted {
-    let problem = Problem::new(messages, labels);
+    fit_weighed(messages, labels, &vec![FREEDOM; messages.len()])
+}
+
+/// With a C for each message.
+pub(super) fn fit_weighed(messages: &[&Features], labels: &[bool], freedom: &[f64]) -> Fitted {
+    let problem = Problem::new(messages, labels, freedom);
     let solution = minimise(&problem);
     let mut weights = vec![0.0; super::features::BUCKETS];
     for (bucket, weight) in problem.used.iter().zip(&solution) {
@@ -34,10 +39,11 @@ struct Problem {
     used: Vec<u32>,
     rows: Vec<Vec<(usize, f64)>>,
     signs: Vec<f64>,
+    freedom: Vec<f64>,
 }
 
 impl Problem {
-    fn new(messages: &[&Features], labels: &[bool]) -> Self {
+    fn new(messages: &[&Features], labels: &[bool], freedom: &[f64]) -> Self {
         let mut used: Vec<u32> = messages
             .iter()
             .flat_map(|it| it.entries.iter().map(|(bucket, _)| *bucket))
@@ -55,7 +61,12 @@ impl Problem {
             })
             .collect();
         let signs = labels.iter().map(|it| if *it { 1.0 } else { -1.0 }).collect();
-        Self { used, rows, signs }
+        Self {
+            used,
+            rows,
+            signs,
+            freedom: freedom.to_vec(),
+        }
     }
 
     /// The loss at `point`; its gradient goes into `gradient`.
@@ -68,14 +79,14 @@ impl Problem {
         let weights = point.get(..bias_at).unwrap_or_default();
         let mut loss = 0.5 * dot(weights, weights);
         let bias = point.get(bias_at).copied().unwrap_or_default();
-        for (row, sign) in self.rows.iter().zip(&self.signs) {
+        for ((row, sign), freedom) in self.rows.iter().zip(&self.signs).zip(&self.freedom) {
             let score: f64 = row
                 .iter()
                 .map(|(column, value)| weights.get(*column).copied().unwrap_or_default() * value)
                 .sum();
             let margin = sign * (score + bias);
-            loss += FREEDOM * softplus(-margin);
-            let pull = -FREEDOM * sign / (1.0 + margin.exp());
+            loss += freedom * softplus(-margin);
+            let pull = -freedom * sign / (1.0 + margin.exp());
             for (column, value) in row {
                 if let Some(it) = gradient.get_mut(*column) {
                     *it += pull * value;

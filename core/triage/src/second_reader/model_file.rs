@@ -3,18 +3,19 @@
 use bedside_contract::Disposition;
 use serde::{Deserialize, Serialize};
 
-use super::features::{BUCKETS, Features, Vocabulary};
+use super::{
+    department_heads::{DepartmentHead, DepartmentHeads},
+    features::{BUCKETS, Features, OF_DEPARTMENTS, OF_URGENCY, Vocabulary},
+};
 
-/// Departments share fewer buckets: there are many of them and they need less.
-pub(super) const DEPARTMENT_BUCKETS: usize = 1 << 16;
-const MAGIC: &[u8] = b"BEDSIDE-READER-1\n";
+const MAGIC: &[u8] = b"BEDSIDE-READER-2\n";
 /// A header longer than this is none.
 const LONGEST_HEADER: usize = 1 << 20;
 
 /// A linear function of the features, its weights in whole steps of `scale`.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Head {
-    /// As many as a power of two; a bucket's weight stands at its lower bits.
+    /// By bucket.
     pub(super) weights: Vec<i8>,
     pub(super) scale: f32,
     pub(super) bias: f32,
@@ -41,11 +42,7 @@ impl Head {
     }
 
     pub(super) fn weight(&self, bucket: u32) -> i8 {
-        let mask = self.weights.len().wrapping_sub(1);
-        self.weights
-            .get(bucket as usize & mask)
-            .copied()
-            .unwrap_or_default()
+        self.weights.get(bucket as usize).copied().unwrap_or_default()
     }
 }
 
@@ -80,7 +77,7 @@ pub(super) struct ModelFile {
     pub(super) emergency: Head,
     /// Emergency, same day, out-patient, self-care.
     pub(super) dispositions: [Head; 4],
-    pub(super) departments: Vec<(String, Head)>,
+    pub(super) departments: DepartmentHeads,
     pub(super) thresholds: Thresholds,
     pub(super) calibration: Calibration,
     /// The number of messages that it was trained on.
@@ -99,12 +96,12 @@ pub(super) struct Calibration {
 #[serde(deny_unknown_fields)]
 struct Header {
     buckets: usize,
-    department_buckets: usize,
     messages: usize,
     thresholds: Thresholds,
     calibration: Calibration,
-    /// The emergency's, the four dispositions', then the departments' by id.
+    /// The emergency's, then the four dispositions'.
     heads: Vec<HeadHeader>,
+    departments: Vec<HeadHeader>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -119,7 +116,7 @@ struct HeadHeader {
 #[derive(Debug, thiserror::Error)]
 pub enum ModelFileError {
     #[error(
-        "the file does not begin with BEDSIDE-READER-1: it is no model of the second reader, or one of another version"
+        "the file does not begin with BEDSIDE-READER-2: it is no model of the second reader, or one of another version"
     )]
     Magic,
     #[error("the header cannot be read: {reason}")]
@@ -144,25 +141,29 @@ impl ModelFile {
     }
 
     pub(super) fn write(&self) -> Vec<u8> {
-        let all = || {
-            let first = std::iter::once(&self.emergency).chain(&self.dispositions);
-            FIRST_HEADS
-                .iter()
-                .copied()
-                .zip(first)
-                .chain(self.departments.iter().map(|(id, head)| (id.as_str(), head)))
-        };
+        let first = || std::iter::once(&self.emergency).chain(&self.dispositions);
         let header = Header {
             buckets: BUCKETS,
-            department_buckets: DEPARTMENT_BUCKETS,
             messages: self.messages,
             thresholds: self.thresholds,
             calibration: self.calibration,
-            heads: all()
+            heads: FIRST_HEADS
+                .iter()
+                .zip(first())
                 .map(|(name, head)| HeadHeader {
-                    name: name.to_owned(),
+                    name: (*name).to_owned(),
                     scale: head.scale,
                     bias: head.bias,
+                })
+                .collect(),
+            departments: self
+                .departments
+                .departments
+                .iter()
+                .map(|it| HeadHeader {
+                    name: it.id.clone(),
+                    scale: it.scale,
+                    bias: it.bias,
                 })
                 .collect(),
         };
@@ -171,9 +172,11 @@ impl ModelFile {
         bytes.extend(u32::try_from(header.len()).unwrap_or_default().to_le_bytes());
         bytes.extend(header);
         bytes.extend(&self.vocabulary.rarity);
-        for (_, head) in all() {
+        for head in first() {
             bytes.extend(head.weights.iter().map(|it| it.cast_unsigned()));
         }
+        bytes.extend(&self.departments.vocabulary.rarity);
+        bytes.extend(self.departments.weights.iter().map(|it| it.cast_unsigned()));
         bytes
     }
 
@@ -189,13 +192,11 @@ impl ModelFile {
         }
         let (header, mut rest) = rest.split_at(length);
         let header: Header = serde_json::from_slice(header).map_err(|it| unreadable(it.to_string()))?;
-        for (found, expected) in [
-            (header.buckets, BUCKETS),
-            (header.department_buckets, DEPARTMENT_BUCKETS),
-        ] {
-            if found != expected {
-                return Err(ModelFileError::Buckets { found, expected });
-            }
+        if header.buckets != BUCKETS {
+            return Err(ModelFileError::Buckets {
+                found: header.buckets,
+                expected: BUCKETS,
+            });
         }
         let mut take = |count: usize| -> Result<&[u8], ModelFileError> {
             let (taken, left) = rest.split_at_checked(count).ok_or(ModelFileError::Short {
@@ -205,31 +206,36 @@ impl ModelFile {
             rest = left;
             Ok(taken)
         };
-        let rarity = take(BUCKETS)?.to_vec();
-        let mut heads = Vec::with_capacity(header.heads.len());
-        for (index, head) in header.heads.into_iter().enumerate() {
-            let count = if index < FIRST_HEADS.len() {
-                BUCKETS
-            } else {
-                DEPARTMENT_BUCKETS
-            };
-            let weights = take(count)?.iter().map(|it| it.cast_signed()).collect();
-            heads.push((
-                head.name,
-                Head {
-                    weights,
-                    scale: head.scale,
-                    bias: head.bias,
-                },
-            ));
+        let vocabulary = Vocabulary {
+            rarity: take(BUCKETS)?.to_vec(),
+            reach: OF_URGENCY,
+        };
+        let signed = |bytes: &[u8]| bytes.iter().map(|it| it.cast_signed()).collect();
+        let mut first = Vec::with_capacity(FIRST_HEADS.len());
+        for head in header.heads {
+            first.push(Head {
+                weights: signed(take(BUCKETS)?),
+                scale: head.scale,
+                bias: head.bias,
+            });
         }
-        let departments = heads.split_off(FIRST_HEADS.len().min(heads.len()));
-        let first: Vec<Head> = heads.into_iter().map(|(_, head)| head).collect();
+        let names = Vocabulary {
+            rarity: take(BUCKETS)?.to_vec(),
+            reach: OF_DEPARTMENTS,
+        };
+        let known = names.rarity.iter().filter(|it| **it > 0).count();
+        let weights = signed(take(known.saturating_mul(header.departments.len()))?);
+        let departments = header.departments.into_iter().map(|it| DepartmentHead {
+            id: it.name,
+            scale: it.scale,
+            bias: it.bias,
+        });
+        let departments = DepartmentHeads::new(names, departments.collect(), weights);
         let [emergency, a, b, c, d]: [Head; 5] = first
             .try_into()
             .map_err(|_| unreadable("heads are missing".to_owned()))?;
         Ok(Self {
-            vocabulary: Vocabulary { rarity },
+            vocabulary,
             emergency,
             dispositions: [a, b, c, d],
             departments,

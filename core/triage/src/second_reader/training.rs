@@ -5,9 +5,10 @@ use bedside_contract::Disposition;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    features::{BUCKETS, Features, Vocabulary, buckets},
-    logistic::{Fitted, fit},
-    model_file::{Calibration, DEPARTMENT_BUCKETS, Head, ModelFile, Thresholds},
+    department_heads::{DepartmentHeads, Example, examples_of_terms},
+    features::{BUCKETS, Features, OF_URGENCY, Vocabulary, buckets},
+    logistic::fit,
+    model_file::{Calibration, Head, ModelFile, Thresholds},
 };
 use crate::rules::Rules;
 
@@ -104,8 +105,6 @@ impl Batch {
 /// Of the messages that are no emergencies, the reader alone may call this share.
 const FALSE_ALARMS: f32 = 0.03;
 const FOLDS: usize = 5;
-/// A department with fewer messages gets no head.
-const FEWEST_FOR_DEPARTMENT: usize = 25;
 
 const LEVELS: [Disposition; 4] = [
     Disposition::Emergency,
@@ -124,7 +123,7 @@ pub fn train(rules: &Rules, batches: &[Batch]) -> Result<Trained, TrainingError>
     if cases.len() < 200 || emergencies < 20 || emergencies + 20 > cases.len() {
         return Err(TrainingError::TooFew { found: cases.len() });
     }
-    let held_out = cross_validate(&cases);
+    let held_out = cross_validate(rules, &cases);
     let calibration = calibrate(&held_out, &cases);
     let thresholds = choose_thresholds(&held_out, &cases, calibration);
     let all: Vec<usize> = (0..cases.len()).collect();
@@ -132,7 +131,7 @@ pub fn train(rules: &Rules, batches: &[Batch]) -> Result<Trained, TrainingError>
     let features: Vec<Features> = cases.iter().map(|it| it.features(&vocabulary)).collect();
     let rows: Vec<&Features> = features.iter().collect();
     let [emergency, a, b, c, d] = urgency_heads(&cases, &all, &rows);
-    let departments = department_heads(&cases, &rows);
+    let departments = department_heads(rules, cases.iter());
     let report = measure(&held_out, &cases, calibration, thresholds);
     let model = ModelFile {
         vocabulary,
@@ -198,7 +197,7 @@ struct HeldOut {
     department: Option<String>,
 }
 
-fn cross_validate(cases: &[Case]) -> Vec<HeldOut> {
+fn cross_validate(rules: &Rules, cases: &[Case]) -> Vec<HeldOut> {
     let mut held_out = vec![HeldOut::default(); cases.len()];
     for fold in 0..FOLDS {
         let (inside, outside): (Vec<usize>, Vec<usize>) =
@@ -211,13 +210,17 @@ fn cross_validate(cases: &[Case]) -> Vec<HeldOut> {
         let rows: Vec<&Features> = inside.iter().filter_map(|it| features.get(*it)).collect();
         let [emergency, levels @ ..] = urgency_heads(cases, &inside, &rows);
         let departments = if fold == 0 {
-            let known: Vec<&Case> = inside.iter().filter_map(|it| cases.get(*it)).collect();
-            department_heads_of(&known, &rows)
+            Some(department_heads(
+                rules,
+                inside.iter().filter_map(|it| cases.get(*it)),
+            ))
         } else {
-            Vec::new()
+            None
         };
         for index in outside {
-            let (Some(features), Some(result)) = (features.get(index), held_out.get_mut(index)) else {
+            let (Some(case), Some(features), Some(result)) =
+                (cases.get(index), features.get(index), held_out.get_mut(index))
+            else {
                 continue;
             };
             let scores = levels.each_ref().map(|it| it.score(features).exp());
@@ -226,36 +229,28 @@ fn cross_validate(cases: &[Case]) -> Vec<HeldOut> {
                 score: emergency.score(features),
                 levels: scores.map(|it| it / sum),
                 department: departments
-                    .iter()
-                    .max_by(|a, b| a.1.score(features).total_cmp(&b.1.score(features)))
-                    .map(|(id, _)| id.clone()),
+                    .as_ref()
+                    .and_then(|it| it.best(&case.text, &case.evidence)),
             };
         }
     }
     held_out
 }
 
-/// ln((1 + n) / (1 + df)) + 1 for buckets that stand in two messages or more.
 fn vocabulary_of(cases: &[Case], chosen: &[usize]) -> Vocabulary {
-    let mut counts = vec![0_u32; BUCKETS];
-    for case in chosen.iter().filter_map(|it| cases.get(*it)) {
-        for bucket in buckets(&case.text, &case.evidence) {
-            if let Some(count) = counts.get_mut(bucket as usize) {
-                *count += 1;
-            }
-        }
-    }
-    let total = chosen.len() as f32 + 1.0;
-    let rarity = counts.into_iter().map(|count| {
-        if count < 2 {
-            return 0;
-        }
-        let rarity = (total / (count as f32 + 1.0)).ln() + 1.0;
-        (rarity / Vocabulary::STEP).round().clamp(0.0, 255.0) as u8
+    let chosen = chosen.iter().filter_map(|it| cases.get(*it));
+    let messages = chosen.map(|it| buckets(&it.text, &it.evidence, OF_URGENCY));
+    Vocabulary::counted(messages, 2, OF_URGENCY)
+}
+
+fn department_heads<'a>(rules: &Rules, cases: impl Iterator<Item = &'a Case>) -> DepartmentHeads {
+    let messages = cases.map(|it| Example {
+        text: it.text.clone(),
+        evidence: it.evidence.clone(),
+        departments: it.departments.clone(),
+        weight: 1.0,
     });
-    Vocabulary {
-        rarity: rarity.collect(),
-    }
+    DepartmentHeads::train(messages.chain(examples_of_terms(rules)).collect())
 }
 
 /// Emergency or not, then each of the four levels.
@@ -280,68 +275,8 @@ fn urgency_heads(cases: &[Case], chosen: &[usize], rows: &[&Features]) -> [Head;
     ]
 }
 
-fn department_heads(cases: &[Case], rows: &[&Features]) -> Vec<(String, Head)> {
-    department_heads_of(&cases.iter().collect::<Vec<_>>(), rows)
-}
-
-fn department_heads_of(cases: &[&Case], rows: &[&Features]) -> Vec<(String, Head)> {
-    let mut ids: Vec<&str> = cases
-        .iter()
-        .flat_map(|it| it.departments.iter().map(String::as_str))
-        .filter(|it| *it != "emergency")
-        .collect();
-    ids.sort_unstable();
-    let ids: Vec<&str> = ids
-        .chunk_by(|a, b| a == b)
-        .filter(|same| same.len() >= FEWEST_FOR_DEPARTMENT)
-        .filter_map(|same| same.first().copied())
-        .collect();
-    let labelled = cases
-        .iter()
-        .zip(rows)
-        .filter(|(case, _)| !case.departments.is_empty());
-    let (cases, rows): (Vec<&Case>, Vec<&Features>) = labelled.unzip();
-    let folded: Vec<Features> = rows.iter().map(|it| folded(it)).collect();
-    let rows: Vec<&Features> = folded.iter().collect();
-    let labels: Vec<Vec<bool>> = ids
-        .iter()
-        .map(|id| {
-            cases
-                .iter()
-                .map(|it| it.departments.iter().any(|it| it == id))
-                .collect()
-        })
-        .collect();
-    let fitted = in_parallel(&labels.iter().collect::<Vec<_>>(), |labels| fit(&rows, labels));
-    ids.iter()
-        .zip(fitted)
-        .map(|(id, Fitted { weights, bias })| {
-            let weights = weights.get(..DEPARTMENT_BUCKETS).unwrap_or_default();
-            ((*id).to_owned(), Head::rounded(weights, bias))
-        })
-        .collect()
-}
-
-/// The same features in the fewer buckets of departments.
-fn folded(features: &Features) -> Features {
-    let mut entries: Vec<(u32, f32)> = features
-        .entries
-        .iter()
-        .map(|(bucket, value)| (bucket & (DEPARTMENT_BUCKETS as u32 - 1), *value))
-        .collect();
-    entries.sort_by_key(|(bucket, _)| *bucket);
-    entries.dedup_by(|next, kept| {
-        let same = next.0 == kept.0;
-        if same {
-            kept.1 += next.1;
-        }
-        same
-    });
-    Features { entries }
-}
-
 /// Two at a time; results in the order of `items`.
-fn in_parallel<T: Sync, R: Send>(items: &[&T], work: impl Fn(&T) -> R + Sync) -> Vec<R> {
+pub(super) fn in_parallel<T: Sync, R: Send>(items: &[&T], work: impl Fn(&T) -> R + Sync) -> Vec<R> {
     let work = &work;
     let results: Vec<Vec<R>> = std::thread::scope(|scope| {
         let threads: Vec<_> = items

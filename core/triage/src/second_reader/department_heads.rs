@@ -1,0 +1,181 @@
+//! One head a department, trained with the messages and with the names of diseases and symptoms.
+//!
+//! The messages were written for urgency and know few words for what is never urgent (隆鼻, 艾灸, 矫正牙齿). So each term
+//! of `departments::terms` is an example by itself and as patients ask about it.
+
+use super::{
+    features::{BUCKETS, Features, OF_DEPARTMENTS, Vocabulary, buckets},
+    logistic::{FREEDOM, Fitted, fit_weighed},
+    model_file::Head,
+    training::in_parallel,
+};
+use crate::{departments::terms, rules::Rules};
+
+/// The heads side by side: the weights of one bucket for all departments stand together.
+pub(super) struct DepartmentHeads {
+    pub(super) vocabulary: Vocabulary,
+    pub(super) departments: Vec<DepartmentHead>,
+    /// For each bucket that the vocabulary knows, in their order, a weight for each department.
+    pub(super) weights: Vec<i8>,
+    /// A bucket's place among those.
+    places: Vec<u32>,
+}
+
+pub(super) struct DepartmentHead {
+    pub(super) id: String,
+    /// The step of its weights.
+    pub(super) scale: f32,
+    pub(super) bias: f32,
+}
+
+/// A text with the departments that are right for it.
+pub(super) struct Example {
+    pub(super) text: String,
+    pub(super) evidence: Vec<String>,
+    pub(super) departments: Vec<String>,
+    /// Beside a message's 1.
+    pub(super) weight: f64,
+}
+
+/// A department with fewer examples gets no head.
+const FEWEST: usize = 25;
+/// N-grams of fewer examples have no weights.
+const RAREST: u32 = 5;
+const OF_OWN_TERMS: f64 = 0.5;
+const OF_COUNTED_TERMS: f64 = 0.2;
+
+const QUESTIONS_ZH: [&str; 7] = [
+    "{}怎么办",
+    "医生您好，请问{}应该怎么治疗？",
+    "我最近{}，想咨询一下是怎么回事",
+    "{}需要注意什么？",
+    "{}挂什么科",
+    "我有{}，一直不好，很担心",
+    "请问{}严重吗？能治好吗",
+];
+const QUESTIONS_EN: [&str; 5] = [
+    "what can i do about {}",
+    "i have had {} for a while, which doctor should i see",
+    "question about {}",
+    "is {} serious",
+    "my doctor mentioned {} and i would like advice",
+];
+
+impl DepartmentHeads {
+    pub(super) fn new(vocabulary: Vocabulary, departments: Vec<DepartmentHead>, weights: Vec<i8>) -> Self {
+        let mut next = 0;
+        let places = (0..BUCKETS as u32).map(|bucket| {
+            let place = next;
+            next += u32::from(vocabulary.knows(bucket));
+            place
+        });
+        let places = places.collect();
+        Self {
+            vocabulary,
+            departments,
+            weights,
+            places,
+        }
+    }
+
+    /// Examples without a department say nothing. The emergency department is the urgency's.
+    pub(super) fn train(mut examples: Vec<Example>) -> Self {
+        examples
+            .iter_mut()
+            .for_each(|it| it.departments.retain(|it| it != "emergency"));
+        examples.retain(|it| !it.departments.is_empty());
+        let all = examples
+            .iter()
+            .map(|it| buckets(&it.text, &it.evidence, OF_DEPARTMENTS));
+        let vocabulary = Vocabulary::counted(all, RAREST, OF_DEPARTMENTS);
+        let features: Vec<Features> = examples
+            .iter()
+            .map(|it| Features::new(&it.text, &it.evidence, &vocabulary))
+            .collect();
+        let rows: Vec<&Features> = features.iter().collect();
+        let freedom: Vec<f64> = examples.iter().map(|it| it.weight * FREEDOM).collect();
+
+        let mut ids: Vec<&str> = examples
+            .iter()
+            .flat_map(|it| it.departments.iter().map(String::as_str))
+            .collect();
+        ids.sort_unstable();
+        let ids: Vec<&str> = ids
+            .chunk_by(|a, b| a == b)
+            .filter(|same| same.len() >= FEWEST)
+            .filter_map(|same| same.first().copied())
+            .collect();
+        let fitted = in_parallel(&ids.iter().collect::<Vec<_>>(), |id| {
+            let labels: Vec<bool> = examples
+                .iter()
+                .map(|it| it.departments.iter().any(|it| it == *id))
+                .collect();
+            let Fitted { weights, bias } = fit_weighed(&rows, &labels, &freedom);
+            Head::rounded(&weights, bias)
+        });
+        let known = (0..BUCKETS as u32).filter(|it| vocabulary.knows(*it));
+        let weights = known.flat_map(|bucket| fitted.iter().map(move |it| it.weight(bucket)));
+        let weights = weights.collect();
+        let departments = ids.iter().zip(&fitted).map(|(id, head)| DepartmentHead {
+            id: (*id).to_owned(),
+            scale: head.scale,
+            bias: head.bias,
+        });
+        let departments = departments.collect();
+        Self::new(vocabulary, departments, weights)
+    }
+
+    /// The log odds of each department, by id.
+    pub(super) fn read(&self, text: &str, evidence: &[String]) -> Vec<(&str, f32)> {
+        let features = Features::new(text, evidence, &self.vocabulary);
+        let mut sums = vec![0.0_f32; self.departments.len()];
+        for (bucket, value) in &features.entries {
+            let Some(place) = self.places.get(*bucket as usize) else {
+                continue;
+            };
+            let start = *place as usize * sums.len();
+            let weights = self.weights.get(start..start + sums.len()).unwrap_or_default();
+            for (sum, weight) in sums.iter_mut().zip(weights) {
+                *sum += f32::from(*weight) * value;
+            }
+        }
+        let departments = self.departments.iter().zip(sums);
+        departments
+            .map(|(it, sum)| (it.id.as_str(), it.bias + it.scale * sum))
+            .collect()
+    }
+
+    pub(super) fn best(&self, text: &str, evidence: &[String]) -> Option<String> {
+        let read = self.read(text, evidence);
+        let best = read.into_iter().max_by(|a, b| a.1.total_cmp(&b.1));
+        best.map(|it| it.0.to_owned())
+    }
+}
+
+/// Each term of our own by itself and in two questions, each counted one in a question.
+pub(super) fn examples_of_terms(rules: &Rules) -> Vec<Example> {
+    let mut examples = Vec::new();
+    for (place, term) in terms::all().iter().enumerate() {
+        let departments: Vec<String> = term.departments.iter().map(|it| it.0.to_owned()).collect();
+        let questions = if term.name.is_ascii() {
+            QUESTIONS_EN.as_slice()
+        } else {
+            &QUESTIONS_ZH
+        };
+        let turns = if term.own { 2 } else { 1 };
+        let asked = (0..turns)
+            .filter_map(|turn| questions.get((place * 3 + turn * 2) % questions.len()))
+            .map(|it| it.replace("{}", term.name));
+        let itself = term.own.then(|| term.name.to_owned());
+        for text in itself.into_iter().chain(asked) {
+            let (text, evidence, _) = rules.for_training(&text);
+            examples.push(Example {
+                text,
+                evidence,
+                departments: departments.clone(),
+                weight: if term.own { OF_OWN_TERMS } else { OF_COUNTED_TERMS },
+            });
+        }
+    }
+    examples
+}
