@@ -56,19 +56,19 @@ impl Instructions {
     /// Whether the sentence is a part of an instruction or holds a run of it, whatever stands between its letters.
     pub(crate) fn are_repeated_in(&self, sentence: &str) -> bool {
         let letters = letters(sentence);
+        let shortest = if is_latin(&letters) {
+            SHORTEST_LATIN
+        } else {
+            SHORTEST_HAN
+        };
         letters.windows(LATIN_RUN).any(|it| self.latin.contains(it))
             || letters.windows(HAN_RUN).any(|it| self.han.contains(it))
-            || letters.len()
-                >= if is_latin(&letters) {
-                    SHORTEST_LATIN
-                } else {
-                    SHORTEST_HAN
-                }
-                && self
-                    .whole
-                    .iter()
-                    .any(|it| it.windows(letters.len()).any(|part| part == letters))
+            || letters.len() >= shortest && self.whole.iter().any(|it| holds(it, &letters))
     }
+}
+
+fn holds(text: &[char], part: &[char]) -> bool {
+    text.windows(part.len()).any(|it| it == part)
 }
 
 fn letters(text: &str) -> Vec<char> {
