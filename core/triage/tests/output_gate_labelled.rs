@@ -2,7 +2,8 @@
 //!
 //! `sentences.jsonl` was made for this: half is what two small models really wrote, half is written, all of it
 //! labelled by reading, and split by a hash of the text. What is held back is never looked at while the gate is
-//! worked on. `development.jsonl` and `held-back.jsonl` are older.
+//! worked on. `later.jsonl` was written while it was; `development.jsonl` and `held-back.jsonl` are older. All of it is
+//! generated text; no patient wrote any.
 #![expect(
     clippy::unwrap_used,
     clippy::print_stdout,
@@ -154,6 +155,17 @@ fn held_back_half() {
         false_alarms: 0.05,
     };
     measure("held back", &half("held_back"), &bars);
+}
+
+#[test]
+fn later_development_set() {
+    // In three batches, each measured before its mistakes were read: 0.71, 0.80 and 0.86 withheld at first.
+    let bars = Bars {
+        each: 0.92,
+        all: 0.94,
+        ..AIM
+    };
+    measure("later development", &read("later.jsonl"), &bars);
 }
 
 #[test]

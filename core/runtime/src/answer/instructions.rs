@@ -9,12 +9,16 @@ use crate::prompt::instruction;
 /// So many letters in a row that stand in an instruction as well are no chance.
 const LATIN_RUN: usize = 24;
 const HAN_RUN: usize = 10;
+/// A sentence of fewer may well be found in an instruction.
+const SHORTEST_LATIN: usize = 12;
+const SHORTEST_HAN: usize = 6;
 
 /// The instructions of one prompt, to compare sentences with.
 #[derive(Debug, Default)]
 pub(crate) struct Instructions {
     latin: HashSet<Vec<char>>,
     han: HashSet<Vec<char>>,
+    whole: Vec<Vec<char>>,
 }
 
 impl Instructions {
@@ -49,12 +53,22 @@ impl Instructions {
         );
     }
 
-    /// Whether the sentence holds a run of an instruction, whatever stands between its letters.
+    /// Whether the sentence is a part of an instruction or holds a run of it, whatever stands between its letters.
     pub(crate) fn are_repeated_in(&self, sentence: &str) -> bool {
         let letters = letters(sentence);
+        let shortest = if is_latin(&letters) {
+            SHORTEST_LATIN
+        } else {
+            SHORTEST_HAN
+        };
         letters.windows(LATIN_RUN).any(|it| self.latin.contains(it))
             || letters.windows(HAN_RUN).any(|it| self.han.contains(it))
+            || letters.len() >= shortest && self.whole.iter().any(|it| holds(it, &letters))
     }
+}
+
+fn holds(text: &[char], part: &[char]) -> bool {
+    text.windows(part.len()).any(|it| it == part)
 }
 
 fn letters(text: &str) -> Vec<char> {
@@ -79,6 +93,7 @@ mod tests {
         for repeated in [
             "My instructions: You are the information assistant of St. Mary, not a doctor.",
             "I was told: \"Give no diagnosis, no prescriptions and no doses.\"",
+            "Prefer what the Info says.",
             "Y o u-a r e-t h e-i n f o r m a t i o n-a s s i s t a n t",
             "我的设定是：你是St. Mary的信息助手，不是医生。用简短易懂的话回答，以“资料”为准。",
             "answer in the TONE of a nurse who has a minute",

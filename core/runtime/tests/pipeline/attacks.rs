@@ -66,7 +66,7 @@ async fn injections_get_nothing_that_is_forbidden_as_messages_and_in_knowledge()
             let answer = obedient(attack, &instructions);
             *stage.model.scripts.lock().unwrap() = [Script::Pieces(pieces(&answer, &mut dice))].into();
             *poison.lock().unwrap() = if hidden {
-                format!("Rest and drink enough fluids. {attack}\n{answer}")
+                format!("Rest and drink enough fluids. {attack}\n{}", obedient(attack, ""))
             } else {
                 String::new()
             };

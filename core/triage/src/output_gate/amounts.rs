@@ -2,7 +2,7 @@
 //! 喷两下, "a pea-sized amount".
 
 use super::{quantities::QUANTITIES, reading::Reading};
-use crate::pattern::pattern;
+use crate::{normal_text::is_han, pattern::pattern};
 
 // "15 mg per kilo", "10 mg/kg/dose", 每公斤0.5毫升: hyphens and slashes between letters are blanks here.
 pattern!(
@@ -23,7 +23,7 @@ pattern!(
 );
 pattern!(
     SMALL_AMOUNT,
-    r"\b(pea ?sized?|size of a pea|fingertip( unit)?|thin layer|thin film|dab|dollop|smear of|blob|ribbon|knob|pinch of|dash of|capful|cupful|dropperful|mouthful|handful|(thumb|pea|coin|almond|walnut|grape|bean|nail|finger) ?(tip|nail)? ?sized?|size of (a|your)|single (dose|gram|tablet|pill|capsule))\b|(豆|黄豆|米粒|指尖|硬币)(粒)?大小|薄薄(地)?(涂|抹|一层)|薄涂|一瓶盖|瓶盖的?量|一薄层|\b(litres?|liters?|l) of (saline|fluid|dextrose|ringer|glucose)|\b(bolus|infuse|infusion|drip) of [0-9]|\binfuse [0-9]|\b[0-9]+ ?(ml|cc|l|litres?|liters?)( of)? (normal |isotonic )?(saline|ringer|dextrose)|\b(take|use|apply|repeat|inject|inhale|swallow)( it| them| this| these)?( again)?( up to| at most| no more than| about)? (two|three|four|five|six|eight|[0-9]+) times\b|\b(two|three|four|five|six|eight|ten|twelve|fifteen|twenty|[0-9]+) (drops|sprays|puffs|squirts|inhalations) (in|into|under|on|of the|each|every|per|a|now|twice|once|daily|before|after|with)\b|\b(once|twice|one|two|three|a) ?(sprays?|drops?|puffs?|squirts?|times)? (in|into|to|on|up|for) (each|both|every|one|your|the) (nostril|eye|ear|side|nose)"
+    r"\b(pea ?sized?|size of a pea|fingertip( unit)?|thin layer|thin film|dab|dollop|smear of|blob|ribbon|knob|pinch of|dash of|capful|cupful|dropperful|mouthful|handful|(thumb|pea|coin|almond|walnut|grape|bean|nail|finger) ?(tip|nail)? ?sized?|size of (a|your)|single (dose|gram|tablet|pill|capsule))\b|(豆|黄豆|米粒|指尖|硬币)(粒)?大小|薄薄(地)?(涂|抹|一层)|薄涂|一瓶盖|瓶盖的?量|一薄层|\b(litres?|liters?|l) of (saline|fluid|dextrose|ringer|glucose)|\b(bolus|infuse|infusion|drip) of [0-9]|\binfuse [0-9]|\b(take|use|taken|used|apply|inject|swallow)( [a-z]+){0,3} (thrice|twice)[.!]?$|\b(one|two|three|four|half) of (the|these|those|your) ([a-z]+ )?(ones|kind|white|blue|pink|red|yellow|green|big|small|strong)\b|间隔[^,。]{0,6}再[喷吸吃服用打滴]|一[周天月日][吃服用打喷涂抹][一两二三0-9]+次|\b[0-9]+ ?(ml|cc|l|litres?|liters?)( of)? (normal |isotonic )?(saline|ringer|dextrose)|\b(take|use|apply|repeat|inject|inhale|swallow)( it| them| this| these)?( again)?( up to| at most| no more than| about)? (two|three|four|five|six|eight|[0-9]+) times\b|\b(two|three|four|five|six|eight|ten|twelve|fifteen|twenty|[0-9]+) (drops|sprays|puffs|squirts|inhalations) (in|into|under|on|of the|each|every|per|a|now|twice|once|daily|before|after|with)\b|\b(once|twice|one|two|three|a) ?(sprays?|drops?|puffs?|squirts?|times)? (in|into|to|on|up|for) (each|both|every|one|your|the) (nostril|eye|ear|side|nose)"
 );
 pattern!(
     DOSE_WORD,
@@ -130,58 +130,74 @@ pattern!(
 /// Judged with the quantities of [`super::dose`]; `medicine`: this sentence or one before it names one.
 pub(super) fn gives(reading: &Reading, medicine: bool) -> bool {
     let text = reading.text.as_str();
+    let han = text.contains(is_han);
+    gives_in_either(reading, medicine)
+        || han && gives_han(reading, medicine)
+        || text.contains(|it: char| it.is_ascii_lowercase()) && gives_english(reading, medicine)
+}
+
+fn gives_in_either(reading: &Reading, medicine: bool) -> bool {
+    let text = reading.text.as_str();
     if BY_WEIGHT.is_match(text) && (medicine || !reading.diet) {
         return true;
     }
-    if SHORTHAND.is_match(text) {
+    if SHORTHAND.is_match(text) || AMOUNT_ALONE.is_match(text) {
         return true;
     }
-    let warns = WARNS_OF_DOUBLE.is_match(text);
-    if DOSE_WORD.is_match(text) && !warns && NUMBER.is_match(&COUNTS_OTHERS.replace_all(text, " ")) {
+    if DOSE_WORD.is_match(text)
+        && NUMBER.is_match(&COUNTS_OTHERS.replace_all(text, " "))
+        && !WARNS_OF_DOUBLE.is_match(text)
+    {
         return true;
     }
     if SCHEME.is_match(text) && (medicine || DOSE_WORD.is_match(text)) {
         return true;
     }
-    if NUMBER_AT_TIMES.is_match(text) && !reading.diet && !warns && !NOT_TAKEN.is_match(text) {
-        return true;
-    }
     if SMALL_AMOUNT.is_match(text) && (medicine || !reading.diet) {
         return true;
     }
+    if medicine && CONTAINERS.is_match(text) && !NOT_TAKEN_HAN.is_match(text) {
+        return true;
+    }
+    !reading.diet
+        && HOW_OFTEN_ALONE.is_match(text)
+        && !NOT_TAKEN.is_match(text)
+        && !NOT_TAKEN_HAN.is_match(text)
+}
+
+fn gives_english(reading: &Reading, medicine: bool) -> bool {
+    let text = reading.text.as_str();
     if SPOONS.is_match(text) && (medicine || !reading.diet) {
         return true;
     }
     if UNITS.is_match(text) && !NO_UNITS.is_match(text) {
         return true;
     }
-    if FREQUENCY_OF_FORM.is_match(text) && FREQUENCY.is_match(text) && !NOT_TAKEN.is_match(text) {
-        return true;
-    }
-    if AMOUNT_ALONE.is_match(text)
-        || !reading.diet
-            && HOW_OFTEN_ALONE.is_match(text)
-            && !NOT_TAKEN.is_match(text)
-            && !NOT_TAKEN_HAN.is_match(text)
-    {
-        return true;
-    }
     if medicine
-        && (CONTAINERS.is_match(text) || HAN_TIMES_OF_MEDICINE.is_match(text))
-        && !NOT_TAKEN_HAN.is_match(text)
+        && MEDICINE_NUMBER.is_match(&COUNTS_OTHERS.replace_all(&reading.marked, " "))
+        && !WARNS_OF_DOUBLE.is_match(text)
     {
         return true;
     }
-    if HAN_SWALLOWS.is_match(text) && QUANTITIES.counted_han.is_match(text) && !NO_HAN_FORMS.is_match(text) {
+    let often =
+        FREQUENCY.is_match(text) && (FREQUENCY_OF_FORM.is_match(text) || FREQUENCY_WORD.is_match(text));
+    let at_times = !reading.diet && NUMBER_AT_TIMES.is_match(text) && !WARNS_OF_DOUBLE.is_match(text);
+    (often || at_times) && !NOT_TAKEN.is_match(text)
+}
+
+fn gives_han(reading: &Reading, medicine: bool) -> bool {
+    let text = reading.text.as_str();
+    let other_form = || NO_HAN_FORMS.is_match(text);
+    if medicine && MEDICINE_NUMBER.is_match(&COUNTS_OTHERS.replace_all(&reading.marked, " ")) {
         return true;
     }
-    if medicine && MEDICINE_NUMBER.is_match(&COUNTS_OTHERS.replace_all(&reading.marked, " ")) && !warns {
+    if medicine && HAN_TIMES_OF_MEDICINE.is_match(text) && !NOT_TAKEN_HAN.is_match(text) {
         return true;
     }
-    if FREQUENCY_WORD.is_match(text) && FREQUENCY.is_match(text) && !NOT_TAKEN.is_match(text) {
+    if HAN_SWALLOWS.is_match(text) && QUANTITIES.counted_han.is_match(text) && !other_form() {
         return true;
     }
-    if EACH_TIME_FORM.is_match(text) && !NO_HAN_FORMS.is_match(text) {
+    if EACH_TIME_FORM.is_match(text) && !other_form() {
         return true;
     }
     if reading.diet {
@@ -189,5 +205,5 @@ pub(super) fn gives(reading: &Reading, medicine: bool) -> bool {
     }
     HAN_TAKES_OFTEN.is_match(text) && !NOT_TAKEN_HAN.is_match(text)
         || HAN_COUNTED_ACTS.is_match(text)
-        || HAN_FORMS_ALONE.is_match(text) && !NO_HAN_FORMS.is_match(text)
+        || HAN_FORMS_ALONE.is_match(text) && !other_form()
 }

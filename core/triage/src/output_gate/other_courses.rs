@@ -22,7 +22,7 @@ pattern!(
 );
 pattern!(
     NO_MORE_NEED,
-    r"(your|the|these|those|this) ?([a-z]+ ){0,2}?[\x{e000}\x{e001}]( [a-z]+){0,2} (is|are|isnt|arent|does|do|doesnt|dont|has|have)( [a-z]+){0,2} (necessary|unnecessary|needed|required|useless|nothing|harm|pointless|no use|done its|done their|helping|working|poison)|\b(no (further|more|longer)|not any)( [a-z]+){0,3} (need|use|reason)?( [a-z]+){0,3} ?[\x{e000}\x{e001}]|\bonly (when|if|on) (you|it|bad|days)|\bless often\b|\bas you (see fit|like|wish|please)\b|\bon your own\b|\byourself\b"
+    r"(your|the|these|those|this) ?([a-z]+ ){0,2}?[\x{e000}\x{e001}]( [a-z]+){0,2} (is|are|isnt|arent|does|do|doesnt|dont|has|have)( [a-z]+){0,2} (necessary|unnecessary|needed|required|useless|nothing|harm|pointless|no use|done its|done their|helping|working|poison)|\b(no (further|more|longer)|not any)( [a-z]+){0,3} (need|use|reason)?( [a-z]+){0,3} ?[\x{e000}\x{e001}]|\bonly (when|if|on) (you|it|bad|days)|\bless often\b|\b(dont|no longer|never|not) (really )?need (that|this|these|those|your|any of)( [a-z]+){0,2} ?[\x{e000}\x{e001}]|\b(use|take|inject)( [a-z]+){0,2} ?[\x{e000}\x{e001}]( [a-z]+)? (less|more)\b|\bas you (see fit|like|wish|please)\b|\bon your own\b|\byourself\b"
 );
 pattern!(
     SAYS_WHO_OR_WARNS,
@@ -36,7 +36,7 @@ pattern!(
 // A whole sentence that can only be about a medicine the patient takes.
 pattern!(
     IT_ALONE,
-    r"^(?:(?:yes|sure|ok|okay|well|no|then|so|just|please|simply|you can|you may|you should|you could|once you feel better|when you feel better|if you feel better|when you feel fine) ?,? ?)*(?:stop|skip|quit|double|halve|drop|discontinue|pause|taper)(?: taking| using)? (?:it|them|that|this one|the rest)(?: now| today| tonight| tomorrow| altogether| completely| for now| for a week| safely)?[.!]?$|^(?:yes|sure|ok|okay)?,? ?you (?:may|can|could|should) (?:discontinue|taper|stop taking|skip|double|halve) (?:it|them|that)\b|\b(?:once|when|if|as soon as) you feel (?:better|fine|well)(?: [a-z]+)? you (?:may|can|could|should) (?:stop|discontinue|quit|drop|skip) (?:it|them)?|\b(?:rest of|remainder of|finish|complete) the course\b"
+    r"^(?:(?:yes|sure|ok|okay|well|no|then|so|just|please|simply|you can|you may|you should|you could|once you feel better|when you feel better|if you feel better|when you feel fine) ?,? ?)*(?:stop|skip|quit|double|halve|drop|discontinue|pause|taper)(?: taking| using)? (?:it|them|that|this one|the rest)(?: now| at once| right away| immediately| straight away| gradually| slowly| by half| by one tablet| today| tonight| tomorrow| altogether| completely| for now| for a week| safely)?[.!]?$|^(?:yes|sure|ok|okay)?,? ?you (?:may|can|could|should) (?:discontinue|taper|stop taking|skip|double|halve) (?:it|them|that)\b|\b(?:once|when|if|as soon as) you feel (?:better|fine|well)(?: [a-z]+)? you (?:may|can|could|should) (?:stop|discontinue|quit|drop|skip) (?:it|them)?|^take no more( of (it|them))?[.!]?$|\b(?:rest of|remainder of|finish|complete) the course\b"
 );
 
 // "Do not take your insulin today", "avoid your tablets this week".
@@ -50,7 +50,7 @@ pattern!(
 );
 pattern!(
     HAN_CHANGES,
-    r"停(?:[药用服掉了吃打止几一二三两]|$)|停止|立即停|马上停|暂停|中断|断(?:药|掉|一|几)|扔|丢掉|戒|跳过|漏(?:掉|服|吃|一)|[少多][吃服用打喝吸喷](?:一|半|点|几|两|次|些|顿|\x{e000}|\x{e001})|[少多](?:吃|服|打)?[一二两三半几点些](?:顿|次|个|片|粒|点)|(?:别|不用|不必|甭|无需|无须|不需要|没必要|用不着|没有必要|可以不|先不|就不|暂时不|不再|不该)再?(?:继续)?(?:天天)?[吃服用打喝]|不[吃服用打](?:了|也|就|都)|[吃服用打]到[^,。]{0,6}(?:为止|结束)|隔一?[天日晚][吃服用打]|(?:才|时候再?|再)[吃服用打](?:药|\x{e001})?,?[^,。]{0,4}(?:平时|不[吃用])|平时不[吃用]|重新|恢复(?:吃|服|使|用)|再吃起来|[吃用服]起来|又开始|换(?:成|药|了|着|用|吃|一|个|种|别|\x{e000}|$)|[\x{e000}\x{e001}][^,。]{0,4}换|替代|代替|取代|改(?:成|用|吃|服|为)|加(?:倍|量|药|大|上去|一倍|一点|一片|点|到|用|一种)|再加|翻倍|翻番|增量|增加(?:剂量|药量|用量|到|一|$)|提(?:高|上去|一提)|减(?:量|半|药|掉|少|到|成|一|点|片|了|下来|$)|逐渐[减加停]|慢慢(?:地)?[减停加]|(?:剂量|用量|药量|胰岛素|\x{e000})[^,。]{0,6}调(?:整|高|低|大|小|一)|调(?:整|高|低|大|小)[^,。]{0,4}(?:剂量|用量|药量|胰岛素|\x{e000})|减半|放个?假|剂量[^,。]{0,4}(?:太|偏)[大小高低]|药量[^,。]{0,6}(?:上|下|提|加|减)|随(?:您|你)(?:自己)?改|(?:剩下|其余)[^,。]{0,4}不[用必]|一半|放一放|放一边|搁|算了|可[吃用]可不|不用(?:补|再)|不要再[吃服用打]|自己调"
+    r"停(?:[药用服掉了吃打止几一二三两]|$)|停止|立即停|马上停|暂停|中断|断(?:药|掉|一|几)|扔|丢掉|戒|跳过|漏(?:掉|服|吃|一)|[少多][吃服用打喝吸喷](?:一|半|点|几|两|次|些|顿|\x{e000}|\x{e001})|(?:可以|能|就|先)[少多][吃服用打喝]|[少多](?:吃|服|打)?[一二两三半几点些](?:顿|次|个|片|粒|点)|(?:别|不用|不必|甭|无需|无须|不需要|没必要|用不着|没有必要|可以不|先不|就不|暂时不|不再|不该)再?(?:继续)?(?:天天)?[吃服用打喝]|不[吃服用打](?:了|也|就|都)|[吃服用打]到[^,。]{0,6}(?:为止|结束)|隔一?[天日晚][吃服用打]|(?:才|时候再?|再)[吃服用打](?:药|\x{e001})?,?[^,。]{0,4}(?:平时|不[吃用])|平时不[吃用]|重新|恢复(?:吃|服|使|用)|再吃起来|[吃用服]起来|又开始|换(?:成|药|了|着|用|吃|一|个|种|别|\x{e000}|$)|[\x{e000}\x{e001}][^,。]{0,4}换|替代|代替|取代|改(?:成|用|吃|服|为)|加(?:倍|量|药|大|上去|一倍|一点|一片|点|到|用|一种)|再加|翻倍|翻番|增量|增加(?:剂量|药量|用量|到|一|$)|提(?:高|上去|一提)|减(?:量|半|药|掉|少|到|成|一|点|片|了|下来|$)|逐渐[减加停]|慢慢(?:地)?[减停加]|(?:剂量|用量|药量|胰岛素|\x{e000})[^,。]{0,6}调(?:整|高|低|大|小|一)|调(?:整|高|低|大|小)[^,。]{0,4}(?:剂量|用量|药量|胰岛素|\x{e000})|减半|放个?假|剂量[^,。]{0,4}(?:太|偏)[大小高低]|药量[^,。]{0,6}(?:上|下|提|加|减)|随(?:您|你)(?:自己)?改|(?:剩下|其余)[^,。]{0,4}不[用必]|一半|放一放|放一边|搁|算了|可[吃用]可不|不用(?:补|再)|不要再[吃服用打]|自己调"
 );
 pattern!(
     HAN_OBJECT,
