@@ -7,6 +7,7 @@
 mod batch;
 mod measure;
 mod picture;
+mod questions;
 
 use std::{
     io::Write,
@@ -19,6 +20,7 @@ use clap::Parser;
 
 use batch::{Case, batches_in, read};
 use measure::{Measured, measure};
+use questions::show_alarms;
 
 /// Measures triage on batches of labelled messages.
 #[derive(Debug, Parser)]
@@ -38,6 +40,13 @@ struct Arguments {
     /// Draw the confusion matrix of the last batch's first look.
     #[arg(long)]
     picture: Option<PathBuf>,
+    /// Show which of a file's unlabelled questions are called emergencies, and by what; nothing else is measured.
+    /// Lines of text, or `.csv`, `.json` or `.jsonl` with a column or field such as `text`, `question` or `ask`.
+    #[arg(long)]
+    questions: Vec<PathBuf>,
+    /// Of each file of questions only so many, at even distances.
+    #[arg(long)]
+    sample: Option<usize>,
 }
 
 fn main() -> anyhow::Result<()> {
@@ -47,6 +56,12 @@ fn main() -> anyhow::Result<()> {
     if let Some(name) = &arguments.first_look {
         let measured = first_look(&arguments.batches, name, rules)?;
         writeln!(out, "{name}, first look\n{measured}")?;
+        return Ok(());
+    }
+    if !arguments.questions.is_empty() {
+        for file in &arguments.questions {
+            show_alarms(rules, file, arguments.sample, &mut out)?;
+        }
         return Ok(());
     }
     let mut last = None;
