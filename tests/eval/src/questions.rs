@@ -91,10 +91,7 @@ fn read(file: &Path) -> anyhow::Result<Vec<String>> {
         "csv" => of_table(&rows(text)),
         _ => text.lines().map(str::to_owned).collect::<Vec<_>>(),
     };
-    let questions: Vec<_> = questions
-        .into_iter()
-        .filter(|it| !it.trim().is_empty())
-        .collect();
+    let questions: Vec<_> = questions.into_iter().filter(|it| !it.trim().is_empty()).collect();
     if questions.is_empty() {
         bail!(
             "{} holds no question; in objects and tables it is looked for as {}",
@@ -175,7 +172,10 @@ mod tests {
 
     #[test]
     fn tables_without_headings() {
-        assert_eq!(of_table(&rows("a \"\"b,c\n\"d \"\"e\"\"\",f")), ["a b", "d \"e\""]);
+        assert_eq!(
+            of_table(&rows("a \"\"b,c\n\"d \"\"e\"\"\",f")),
+            ["a b", "d \"e\""]
+        );
     }
 
     #[test]
