@@ -207,7 +207,8 @@ impl Builder {
                             hint: "add a [[department]] with this id".to_owned(),
                         }),
                     })?;
-                self.bundle.departments
+                self.bundle
+                    .departments
                     .add_combined(&(file.spelling)(name), &departments);
             }
         }

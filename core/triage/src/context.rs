@@ -4,6 +4,7 @@
 
 mod chinese;
 mod english;
+mod frame;
 mod register;
 mod subject;
 
@@ -102,10 +103,17 @@ pub(crate) fn polarity(text: &str, layout: &Layout, all: &[Placed<'_>], index: u
     let chinese = text
         .get(placed.mention.span.clone())
         .is_some_and(|it| it.chars().any(is_han));
-    if chinese {
+    let polarity = if chinese {
         chinese::polarity(text, layout, all, placed)
     } else {
         english::polarity(text, layout, all, placed)
+    };
+    match polarity {
+        Polarity::Present => frame::reframed(text, layout, placed),
+        Polarity::Possible if frame::reframed(text, layout, placed) == Polarity::Hypothetical => {
+            Polarity::Hypothetical
+        }
+        known => known,
     }
 }
 

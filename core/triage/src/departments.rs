@@ -7,8 +7,8 @@ pub(crate) mod terms;
 use bedside_contract::Language;
 use bedside_language::normalized;
 
-pub(crate) use crate::department_list::{Department, Departments};
 use crate::department_list::short_name;
+pub(crate) use crate::department_list::{Department, Departments};
 
 pub(crate) use ranking::{MOST_NAMED, Person, Signs, named};
 

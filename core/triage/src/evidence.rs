@@ -1,6 +1,7 @@
 //! All that is known of one case, in the form in which conditions ask for it.
 
 mod durations;
+mod epilepsy;
 
 use std::{collections::HashMap, ops::Range};
 
@@ -15,6 +16,7 @@ use crate::{
     facts::{Duration, TextFacts},
     lexicon::Mention,
     measurements::Measurements,
+    pattern::{has_any, pattern},
 };
 use bedside_language::{NormalText, is_han};
 
@@ -74,6 +76,7 @@ impl Evidence {
         if context::is_about_nobody(text, &facts, &measurements) {
             mentions.iter_mut().for_each(Reading::imagine);
         }
+        epilepsy::settle_told_attacks(bundle, text, &mut mentions);
         let mut evidence = Self {
             active: vec![false; bundle.findings.len()],
             mentioned: vec![false; bundle.findings.len()],
@@ -307,9 +310,16 @@ fn read_mentions(
                     && !matches!(kind(other), FindingKind::Modifier | FindingKind::Term)
             })
     };
+    // 烧三天，眼睛红 is a fever, no burn of the eye.
+    let is_fever = |it: &Mention| {
+        it.gap.is_some()
+            && text
+                .get(it.span.clone())
+                .is_some_and(|it| it.starts_with('烧') && FEVER_FIRST.is_match(it))
+    };
     let hidden: Vec<Mention> = found
         .iter()
-        .filter(|it| is_misread(it) || is_covered(it) || is_part(it))
+        .filter(|it| is_misread(it) || is_covered(it) || is_part(it) || is_fever(it))
         .cloned()
         .collect();
     let masks: Vec<Range<usize>> = found
@@ -348,7 +358,11 @@ fn read_mentions(
         .zip(&polarities)
         .map(|(mention, &polarity)| {
             let kind = kind(mention);
-            let days_ago = durations::days_ago(text, layout, &mention.span, durations);
+            let counts_when_over = bundle
+                .findings
+                .get(mention.entry)
+                .is_some_and(|it| it.counts_when_over);
+            let days_ago = durations::days_ago(text, layout, &mention.span, durations, counts_when_over);
             let exposure = bundle
                 .findings
                 .get(mention.entry)
@@ -361,10 +375,6 @@ fn read_mentions(
                     polarity
                 };
             let other_person = kind != FindingKind::Context && subjects.is_other(mention.span.start);
-            let counts_when_over = bundle
-                .findings
-                .get(mention.entry)
-                .is_some_and(|it| it.counts_when_over);
             let said = match polarity {
                 Polarity::Present => true,
                 // Possible poison is treated as poison; a suspected diagnosis is not yet one.
@@ -390,6 +400,11 @@ fn read_mentions(
         .collect()
 }
 
+pattern!(
+    FEVER_FIRST,
+    "^烧[^烫油火锅]{0,3}([0-9]|[一二两三四五六七八九十几]+(天|度|次|周|个|夜|晚))"
+);
+
 /// Days after which an event is of the past, if nothing says that it goes on.
 const LONG_AGO: f32 = 10.0;
 /// Days within which a sign that counts when over still does.
@@ -397,25 +412,57 @@ const STILL_COUNTS: f32 = 3.0;
 
 /// What is over counts only if it was lately.
 fn recent(text: &str, layout: &Layout, span: &Range<usize>) -> bool {
-    let sentence = text.get(layout.sentence_of(span)).unwrap_or_default();
-    let old = [
+    const OLD: &[&str] = &[
         "年前",
+        "月前",
+        "周前",
         "小时候",
         "去年",
         "前年",
+        "那年",
+        "上个月",
+        "上周",
+        "上星期",
+        "上个星期",
+        "上礼拜",
         "以前",
+        "之前",
         "曾",
         "year",
         "ago as",
         "child",
         "in 19",
         "in 20",
+        "back in",
         "history",
         "past",
         "used to",
         "previously",
+        "last week",
+        "last month",
+        "last summer",
+        "last winter",
+        "months ago",
+        "weeks ago",
+        "when he was",
+        "when she was",
+        "when i was",
+        "一样",
+        "老样子",
+        "一直这样",
+        "从小",
+        "先天",
+        "天生",
+        "出生就",
+        "since birth",
+        "since childhood",
+        "all my life",
+        "as always",
+        "as usual",
+        "unchanged",
     ];
-    !old.iter().any(|it| sentence.contains(it))
+    let sentence = text.get(layout.sentence_of(span)).unwrap_or_default();
+    !has_any(sentence, OLD)
 }
 
 /// In one clause, or in one sentence with little between.

@@ -45,7 +45,7 @@ pattern!(
 // A number with one decimal in this range is a temperature unless something else is said of it.
 pattern!(
     TEMPERATURE_BARE,
-    r"(?<word>bmi|体重|weigh\w*|身高|hct|hematocrit|haematocrit|红细胞压积|[:/.0-9])?(^|[^0-9./])(?<n>3[5-9]\.[0-9]|4[0-2]\.[0-9])(?<unit> ?[0-9a-z%公千斤厘元块年岁周升毫克/])?"
+    r"(?<word>bmi|体重|weigh\w*|身高|hct|hematocrit|haematocrit|红细胞压积|细胞|细胞百分比|细胞比率|细胞比例|蛋白|alb|alt|ast|glb|tp|[:/.0-9])?(^|[^0-9./])(?<n>3[5-9]\.[0-9]|4[0-2]\.[0-9])(?<unit> ?[0-9a-z%公千斤厘元块年岁周升毫克/])?"
 );
 pattern!(
     OXYGEN,
@@ -54,7 +54,7 @@ pattern!(
 pattern!(PRESSURE_PAIR, r"(?<s>[0-9]{2,3}) ?(/|over) ?(?<d>[0-9]{2,3})");
 pattern!(
     PRESSURE_WORD,
-    r"(血压|高压|收缩压|\bblood pressure|\bbp\b|\bsystolic)[^0-9,。;\n]{0,16}(?<n>[0-9]{2,3})( ?(?<unit>天|年|个?月|周|次|小时|day|week|month|year|hour|min|mg))?"
+    r"(血压|高压|收缩压|\bblood pressure|\bbp\b|\bsystolic)[^0-9,。;\n]{0,16}(?<n>[0-9]{2,3})( ?(至|到|~|-) ?(?<to>[0-9]{2,3}))?( ?(?<unit>天|年|个?月|周|次|小时|day|week|month|year|hour|min|mg))?"
 );
 pattern!(
     GLUCOSE,
@@ -96,7 +96,8 @@ impl Measurements {
             values.systolic = PRESSURE_WORD
                 .captures_iter(text)
                 .filter(|it| it.name("unit").is_none())
-                .filter_map(|it| number(&it, "n"))
+                // 85至140 names the lower one first.
+                .filter_map(|it| Some(number(&it, "n")?.max(number(&it, "to").unwrap_or(0.0))))
                 .find(|it| (50.0..=300.0).contains(it));
         }
         values.glucose = GLUCOSE.captures_iter(text).find_map(|it| glucose(&it));
@@ -271,6 +272,8 @@ mod tests {
             "体重38.5公斤",
             "weight 40.5 kg",
             "36.5 weeks pregnant",
+            "ALB〔41.7〕；GLB〔34.6↑〕",
+            "淋巴细胞 41.2",
         ] {
             assert_eq!(read(text).temperature, None, "{text}");
         }
@@ -299,6 +302,7 @@ mod tests {
         assert_eq!(read("RR 32").breathing_rate, Some(32.0));
         assert_eq!(read("每分钟140次").heart_rate, Some(140.0));
         assert_eq!(read("BP 80/50").systolic, Some(80.0));
+        assert_eq!(read("当时血压是85至140").systolic, Some(140.0));
     }
 
     #[test]

@@ -10,6 +10,11 @@ pub(crate) fn compile(pattern: &str) -> Regex {
     Regex::new(&ascii).expect("every pattern is compiled by a test")
 }
 
+/// A quick look that saves the compiling of a pattern.
+pub(crate) fn has_any(text: &str, words: &[&str]) -> bool {
+    words.iter().any(|it| text.contains(it))
+}
+
 macro_rules! pattern {
     ($name:ident, $pattern:literal) => {
         static $name: std::sync::LazyLock<regex::Regex> =

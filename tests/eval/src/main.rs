@@ -8,6 +8,7 @@ mod batch;
 mod departments;
 mod measure;
 mod picture;
+mod questions;
 
 use std::{
     io::Write,
@@ -21,6 +22,7 @@ use clap::Parser;
 use batch::{Case, batches_in, read};
 use departments::Half;
 use measure::{Measured, measure};
+use questions::show_alarms;
 
 /// Measures triage on batches of labelled messages.
 #[derive(Debug, Parser)]
@@ -46,6 +48,13 @@ struct Arguments {
     /// Draw the confusion matrix of the last batch's first look.
     #[arg(long)]
     picture: Option<PathBuf>,
+    /// Show which of a file's unlabelled questions are called emergencies, and by what; nothing else is measured.
+    /// Lines of text, or `.csv`, `.json` or `.jsonl` with a column or field such as `text`, `question` or `ask`.
+    #[arg(long)]
+    questions: Vec<PathBuf>,
+    /// Of each file of questions only so many, at even distances.
+    #[arg(long)]
+    sample: Option<usize>,
 }
 
 fn main() -> anyhow::Result<()> {
@@ -65,6 +74,12 @@ fn main() -> anyhow::Result<()> {
                 }
             })?;
             writeln!(out, "# {}\n{measured}", file.display())?;
+        }
+        return Ok(());
+    }
+    if !arguments.questions.is_empty() {
+        for file in &arguments.questions {
+            show_alarms(rules, file, arguments.sample, &mut out)?;
         }
         return Ok(());
     }

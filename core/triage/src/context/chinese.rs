@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use super::{Layout, Placed, Polarity, reduced};
+use super::{Layout, Placed, Polarity, frame::clause_around, reduced};
 use crate::{data::FindingKind, pattern::pattern};
 
 // Words with a negative character that deny nothing.
@@ -39,6 +39,11 @@ pattern!(
 pattern!(
     TOPIC_AFTER,
     r"^(.{0,4}(患者|病人|的人))?(一般|通常)?的?(典型|早期|主要|常见|初期|都|会|有)*(什么|哪些|啥|怎样的|哪几种).{0,3}(症状|表现|征兆|前兆|信号|先兆|特征|区别|不同|危害|后果|并发症|类型)|^的?(典型|早期|主要|常见|初期)*(症状|表现|征兆|前兆|先兆|特征|区别)(是|有|都有|包括|会有)?(什么|哪些|啥)|^的(典型|早期|主要|常见|初期)*(症状|表现|征兆|前兆|病因|后遗症|并发症|危害|定义|机制|护理|发病率|死亡率)|^的?(预防|治疗|护理|急救)(的)?(方法|措施|知识)|^是(一种|个)?(什么病|什么意思|啥病|什么样的病)|^(应该|要|该)?(怎么|如何|怎样)(预防|避免)|^(会|能)?传染(吗|么)|^会遗传|^遗传吗|^是怎么形成|^是如何"
+);
+// What stands before them is a topic, also among several: a comparison, an errand, a number that people learn.
+pattern!(
+    NAMED_AFTER,
+    r"^(和|跟|与|同)[^,。!?]{0,8}(的)?(有什么|有啥|怎么|如何|什么)?(区别|区分|分辨|鉴别|不一样|不同|差在哪)|^(要)?(怎么|如何)(区分|分辨|鉴别)|^(的?(病人|患者|人))?的?(住院)?(的?(病历|费用|报销|押金|证明|保险|理赔|探视|陪护证|残疾证|后遗症的?残疾)|(专科|专病)?门诊|中心(在|是|电话|几|怎么|$)|病房|单元|科普|讲座|宣讲|知识|培训|热线|志愿者|险|脑电图|报告)|^(一般|通常)(要|需要)?(多久|多长时间)|^多久会(发作|致命|死|出现)|^的?(黄金)?(抢救|急救)的?(时间|方法|步骤|口诀)"
 );
 // The same behind a disease, with other words between.
 pattern!(
@@ -107,8 +112,11 @@ pub(super) fn polarity(text: &str, layout: &Layout, all: &[Placed<'_>], placed: 
         return Polarity::Over;
     }
     let stays = placed.kind == FindingKind::Condition;
-    let clause_words = format!("{before}M{after}");
-    if !stays && (PAST.is_match(&before) || after.starts_with("病史")) && !STILL.is_match(&clause_words) {
+    let goes_on = || {
+        let (before, after) = clause_around(text, layout, span);
+        STILL.is_match(before) || STILL.is_match(after)
+    };
+    if !stays && (PAST.is_match(&before) || after.starts_with("病史")) && !goes_on() {
         return Polarity::Over;
     }
     Polarity::Present
@@ -137,7 +145,8 @@ fn is_information(kind: FindingKind, before: &str, after: &str, rest: &str) -> b
     }
     let complaint = matches!(kind, FindingKind::Symptom | FindingKind::Event);
     let alone = !before.contains('M') && !after.contains('M');
-    if ASKS_ABOUT.is_match(before) || TOPIC_AFTER.is_match(after) && (!complaint || alone) {
+    let named = || NAMED_AFTER.is_match(after);
+    if ASKS_ABOUT.is_match(before) || TOPIC_AFTER.is_match(after) && (!complaint || alone) || named() {
         return true;
     }
     if complaint {

@@ -1,6 +1,6 @@
 //! English cues.
 
-use super::{Layout, Placed, Polarity, reduced};
+use super::{Layout, Placed, Polarity, frame::clause_around, reduced};
 use crate::{data::FindingKind, pattern::pattern};
 
 // Words with a negative in them that deny nothing of what follows.
@@ -35,7 +35,7 @@ pattern!(
 );
 pattern!(
     PAST,
-    r"\b(last year|years? ago|as an? (child|kid|baby|teen\w*|infant)|when (i|he|she) was (a |an )?(child|kid|little|young\w*|small|baby|teen\w*|[0-9]+)|childhood|previously|in the past|used to|back in|in (19[0-9]{2}|20[012][0-9])|once had|in (college|high school|school)|formerly|decades? ago|had .{0,30}months? ago|last (summer|winter|spring|autumn|fall))\b"
+    r"\b(last year|years? ago|as an? (child|kid|baby|teen\w*|infant)|when (i|he|she) was (a |an )?(child|kid|little|young\w*|small|baby|teen\w*|[0-9]+|one|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|thirteen|fourteen|fifteen|sixteen)|childhood|previously|in the past|used to|back in|in (19[0-9]{2}|20[012][0-9])|once had|in (college|high school|school)|formerly|decades? ago|had .{0,30}months? ago|last (summer|winter|spring|autumn|fall))\b"
 );
 pattern!(
     HISTORY_OF,
@@ -44,6 +44,11 @@ pattern!(
 pattern!(
     STILL,
     r"\b(since|started|began|begun|ongoing|still|keeps?|again|developed|noticed|first|gradually|getting|now|today|back|returned|recurr\w*|come back|continues)\b"
+);
+// "I had a heart attack in 2019 and feel great now."
+pattern!(
+    WELL_NOW,
+    r"\b(feel|feels|feeling|am|im|is|are|been|hes|shes|doing|all) (\w+ )?(great|fine|well|ok|okay|good|recovered|healthy|normal|sorted)\b"
 );
 // Cues that make what follows them a matter of interest: "what are the symptoms of M".
 pattern!(
@@ -72,6 +77,20 @@ pattern!(
     QUESTION_AFTER,
     r"^ ?[:,-]? ?(what|which|how|when|can|is) .*\b(symptoms?|signs?|causes?|treated|prevent\w*|treatments?|know|tell|recogni[sz]e|go)\b"
 );
+// Nobody is spoken of, and what is asked holds for all: "Does vomiting blood always mean an ulcer?"
+pattern!(
+    ASKS_OF_ALL,
+    r"^ *(so |but |and |also |hi,? |hello,? )*(is|are|does|do|can|could|will|would|which|how|why|what|whats|where|when|who)\b.*\b(always|ever|usually|typically|means?|painful|contagious|hereditary|covered|costs?|insurance|medicare|medicaid|preventable|curable|treatable|common|rare|cancer|different|difference|called|people|someone|children|adults|toddlers?|dogs?|cats?|humans?|course|charge|charged|refund\w*|reimburs\w*)\b"
+);
+pattern!(
+    SOMEBODY,
+    r"\b(i|im|ive|id|my|me|mine|he|hes|his|him|she|shes|her|we|our|us|it|its|this|that|these|those|now|today|tonight|suddenly|just)\b"
+);
+// Papers, places and services that bear the name of an illness.
+pattern!(
+    ERRAND_AFTER,
+    r"^( (admission|hospital|outpatient|support|discharge))? ?(notes|records?|unit|ward|follow ?up|appointment|letter|form|insurance|cover|claim|certificate|hotline|helpline|charity|awareness|course|workshop|policy|alarm|detector|prevention line|nurse)s?\b"
+);
 pattern!(
     HAS_IT_NOW,
     r"\b(i|he|she|my \w+) (have|has|got|am having|is having|feel|feels) (it|this|that|them|these|those|both|all)( of (it|them|these|those))?\b|\bim having (it|this|them)\b|\bthis is happening\b|\bhappening (to (me|him|her) )?(right )?now\b|\bi have it now\b|\bthats (what|how) (i|he|she)\b"
@@ -81,6 +100,7 @@ pattern!(
     r"\b(my|i have|i had|im having|i am having|ive had|ive got|i got|i get|this|these|he has|she has|having|i feel|i was)( (a|an|the|bad|really|very|some|S|M|and|constant|awful|ongoing))* ?$"
 );
 pattern!(IF_BEFORE, r"\b(if|in case|unless|what if|whether)\b");
+pattern!(IS_SO, r"\b(and|but) (now )?(i|im|ive|he|hes|she|shes|my)\b");
 pattern!(
     NOT_IF,
     r"\b(as if|even if|only if|see if|worse if|hurts if|like if|better if|know if|sure if|wonder\w* if|whether)\b"
@@ -144,10 +164,21 @@ pub(super) fn polarity(text: &str, layout: &Layout, all: &[Placed<'_>], placed: 
         return Polarity::Absent;
     }
     let own = OWN_BEFORE.is_match(clause_before.trim_end()) && !ANYBODY.is_match(&before);
-    if !own && is_information(text, placed.kind, &before, &after) {
+    let whole = text.get(sentence.clone()).unwrap_or_default();
+    let named_only = matches!(
+        placed.kind,
+        FindingKind::Symptom | FindingKind::Event | FindingKind::Condition
+    ) && ERRAND_AFTER.is_match(&after);
+    if named_only || !own && (is_information(text, placed.kind, &before, &after) || asks_of_all(whole)) {
         return Polarity::Hypothetical;
     }
-    let imagined = IF_BEFORE.is_match(&clause_before) && !NOT_IF.is_match(&clause_before);
+    let supposed = IF_BEFORE
+        .find_iter(&clause_before)
+        .last()
+        .and_then(|it| clause_before.get(it.end()..));
+    // "Call if I have chest pain and I have it now."
+    let imagined = supposed.is_some_and(|it| !(IS_SO.is_match(it) && text.contains("now")))
+        && !NOT_IF.is_match(&clause_before);
     if imagined && !DONE_ALREADY.is_match(text.get(sentence.clone()).unwrap_or_default()) {
         return Polarity::Hypothetical;
     }
@@ -170,7 +201,11 @@ pub(super) fn polarity(text: &str, layout: &Layout, all: &[Placed<'_>], placed: 
     let stays = placed.kind == FindingKind::Condition;
     let words = format!("{clause_before}T{clause_after}");
     let past = PAST.is_match(&words) || HISTORY_OF.is_match(clause_before.trim_end());
-    if !stays && past && !STILL.is_match(&words) {
+    let goes_on = || {
+        let (before, after) = clause_around(text, layout, span);
+        (STILL.is_match(before) || STILL.is_match(after)) && !WELL_NOW.is_match(after)
+    };
+    if !stays && past && !goes_on() {
         return Polarity::Over;
     }
     Polarity::Present
@@ -186,6 +221,11 @@ fn is_information(text: &str, kind: FindingKind, before: &str, after: &str) -> b
         || TOPIC_AFTER.is_match(after) && (!complaint || alone)
         || !complaint && alone && QUESTION_AFTER.is_match(after);
     asked && !HAS_IT_NOW.is_match(text)
+}
+
+/// `sentence` asks what holds for everybody.
+fn asks_of_all(sentence: &str) -> bool {
+    sentence.contains('?') && ASKS_OF_ALL.is_match(sentence) && !SOMEBODY.is_match(sentence)
 }
 
 fn is_negated(before: &str, after: &str) -> bool {

@@ -4,20 +4,20 @@ use crate::{facts::TextFacts, measurements::Measurements, pattern::pattern};
 
 pattern!(
     ABOUT_NOBODY,
-    r"作文|小说|剧情|主角|剧本|电视剧|追剧|电影|恐怖片|考试|考题|题目|考研|期末|病例分析|科普|培训|应急预案|论文|课件|编码|规培|新闻|视频|刷到|网上说|网传|谣言|段子|演习|演练|\b(novel|novelist|screenplay|my (heroine|hero|character|protagonist)|essay|dissertation|thesis|exam|osce|quiz|trivia|revising|lecture|first aid (course|training)|training (course|day)|protocol|coding|film|movie|tv show|episode|podcast|documentary|facebook|tiktok|youtube|is it true|myth|rumou?r|hoax|student project|coursework|homework|crossword)\b"
+    r"作文|小说|剧情|主角|剧本|电视剧|追剧|电影|恐怖片|考试|考题|题目|考研|期末|病例分析|科普|培训|应急预案|论文|课件|编码|规培|新闻|视频|刷到|网上说|网传|谣言|段子|演习|演练|剧本|影评|综述|宣传栏|宣传稿|科普稿|备课|宣讲|讲座|动画片|朋友圈(都|里|有人)?(在)?[传转]|急救课|培训课|追的剧|\b(fanfic\w*|fiction\w*|short story|memoir|leaflet about|scenario|simulation|news report|in the (film|movie|book|novel|show)|celebrity|teacher told us|workshop|novel|novelist|screenplay|my (heroine|hero|character|protagonist)|essay|dissertation|thesis|exam|osce|quiz|trivia|revising|lecture|first aid (course|training)|training (course|day)|protocol|coding|film|movie|tv show|episode|podcast|documentary|facebook|tiktok|youtube|is it true|myth|rumou?r|hoax|student project|coursework|homework|crossword)\b"
 );
 // No patient writes so, whatever age and duration the case has.
 pattern!(
     EXAMINES,
-    r"考试题|考题|规培|执业医师|选[a-e](对|吗|还是|选项)|查房讨论|讨论提纲|教学(查房|病例)|题干|答案(是|选|对)|\b(osce|mrcp|usmle|plab|practice question|exam question|mock exam|answer key|multiple choice|teaching slide|station script|flashcards?|journal club|simulation script|proofread|case presentation practice|lecture slide)\b"
+    r"考试题|考题|(护理|医学|资格|期末|考研)考试|有一道题|(培训|宣教|教学|带教|考试|影像)(病例|案例|题)|病例题|带教题|规培|执业医师|选[a-e](对|吗|还是|选项)|查房讨论|讨论提纲|教学(查房|病例)|题干|答案(是|选|对)|\b(osce|mrcp|usmle|plab|practice question|exam question|mock exam|answer key|multiple choice|teaching slide|station script|flashcards?|journal club|simulation script|proofread|case presentation practice|lecture slide|(revision|audit) question|(training|class|teaching|simulated|simulation|fictional) (vignette|scenario|case)|simulation (day|script)|manikin|cue card|(scenario|case) [a-f0-9]\b|no (live|real) (case|patient)|first aid refresher)\b"
 );
 pattern!(
     OWN_NOW,
-    r"我(爸|妈|爷|奶|儿子|女儿|老公|老婆|孩子)?(现在|刚才|突然)|\b(i feel|i am having|im having|i cant breathe|my (chest|head|arm|baby|son|daughter|husband|wife|dad|mum|mom))\b"
+    r"我(爸|妈|爷|奶|儿子|女儿|老公|老婆|孩子)?(现在|刚才|突然)|(现在|今天|刚才|突然)我|我也(想|要)|不想活|活不下去|没有呼吸|没呼吸|叫不醒|\b(i feel|i am having|im having|i cant breathe|my (chest|head|arm|baby|son|daughter|husband|wife|dad|mum|mom))\b"
 );
 pattern!(
     NOBODY_ILL,
-    r"啥事(儿)?(也|都)?没有?|没(啥|什么)症状|啥症状(也|都)?没|(没|无)(有)?(人|谁)(生病|不舒服|犯病)|我没病|本人(很|挺)?健康|纯好奇|只是好奇|就是好奇|纯属好奇|没有病例|不是真的|\b((nobody|no one) is (ill|sick|hurt|unwell)|just curious|purely (academic|theoretical|hypothetical)|hypothetical(ly)?|no symptoms|candidate,? not patient|not a patient|fictional)\b"
+    r"我(本人|自己|们)?(也)?(没事|没毛病|挺好|很好|都好)|没有?(任何)?(不舒服|症状)|身体(很|挺|一直)好|啥事(儿)?(也|都)?没有?|没(啥|什么)症状|啥症状(也|都)?没|(没|无)(有)?(人|谁)(生病|不舒服|犯病)|我没病|本人(很|挺)?健康|纯好奇|只是好奇|就是好奇|纯属好奇|没有病例|不是真的|\b(nobodys (ill|sick|hurt|unwell)|(nobody|no one) is (actually )?(ill|sick|hurt|unwell)|im (absolutely |totally |perfectly )?(fine|well|ok)\b|(is|are|am|feel) (perfectly )?(well|fine)\b|no (live|real) (case|patient)|no pupil involved|pure(ly)? fiction|just curious|purely (academic|theoretical|hypothetical)|hypothetical(ly)?|no symptoms|candidate,? not patient|not a patient|fictional)\b"
 );
 pattern!(
     IS_ILL,
@@ -39,6 +39,9 @@ pub(crate) fn is_about_nobody(text: &str, facts: &TextFacts, measurements: &Meas
         return true;
     }
     if !ABOUT_NOBODY.is_match(text) {
+        return false;
+    }
+    if OWN_NOW.is_match(text) {
         return false;
     }
     NOBODY_ILL.is_match(text)

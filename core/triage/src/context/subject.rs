@@ -16,9 +16,13 @@ pub(crate) struct Subjects {
 static CHINESE_KIN: &str = "妈妈|妈|母亲|爸爸|爸|父亲|爷爷|奶奶|外公|外婆|姥姥|姥爷|公公|婆婆|岳父|岳母|老公|老婆|丈夫|妻子|媳妇|爱人|男朋友|女朋友|对象|哥哥|哥|姐姐|姐|弟弟|弟|妹妹|妹|叔叔|舅舅|姑姑|姨妈|姨|伯父|朋友|同事|邻居|同学|室友|舍友|工友|家里人|家人|亲戚|老人|父母|双亲|外甥|侄子|侄女|表弟|表妹|表哥|表姐|堂哥|堂弟";
 static ENGLISH_KIN: &str = "mother|mom|mum|mommy|father|dad|daddy|grandmother|grandma|granny|grandfather|grandpa|grandparent|parent|husband|wife|spouse|partner|boyfriend|girlfriend|brother|sister|uncle|aunt|cousin|friend|roommate|flatmate|neighbor|neighbour|coworker|colleague|boss|classmate|nephew|niece";
 
+/// What families call each other without a "my".
+static ENGLISH_NAMES: &str =
+    "dad|daddy|mum|mummy|mom|mommy|grandma|grandpa|grandad|granddad|granny|gran|nan|nana|hubby";
+
 static MARKERS: LazyLock<Regex> = LazyLock::new(|| {
     let pattern = format!(
-        r"(?<neutral>大姨妈|姨妈|(和|跟|与|陪|给|被|让)我?的?({CHINESE_KIN})|\b(with|by|and|for|from|to) my (\w+ )?({ENGLISH_KIN})s?\b|\bmy (partner|husband|wife|boyfriend|girlfriend|mother|mom|mum|dad) (and i|says|said|thinks|told|noticed|noticed that)\b)|(?<other>(我|他|她|患者|病人)的?(\S)?({CHINESE_KIN})|妈妈|母亲|爸爸|父亲|爷爷|奶奶|外公|外婆|姥姥|姥爷|公公|婆婆|老公|老婆|丈夫|妻子|家里老人|老人家|邻居|同事|室友|有人|有个人|家族史|家族|\b(my|his|her|our|their|the patients|a) (\w+ )?({ENGLISH_KIN})s?( in law)?\b|\bfamily history\b|\bruns in (the|my) family\b|\b(someone|somebody|a stranger|a man here|a guy)\b)|(?<own>我|本人|自己|患者|病人|孩子|宝宝|儿子|女儿|小孩|婴儿|娃|\b(i|im|ive|me|my|mine|myself|patient|baby|son|daughter|child|toddler|infant)\b)"
+        r"(?<neutral>大姨妈|姨妈|(和|跟|与|陪|给|被|让)我?的?({CHINESE_KIN})|\b(with|by|and|for|from|to) my (\w+ )?({ENGLISH_KIN})s?\b|\bmy (partner|husband|wife|boyfriend|girlfriend|mother|mom|mum|dad) (and i|says|said|thinks|told|noticed|noticed that)\b)|(?<other>(我|他|她|患者|病人)的?(\S)?({CHINESE_KIN})|妈妈|母亲|爸爸|父亲|爷爷|奶奶|外公|外婆|姥姥|姥爷|公公|婆婆|老公|老婆|丈夫|妻子|家里老人|老人家|邻居|同事|室友|有人|有个人|家族史|家族|\b(my|his|her|our|their|the patients|a) (\w+ )?({ENGLISH_KIN})s?( in law)?\b|\bfamily history\b|\bruns in (the|my) family\b|\b(someone|somebody|a stranger|a man here|a guy)\b|\b({ENGLISH_NAMES})s?\b)|(?<own>我|本人|自己|\b(i|im|ive|my|mine|myself)\b)|(?<child>患者|病人|孩子|宝宝|儿子|女儿|小孩|婴儿|娃|\b(patient|baby|son|daughter|child|toddler|infant)\b)|(?<named>他|她|\b(he|hes|him|his|she|shes|her)\b)"
     );
     compile(&pattern)
 });
@@ -35,17 +39,27 @@ pattern!(
 
 impl Subjects {
     pub(crate) fn new(text: &str) -> Self {
-        let changes = MARKERS
-            .captures_iter(text)
-            .filter_map(|it| {
-                let start = it.get(0)?.start();
-                if it.name("other").is_some() {
-                    Some((start, true))
-                } else {
-                    it.name("own").map(|_| (start, false))
-                }
-            })
-            .collect();
+        let mut changes = Vec::new();
+        // Whom "he" and "her" stand for.
+        let mut last_other = None;
+        for marker in MARKERS.captures_iter(text) {
+            let Some(start) = marker.get(0).map(|it| it.start()) else {
+                continue;
+            };
+            if marker.name("other").is_some() {
+                last_other = Some(true);
+                changes.push((start, true));
+            } else if marker.name("child").is_some() {
+                last_other = Some(false);
+                changes.push((start, false));
+            } else if marker.name("own").is_some() {
+                changes.push((start, false));
+            } else if marker.name("named").is_some()
+                && let Some(other) = last_other
+            {
+                changes.push((start, other));
+            }
+        }
         Self { changes }
     }
 

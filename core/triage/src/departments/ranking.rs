@@ -136,8 +136,8 @@ mod tests {
     use std::time::Instant;
 
     use super::{Person, Signs};
+    use crate::{Rules, SecondReader, departments::terms};
     use bedside_language::normalized;
-use crate::{Rules, SecondReader, departments::terms,};
 
     #[test]
     fn it_costs_less_than_a_millisecond() {

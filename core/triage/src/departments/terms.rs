@@ -169,8 +169,8 @@ fn lines(text: &str) -> impl Iterator<Item = &str> {
 #[cfg(test)]
 mod tests {
     use super::{all, speak_for};
+    use crate::Rules;
     use bedside_language::normalized;
-use crate::{Rules,};
 
     #[test]
     fn every_term_has_known_departments_and_the_texts_spelling() {

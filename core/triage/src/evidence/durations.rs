@@ -105,6 +105,16 @@ pattern!(
 );
 pattern!(JOINS, r"^( |,|、|和|及|与|伴|或|\b(and|or|with)\b)*$");
 
+// Durations that say themselves that they are past.
+const LAST: &[&str] = &[
+    "上周",
+    "上星期",
+    "上个星期",
+    "上礼拜",
+    "上个月",
+    "last week",
+    "last month",
+];
 pattern!(AGO_AFTER, r"^ ?(前|之前|以前|\b(ago|back|earlier)\b)");
 pattern!(
     COUNTED_FROM,
@@ -120,12 +130,13 @@ pattern!(
 );
 
 /// How many days ago what stands at `span` happened: 半年前脑梗, "a stroke three weeks ago", 心梗后两个月. Nothing if
-/// the clause says that it goes on.
+/// the clause says that it goes on. `brief`: it passes by itself, so "last month" alone says that it is over.
 pub(super) fn days_ago(
     text: &str,
     layout: &Layout,
     span: &Range<usize>,
     durations: &[Duration],
+    brief: bool,
 ) -> Option<f32> {
     let clause = layout.clause_of(span);
     if GOES_ON.is_match(text.get(clause.clone()).unwrap_or_default()) {
@@ -140,6 +151,7 @@ pub(super) fn days_ago(
             let after = text.get(it.span.end..clause.end).unwrap_or_default();
             let between = text.get(span.end..it.span.start).unwrap_or("?");
             AGO_AFTER.is_match(after)
+                || brief && LAST.contains(&text.get(it.span.clone()).unwrap_or_default())
                 || COUNTED_FROM.is_match(up_to)
                 || between.chars().any(is_han) && SINCE_THEN.is_match(between)
         })

@@ -2,7 +2,8 @@
 //! 喷两下, "a pea-sized amount".
 
 use super::{quantities::QUANTITIES, reading::Reading};
-use crate::{normal_text::is_han, pattern::pattern};
+use crate::pattern::pattern;
+use bedside_language::is_han;
 
 // "15 mg per kilo", "10 mg/kg/dose", 每公斤0.5毫升: hyphens and slashes between letters are blanks here.
 pattern!(

@@ -2,8 +2,8 @@
 //! it down, complaints that are called nothing, and waiting. Fails closed for strong words.
 
 use super::reading::Reading;
+use crate::pattern::pattern;
 use bedside_language::is_han;
-use crate::{ pattern::pattern};
 
 pattern!(
     CARE,

@@ -5,8 +5,8 @@ use std::sync::LazyLock;
 use regex::Regex;
 
 use super::{belittles, reading::Reading};
+use crate::pattern::compile;
 use bedside_language::is_han;
-use crate::{ pattern::compile};
 
 const CARE: &str = r"(?:doctors?|physicians?|hospitals?|emergency (?:room|department|services?|care|help|number)|emergency|er|ed|a&e|medical (?:help|care|attention|advice|treatment|professional|assistance|evaluation|visit)|medical|ambulances?|120|911|999|112|professional (?:help|care|advice)|specialists?|clinics?|cardiologists?|neurologists?|check ?ups?|check up|appointments?|gp|surgeons?|nurses?|paramedics?|health ?care|care)";
 

@@ -4,8 +4,8 @@ use std::{collections::HashSet, sync::LazyLock};
 
 use unicode_normalization::UnicodeNormalization;
 
+use crate::pattern::pattern;
 use bedside_language::is_han;
-use crate::{ pattern::pattern};
 
 static ENGLISH: LazyLock<HashSet<&str>> = LazyLock::new(|| ENGLISH_WORDS.split(' ').collect());
 static FOREIGN: LazyLock<HashSet<&str>> = LazyLock::new(|| FOREIGN_WORDS.split(' ').collect());

@@ -1,8 +1,8 @@
 //! Starting, stopping, skipping, raising or lowering of a medicine that the patient takes.
 
 use super::{other_courses, reading::Reading};
+use crate::pattern::compile;
 use bedside_language::is_han;
-use crate::{ pattern::compile};
 use regex::Regex;
 use std::sync::LazyLock;
 

@@ -2,8 +2,8 @@
 //! read as advice to take it. Fails closed.
 
 use super::{reading::Reading, words::NAMED};
+use crate::pattern::pattern;
 use bedside_language::is_han;
-use crate::{ pattern::pattern};
 
 /// Words of a sentence that is an order or a bare name; longer ones tell by their words whether they advise.
 const SHORT: usize = 12;

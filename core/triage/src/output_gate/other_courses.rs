@@ -3,8 +3,8 @@
 //! or that describes what a change leads to leaves.
 
 use super::reading::Reading;
+use crate::pattern::pattern;
 use bedside_language::is_han;
-use crate::{ pattern::pattern};
 
 // Said of a medicine, these mean an end or a gap, however far the medicine is.
 pattern!(

@@ -3,8 +3,8 @@
 //! \u{e000} stands for a medicine by name or class, \u{e001} for "medicine" or "tablet".
 
 use super::{named_alone, reading::Reading};
+use crate::pattern::pattern;
 use bedside_language::is_han;
-use crate::{ pattern::pattern};
 
 pattern!(
     PRESCRIBES,

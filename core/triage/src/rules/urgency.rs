@@ -5,12 +5,7 @@ use bedside_language::{NormalText, is_han};
 
 use super::Rules;
 use crate::{
-    assessment::PatientFacts,
-    bundle::Rule,
-    data::FindingKind,
-    evidence::Evidence,
-
-    pattern::pattern,
+    assessment::PatientFacts, bundle::Rule, data::FindingKind, evidence::Evidence, pattern::pattern,
 };
 
 // Paperwork, money, visits, hygiene of knowledge: with no complaint beside it, nobody is ill.
