@@ -71,10 +71,11 @@ impl Evidence {
         let found = bundle.lexicon.mentions(text);
         let layout = Layout::new(text);
         let facts = TextFacts::read(text);
-        let measurements = Measurements::read(text);
+        let mut measurements = Measurements::read(text);
         let mut mentions = read_mentions(bundle, text, &layout, found, &facts.durations);
         if context::is_about_nobody(text, &facts, &measurements) {
             mentions.iter_mut().for_each(Reading::imagine);
+            measurements = Measurements::default();
         }
         epilepsy::settle_told_attacks(bundle, text, &mut mentions);
         let mut evidence = Self {
@@ -362,18 +363,26 @@ fn read_mentions(
                 .findings
                 .get(mention.entry)
                 .is_some_and(|it| it.counts_when_over);
-            let days_ago = durations::days_ago(text, layout, &mention.span, durations, counts_when_over);
             let exposure = bundle
                 .findings
                 .get(mention.entry)
                 .is_some_and(|it| it.is_exposure);
+            let days_ago = durations::days_ago(
+                text,
+                layout,
+                &mention.span,
+                durations,
+                counts_when_over || exposure,
+            );
             let happens = matches!(kind, FindingKind::Event | FindingKind::Symptom) && !exposure;
-            let polarity =
-                if happens && polarity == Polarity::Present && days_ago.is_some_and(|it| it >= LONG_AGO) {
-                    Polarity::Over
-                } else {
-                    polarity
-                };
+            let polarity = match polarity {
+                Polarity::Present if happens && days_ago.is_some_and(|it| it >= LONG_AGO) => Polarity::Over,
+                // What a bite or a rusty nail brings comes weeks later.
+                Polarity::Over if exposure && days_ago.is_some_and(|it| it < EXPOSED_LONG_AGO) => {
+                    Polarity::Present
+                }
+                polarity => polarity,
+            };
             let other_person = kind != FindingKind::Context && subjects.is_other(mention.span.start);
             let said = match polarity {
                 Polarity::Present => true,
@@ -407,6 +416,8 @@ pattern!(
 
 /// Days after which an event is of the past, if nothing says that it goes on.
 const LONG_AGO: f32 = 10.0;
+/// Days after which what somebody was exposed to has done no harm.
+const EXPOSED_LONG_AGO: f32 = 180.0;
 /// Days within which a sign that counts when over still does.
 const STILL_COUNTS: f32 = 3.0;
 

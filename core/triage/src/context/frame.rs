@@ -114,7 +114,15 @@ fn is_advice_in_chinese(told: &Told<'_>) -> bool {
     };
     has_any(told.before, WRITINGS) && said_of_all(&WRITING)
         || has_any(told.before, MEDIA) && said_of_all(&HEARSAY)
-        || has_any(told.before, CONDITIONS) && said_of_all(&CONDITION) && CONSEQUENCE.is_match(told.after)
+        || has_any(told.before, CONDITIONS) && said_of_all(&CONDITION) && is_told_to_come(told.after)
+}
+
+/// 出现皮疹，要去医院吗 asks, 出现皮疹就来医院 tells.
+fn is_told_to_come(after: &str) -> bool {
+    CONSEQUENCE.find(after).is_some_and(|it| {
+        let rest = after.get(it.end()..).unwrap_or_default();
+        !rest.starts_with(['吗', '么', '嘛', '不', '?', '没'])
+    })
 }
 
 const ADVISERS: &[&str] = &[

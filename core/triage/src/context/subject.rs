@@ -22,7 +22,7 @@ static ENGLISH_NAMES: &str =
 
 static MARKERS: LazyLock<Regex> = LazyLock::new(|| {
     let pattern = format!(
-        r"(?<neutral>大姨妈|姨妈|(和|跟|与|陪|给|被|让)我?的?({CHINESE_KIN})|\b(with|by|and|for|from|to) my (\w+ )?({ENGLISH_KIN})s?\b|\bmy (partner|husband|wife|boyfriend|girlfriend|mother|mom|mum|dad) (and i|says|said|thinks|told|noticed|noticed that)\b)|(?<other>(我|他|她|患者|病人)的?(\S)?({CHINESE_KIN})|妈妈|母亲|爸爸|父亲|爷爷|奶奶|外公|外婆|姥姥|姥爷|公公|婆婆|老公|老婆|丈夫|妻子|家里老人|老人家|邻居|同事|室友|有人|有个人|家族史|家族|\b(my|his|her|our|their|the patients|a) (\w+ )?({ENGLISH_KIN})s?( in law)?\b|\bfamily history\b|\bruns in (the|my) family\b|\b(someone|somebody|a stranger|a man here|a guy)\b|\b({ENGLISH_NAMES})s?\b)|(?<own>我|本人|自己|\b(i|im|ive|my|mine|myself)\b)|(?<child>患者|病人|孩子|宝宝|儿子|女儿|小孩|婴儿|娃|\b(patient|baby|son|daughter|child|toddler|infant)\b)|(?<named>他|她|\b(he|hes|him|his|she|shes|her)\b)"
+        r"(?<neutral>大姨妈|姨妈|(和|跟|与|陪|给|被|让)我?的?({CHINESE_KIN})|\b(with|by|and|for|from|to) my (\w+ )?({ENGLISH_KIN})s?\b|\bmy (partner|husband|wife|boyfriend|girlfriend|mother|mom|mum|dad) (and i|says|said|thinks|told|noticed|noticed that)\b)|(?<other>(我|他|她|患者|病人)的?(\S)?({CHINESE_KIN})|妈妈|母亲|爸爸|父亲|爷爷|奶奶|外公|外婆|姥姥|姥爷|公公|婆婆|老公|老婆|丈夫|妻子|家里老人|老人家|邻居|同事|室友|有人|有个人|家族史|家族|\b(my|his|her|our|their|the patients|a) (\w+ )?({ENGLISH_KIN})s?( in law)?\b|\bfamily history\b|\bruns in (the|my) family\b|\b(someone|somebody|a stranger|a man here|a guy)\b|\b({ENGLISH_NAMES})s?\b)|(?<own>我|本人|自己|\bwrite this for (her|him|them)\b|\bon behalf of (her|him|them)\b|\b(i|im|ive|my|mine|myself)\b)|(?<child>患者|病人|孩子|宝宝|儿子|女儿|小孩|婴儿|娃|\b(patient|baby|son|daughter|child|toddler|infant)\b)|(?<named>他|她|\b(he|hes|him|his|she|shes|her)\b)"
     );
     compile(&pattern)
 });
