@@ -23,8 +23,9 @@ struct Illness {
 }
 
 fn table() -> Vec<Illness> {
-    let table: Table = toml::from_str(include_str!("data/self_limiting.toml")).unwrap();
-    table.illness
+    // A table that cannot be read is empty, which the tests' counts refuse.
+    toml::from_str(include_str!("data/self_limiting.toml"))
+        .map_or_else(|_| Vec::new(), |it: Table| it.illness)
 }
 
 fn by_rules(text: &str) -> Disposition {
@@ -79,6 +80,7 @@ fn the_second_reader_raises_few_of_them() {
         let assessment = Rules::builtin().assess(text, &PatientFacts::default());
         assessment.disposition == Disposition::SelfCare
     };
+    assert!(texts.len() >= 90);
     let raised: Vec<&String> = texts.iter().filter(|it| !left(it)).collect();
     assert!(
         raised.len() * 4 <= texts.len(),
