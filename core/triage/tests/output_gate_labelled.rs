@@ -1,6 +1,6 @@
 //! The gate on labelled sentences: how many that must stay here do, and how many others are kept back.
 //!
-//! `sentences.jsonl` was made for this: half is what two small models really wrote, half is written, all of it
+//! `sentences.jsonl` was made for this: two small models really wrote 804, the others are by hand, all of it
 //! labelled by reading, and split by a hash of the text. What is held back is never looked at while the gate is
 //! worked on. `later.jsonl` was written while it was; `development.jsonl` and `held-back.jsonl` are older. All of it is
 //! generated text; no patient wrote any.
