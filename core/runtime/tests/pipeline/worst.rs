@@ -319,7 +319,7 @@ async fn a_model_that_says_the_worst_reaches_nobody() {
         let at = dice.below(sentences.len());
         sentences.insert(at, fine.to_owned());
         said += sentences.len() - 1;
-        let answer = sentences.join(dice.pick(&[join, join, "\n"]));
+        let answer = sentences.join(if dice.below(3) == 0 { "\n" } else { join });
         // In every third grounded round knowledge says the same: then the passages support it.
         *poison.lock().unwrap() = if round % 3 == 0 {
             answer.clone()
