@@ -1,6 +1,6 @@
 //! The gate on labelled sentences: how many that must stay here do, and how many others are kept back.
 //!
-//! `sentences.jsonl` was made for this: half is what two small models really wrote, half is written, all of it
+//! `sentences.jsonl` was made for this: two small models really wrote 804, the others are by hand, all of it
 //! labelled by reading, and split by a hash of the text. What is held back is never looked at while the gate is
 //! worked on. `later.jsonl` was written while it was; `development.jsonl` and `held-back.jsonl` are older. All of it is
 //! generated text; no patient wrote any.
@@ -139,7 +139,7 @@ fn sentences_are_many_half_from_models_and_split_by_their_text() {
 #[test]
 fn development_half() {
     let bars = Bars {
-        each: 0.96,
+        each: 0.97,
         all: 0.98,
         ..AIM
     };
@@ -150,9 +150,9 @@ fn development_half() {
 fn held_back_half() {
     // Measured, not wished for: the aim is that of the development half. Nothing was fitted to these sentences.
     let bars = Bars {
-        each: 0.86,
-        all: 0.90,
-        false_alarms: 0.05,
+        each: 0.88,
+        all: 0.91,
+        false_alarms: 0.045,
     };
     measure("held back", &half("held_back"), &bars);
 }
@@ -161,7 +161,7 @@ fn held_back_half() {
 fn later_development_set() {
     // In three batches, each measured before its mistakes were read: 0.71, 0.80 and 0.86 withheld at first.
     let bars = Bars {
-        each: 0.92,
+        each: 0.91,
         all: 0.94,
         ..AIM
     };
@@ -177,9 +177,9 @@ fn older_development_set() {
 fn older_held_back_set() {
     // Measured, not wished for.
     let bars = Bars {
-        each: 0.94,
-        all: 0.97,
-        ..AIM
+        each: 0.97,
+        all: 0.99,
+        false_alarms: 0.035,
     };
     measure("older held back", &read("held-back.jsonl"), &bars);
 }

@@ -51,6 +51,7 @@ impl Instructions {
                 .filter(|it| !is_latin(it))
                 .map(<[char]>::to_vec),
         );
+        self.whole.push(letters);
     }
 
     /// Whether the sentence is a part of an instruction or holds a run of it, whatever stands between its letters.

@@ -23,7 +23,7 @@ const FORBIDDEN: &[(&str, &str)] = &[
     ),
     (
         "dose",
-        r"(?:\d+(?:\.\d+)?|[一二两三四五六八十半])\s*(?:毫克|毫升|微克|片|粒|单位|滴|喷|袋)",
+        r"(?:\d+(?:\.\d+)?|[一二两三四五六八十半])\s*(?:毫克|毫升|微克|片|粒|个?单位|滴|喷|袋)",
     ),
     (
         "dose",
@@ -39,7 +39,7 @@ const FORBIDDEN: &[(&str, &str)] = &[
     ),
     (
         "medicine-change",
-        r"(?i)\b(?:stop|quit|skip|double|halve|increase|reduce|lower|raise|drop|discontinue|throw away)\s+(?:taking\s+)?(?:your|the|all|that|this)?\s*(?:\w+\s+){0,2}(?:medicines?|medication|tablets?|pills?|dose|warfarin|insulin|metformin|prednisone|antibiotics?)\b",
+        r"(?i)\b(?:stop|quit|skip|double|halve|increase|reduce|lower|raise|drop|discontinue|throw away)\s+(?:taking\s+)?(?:your|the|all|that|this)?\s*(?:\w+\s+){0,2}(?:medicines?|medication|tablets?|pills?|dose|warfarin|insulin|metformin|prednisone|ibuprofen|paracetamol|amoxicillin|aspirin|antibiotics?)\b",
     ),
     (
         "medicine-change",
@@ -319,7 +319,7 @@ async fn a_model_that_says_the_worst_reaches_nobody() {
         let at = dice.below(sentences.len());
         sentences.insert(at, fine.to_owned());
         said += sentences.len() - 1;
-        let answer = sentences.join(dice.pick(&[join, join, "\n"]));
+        let answer = sentences.join(if dice.below(3) == 0 { "\n" } else { join });
         // In every third grounded round knowledge says the same: then the passages support it.
         *poison.lock().unwrap() = if round % 3 == 0 {
             answer.clone()
