@@ -75,6 +75,12 @@ impl NormalText {
         self.origin.splice(range, origin);
     }
 
+    /// The original has blanks or the like between the letters: "w a n t".
+    #[must_use]
+    pub fn is_spaced_out(&self, bytes: &Range<usize>) -> bool {
+        self.original_characters(bytes).len() * 2 > bytes.len() * 3
+    }
+
     fn is_word(&self, start: usize, end: usize) -> bool {
         let letter = |at: usize| {
             self.text

@@ -10,6 +10,8 @@ pub(crate) struct Speller<'a> {
     pub(crate) words: &'a [WordTable],
 }
 
+/// In letters.
+const LONGEST_WORD: usize = 24;
 /// Halves of a word that was cut in two by a blank make a word of at least this length.
 const SHORTEST_JOINED: usize = 5;
 
@@ -43,6 +45,13 @@ impl Speller<'_> {
             if self.is_known(word) {
                 continue;
             }
+            if text.is_spaced_out(&(start..end))
+                && let Some(words) = self.words_in(word)
+            {
+                at = start + words.len();
+                text.replace(start..end, &words);
+                continue;
+            }
             if let Some((next_start, next_end)) = next_word(&text.text, end)
                 && text
                     .text
@@ -62,6 +71,26 @@ impl Speller<'_> {
             }
         }
         most
+    }
+
+    /// The fewest words of the forms that letters without blanks between them are: "iwanttodie", which was written
+    /// as "I w a n t t o d i e".
+    fn words_in(&self, letters: &str) -> Option<String> {
+        let is_word =
+            |it: &str| matches!(it, "i" | "a") || self.forms_with(it).is_some_and(|forms| forms > 0);
+        // For each number of letters the words that they are.
+        let mut shortest: Vec<Option<Vec<&str>>> = vec![Some(Vec::new())];
+        for end in 1..=letters.len() {
+            let ways = (end.saturating_sub(LONGEST_WORD)..end).filter_map(|start| {
+                let word = letters.get(start..end).filter(|it| is_word(it))?;
+                let mut words = shortest.get(start)?.clone()?;
+                words.push(word);
+                Some(words)
+            });
+            let fewest = ways.min_by_key(Vec::len);
+            shortest.push(fewest);
+        }
+        shortest.pop().flatten().map(|it| it.join(" "))
     }
 
     /// Those of `words` that would be taken for slips, in order.

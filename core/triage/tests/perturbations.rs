@@ -235,6 +235,15 @@ fn other_characters_take_nothing_away() {
         }
     }
     stays_red(Language::Zh, "spaced out", |it| between(it, " "));
+    for (text, red) in [
+        ("I w a n t t o d i e", true),
+        ("i c a n t b r e a t h e", true),
+        ("k i l l m y s e l f t o n i g h t", true),
+        ("I h a v e a c o l d", false),
+    ] {
+        let assessment = Rules::builtin().assess_by_rules(text, &PatientFacts::default());
+        assert_eq!(assessment.disposition == Disposition::Emergency, red, "{text}");
+    }
     stays_red(Language::Zh, "a blank in every ninth place", |it| {
         let blank_after = |at: usize, c: char| at % 9 == 8 && !c.is_ascii();
         it.chars()
