@@ -202,8 +202,10 @@ fn keep_longest_per_entry(mentions: &mut Vec<Mention>) {
     for mention in mentions.drain(..) {
         match kept.last_mut() {
             Some(last) if last.entry == mention.entry && mention.span.start < last.span.end => {
-                // Of two that overlap, the tighter one around the same end says more about negation.
-                if mention.gap.is_none() && last.gap.is_some() {
+                // Of two that overlap, the tighter one says more about negation: it has no denial of something else
+                // between its parts.
+                let tighter = mention.span.len() < last.span.len();
+                if last.gap.is_some() && (mention.gap.is_none() || tighter) {
                     *last = mention;
                 }
             }

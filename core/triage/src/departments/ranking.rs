@@ -37,7 +37,7 @@ const SURENESS: f32 = 0.7;
 /// A department that the second reader has no head for, or without a reader.
 const UNREAD: f32 = -5.0;
 /// Nobody's department by age or sex.
-const WRONG_PERSON: f32 = -4.0;
+const WRONG_PERSON: f32 = -9.0;
 const LIKELIER: f32 = 1.5;
 /// Of what has no children's side, what goes to paediatrics for an infant.
 const FOR_INFANTS: f32 = 0.6;
