@@ -206,7 +206,8 @@ impl Evil {
         let texts = vec![words.next().unwrap_or_default(); count];
         match self.host.embed(&texts, purpose) {
             Ok(msg::Embedded { model, vectors }) => {
-                let sum = |at: usize| vectors.iter().filter_map(|it| it.get(at)).sum::<f32>();
+                // Not `sum`: that of nothing is -0.
+                let sum = |at: usize| vectors.iter().filter_map(|it| it.get(at)).fold(0.0, |a, b| a + b);
                 format!("{model}: {} vectors, {} {}", vectors.len(), sum(0), sum(1))
             }
             Err(error) => format!("refused: {error}"),
