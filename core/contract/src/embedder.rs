@@ -8,7 +8,7 @@ pub trait Embedder: Send + Sync {
     /// One vector for each text: [`EmbeddingModel::dimensions`] numbers of length 1, so that the cosine of two is
     /// their dot product. It computes in the caller's thread, about 30 ms for a message: async code calls it on a
     /// thread that may block.
-    /// The first call also reads the model, a third of a second; of no texts it does only that.
+    /// The first call also reads the model, a fifth of a second; of no texts it does only that.
     ///
     /// # Errors
     /// [`EmbedError`]; the caller goes on without vectors.

@@ -35,7 +35,7 @@ impl LazyEmbeddings {
         })
     }
 
-    /// Reads the file, if that was not done yet: a third of a second.
+    /// Reads the file, if that was not done yet: a fifth of a second.
     ///
     /// # Errors
     /// [`EmbedError::Unavailable`], with what to do.
