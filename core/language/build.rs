@@ -1,6 +1,8 @@
 //! Writes OpenCC's pairs of traditional and simplified characters as a table: a dictionary of phrases need not be
 //! loaded at each start, and single characters are all that is asked for.
 
+#![forbid(unsafe_code)]
+
 use std::{env, fmt::Write, fs, path::Path};
 
 use ferrous_opencc::{OpenCC, config::BuiltinConfig};

@@ -1,6 +1,7 @@
 //! Makes tables of the rules that Bedside brings, so that nothing has to be read or spelled out at start.
 //!
 //! The same modules check and compile a hospital's additions while the bot runs.
+#![forbid(unsafe_code)]
 #![allow(
     dead_code,
     unreachable_pub,

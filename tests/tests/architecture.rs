@@ -13,7 +13,7 @@ use regex::Regex;
 use serde_json::Value;
 
 /// Folder of each crate → the crates that it may use in its product code (not in its tests).
-const ARROWS: [(&str, &[&str]); 19] = [
+const ARROWS: [(&str, &[&str]); 20] = [
     ("core/contract", &[]),
     ("core/language", &[]),
     ("core/triage", &["core/contract", "core/language"]),
@@ -39,6 +39,7 @@ const ARROWS: [(&str, &[&str]); 19] = [
     ("adapters/formats", &["core/contract", "core/tensors"]),
     ("adapters/trainer", &["core/model", "adapters/formats"]),
     ("plugins/triage", &["core/plugin-api", "core/triage"]),
+    ("plugins/knowledge", &["core/plugin-api", "core/language"]),
     ("tests/eval", &["core/triage"]),
     ("tests/load", &[]),
     ("tests/reference", &[]),

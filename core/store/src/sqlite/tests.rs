@@ -150,7 +150,7 @@ fn foreign_and_newer_files_are_left_alone() {
             error,
             StoreError::TooNew {
                 found: 99,
-                known: 1,
+                known: 2,
                 ..
             }
         ),
