@@ -153,7 +153,7 @@ async fn a_plugin_gets_vectors_of_the_embedding_model() {
             break;
         }
     }
-    assert!(said.contains("e5-small-q4-1571fc98: 2 vectors"), "{said}");
+    assert!(said.contains("e5-small-q4-1571fc98 gave 2 vectors"), "{said}");
     // Without the model the plugin is told, and the bot answers.
     let bot = start_with(plugins.path(), "[embeddings]\nenabled = false\n").await;
     let page = WebClient::open_with_consent(&bot.url()).await.unwrap();

@@ -497,6 +497,12 @@ impl Answering<'_> {
             disposition: present.then_some(disposition),
             departments,
             citations: citations_of(passages, &draft.used),
+            ending: match draft.interrupted {
+                Some(InterruptReason::Stop | InterruptReason::Shutdown) => {
+                    Some(say(language, "stopped-mark"))
+                }
+                Some(InterruptReason::Emergency) | None => None,
+            },
         };
         let part = answer_part(shared, language, words);
         AnswerReport {
@@ -546,11 +552,7 @@ fn from_passages(passages: &[Passage], intro: &str) -> Draft {
 fn stopped(text: String, reason: InterruptReason, language: Language) -> Draft {
     let text = match reason {
         InterruptReason::Emergency => say(language, "stopped-for-emergency"),
-        InterruptReason::Stop | InterruptReason::Shutdown => {
-            format!("{} {}", text.trim_end(), say(language, "stopped-mark"))
-                .trim_start()
-                .to_owned()
-        }
+        InterruptReason::Stop | InterruptReason::Shutdown => text,
     };
     Draft {
         text,

@@ -89,8 +89,16 @@ async fn what_is_granted_works_within_its_limits() {
     check("generate", "not possible now").await;
     check("progress", "no job is running").await;
     // The plugin adds up the first numbers of all vectors, then the second ones.
-    check("embed 2 passage 头疼三天", "lengths-1: 2 vectors, 8 2").await;
-    check("embed 1 query ab", "lengths-1: 1 vectors, 2 0").await;
+    check(
+        "embed 2 passage 头疼三天",
+        "lengths-1 gave 2 vectors; their sums are 8 and 2.",
+    )
+    .await;
+    check(
+        "embed 1 query ab",
+        "lengths-1 gave 1 vectors; their sums are 2 and 0.",
+    )
+    .await;
     check("embed 0 query x", "lengths-1: 0 vectors").await;
     check("embed 1 both x", "purpose").await;
     check("embed 17 query x", "at most 16 texts").await;
@@ -101,7 +109,7 @@ async fn what_is_granted_works_within_its_limits() {
     .await;
     check(
         &format!("embed 16 query {}", "长".repeat(4000)),
-        "16 vectors, 64000 0",
+        "16 vectors; their sums are 64000 and 0.",
     )
     .await;
     // 20 texts a minute: 19 have been used.

@@ -16,6 +16,8 @@ pub(crate) struct AnswerWords {
     /// In the rules' or a plugin's names.
     pub departments: Vec<String>,
     pub citations: Vec<Citation>,
+    /// Words of our own that end the text, whatever the gate leaves of it.
+    pub ending: Option<String>,
 }
 
 /// Characters; a model's answer is bounded by its tokens, a plugin's by nothing.
@@ -34,12 +36,16 @@ pub(crate) fn answer_part(shared: &Shared, language: Language, words: AnswerWord
         disposition,
         departments,
         citations,
+        ending,
     } = words;
     let (mut text, _) = gated(&text);
     if let Some((end, _)) = text.char_indices().nth(LONGEST_ANSWER) {
         text.truncate(end);
         text.push_str(" … ");
         text.push_str(&say(language, "cut-short"));
+    }
+    if let Some(ending) = ending {
+        text = format!("{} {ending}", text.trim_end()).trim_start().to_owned();
     }
     if text.trim().is_empty() {
         text = shared.say_with_number(language, "withheld");

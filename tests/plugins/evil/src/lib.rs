@@ -208,7 +208,12 @@ impl Evil {
             Ok(msg::Embedded { model, vectors }) => {
                 // Not `sum`: that of nothing is -0.
                 let sum = |at: usize| vectors.iter().filter_map(|it| it.get(at)).fold(0.0, |a, b| a + b);
-                format!("{model}: {} vectors, {} {}", vectors.len(), sum(0), sum(1))
+                format!(
+                    "The model {model} gave {} vectors; their sums are {} and {}.",
+                    vectors.len(),
+                    sum(0),
+                    sum(1)
+                )
             }
             Err(error) => format!("refused: {error}"),
         }
