@@ -141,23 +141,32 @@ async fn a_plugin_gets_vectors_of_the_embedding_model() {
     let section = format!("[embeddings]\nsource = {:?}\n", model.display().to_string());
     let bot = start_with(plugins.path(), &section).await;
     let page = WebClient::open_with_consent(&bot.url()).await.unwrap();
-    // Reading the model may take longer than the first hook may.
-    let mut said = String::new();
-    for _ in 0..5 {
-        let entries = page
-            .ask("evil: embed 2 query headache for three days")
-            .await
-            .unwrap();
-        said.clone_from(&entries[0].part.as_ref().unwrap().text);
-        if said.contains("2 vectors") {
-            break;
+    let questions = [
+        (
+            "my head hurts | I have a headache | the bill is too high",
+            "The second is closer.",
+        ),
+        (
+            "我头疼 | the bill is too high | I have a headache",
+            "The third is closer.",
+        ),
+    ];
+    for (texts, expect) in questions {
+        let mut said = String::new();
+        // Reading the model may take longer than the first hook may.
+        for _ in 0..5 {
+            let entries = page.ask(&format!("evil: closer {texts}")).await.unwrap();
+            said.clone_from(&entries[0].part.as_ref().unwrap().text);
+            if said.contains("is closer") {
+                break;
+            }
         }
+        assert!(said.contains(expect), "{texts}: {said}");
     }
-    assert!(said.contains("e5-small-q4-1571fc98 gave 2 vectors"), "{said}");
     // Without the model the plugin is told, and the bot answers.
     let bot = start_with(plugins.path(), "[embeddings]\nenabled = false\n").await;
     let page = WebClient::open_with_consent(&bot.url()).await.unwrap();
-    let entries = page.ask("evil: embed 2 query headache").await.unwrap();
+    let entries = page.ask("evil: closer a | b | c").await.unwrap();
     let said = &entries[0].part.as_ref().unwrap().text;
     assert!(said.contains("embeddings.enabled is false"), "{said}");
     is_answered(&page, QUESTION).await;

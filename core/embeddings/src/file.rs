@@ -94,10 +94,8 @@ impl Contents {
         let data = bytes.get(range.clone()).unwrap_or_default();
         let numbers = data.as_chunks::<4>().0.iter().map(|it| f32::from_le_bytes(*it));
         let numbers: Vec<f32> = numbers.collect();
-        match numbers
-            .iter()
-            .position(|it| it.is_nan() || it.abs() > LARGEST_NUMBER)
-        {
+        let damaged = |it: &f32| it.is_nan() || it.abs() > LARGEST_NUMBER;
+        match numbers.iter().position(damaged) {
             None => Ok(numbers),
             Some(place) => Err(Fault {
                 at: range.start + 4 * place,

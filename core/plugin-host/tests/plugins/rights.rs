@@ -99,7 +99,7 @@ async fn what_is_granted_works_within_its_limits() {
         "lengths-1 gave 1 vectors; their sums are 2 and 0.",
     )
     .await;
-    check("embed 0 query x", "lengths-1: 0 vectors").await;
+    check("embed 0 query x", "lengths-1 gave 0 vectors").await;
     check("embed 1 both x", "purpose").await;
     check("embed 17 query x", "at most 16 texts").await;
     check(

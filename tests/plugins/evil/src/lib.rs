@@ -190,6 +190,7 @@ impl Evil {
             "send" => told(self.host.message_send("hi")),
             "generate" => told(self.host.generate(&msg::GenerateRequest::default())),
             "embed" => self.embed(path),
+            "closer" => self.closer(path),
             "progress" => told(self.host.job_progress("1", 0.5, "")),
             "clock" => told(self.host.clock()),
             _ => return None,
@@ -214,6 +215,28 @@ impl Evil {
                     sum(0),
                     sum(1)
                 )
+            }
+            Err(error) => format!("refused: {error}"),
+        }
+    }
+}
+
+impl Evil {
+    /// `A | B | C`: which of the last two is closer to the first, in words that the output gate lets through.
+    fn closer(&self, words: &str) -> String {
+        let texts: Vec<&str> = words.split(" | ").collect();
+        match self.host.embed(&texts, "query").map(|it| it.vectors) {
+            Ok(vectors) => {
+                let [first, second, third] = vectors.as_slice() else {
+                    return "three texts are needed".to_owned();
+                };
+                let dot = |other: &[f32]| first.iter().zip(other).map(|(a, b)| a * b).sum::<f32>();
+                let which = if dot(second) > dot(third) {
+                    "second"
+                } else {
+                    "third"
+                };
+                format!("The {which} is closer.")
             }
             Err(error) => format!("refused: {error}"),
         }
