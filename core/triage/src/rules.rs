@@ -502,6 +502,7 @@ impl Rules {
             .any(|it| evidence.is_active(it));
         Person {
             child: evidence.fact(Fact::Child),
+            infant: evidence.fact(Fact::Infant),
             adult: evidence.age_years.is_some_and(|it| it >= 18.0) && !says_child,
             age_years: evidence.age_years,
             female: evidence.fact(Fact::Female),

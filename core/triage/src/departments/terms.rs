@@ -5,12 +5,13 @@
 
 use std::{collections::HashMap, ops::Range, sync::LazyLock};
 
-use crate::normal_text::is_han;
+use crate::normal_text::{is_han, normalized_built_in};
 
 /// A name with the departments that see to it.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Term<'a> {
-    pub(crate) name: &'a str,
+    /// In the texts' spelling.
+    pub(crate) name: String,
     /// Ids with shares, best first.
     pub(crate) departments: Vec<(&'a str, f32)>,
     /// Written by hand, not counted.
@@ -43,10 +44,10 @@ pub(crate) fn speak_for(text: &str, denied: &[Range<usize>]) -> HashMap<&'static
         let is_denied = denied
             .iter()
             .any(|it| it.start < place.end && place.start < it.end);
-        if is_denied || seen.contains(&term.name) {
+        if is_denied || seen.contains(&term.name.as_str()) {
             continue;
         }
-        seen.push(term.name);
+        seen.push(&term.name);
         let weight = if term.own { 1.0 } else { COUNTED };
         for (department, share) in &term.departments {
             *scores.entry(*department).or_default() += weight * share;
@@ -71,7 +72,7 @@ pub(crate) fn are_medical(scores: &HashMap<&'static str, f32>) -> bool {
 
 /// All terms, those of own knowledge first; a name stands once.
 pub(crate) fn all() -> &'static [Term<'static>] {
-    &TERMS.0
+    &TERMS.list
 }
 
 /// Reads the terms into memory, so that the first message does not wait for it.
@@ -79,16 +80,21 @@ pub(crate) fn prepare() {
     LazyLock::force(&TERMS);
 }
 
-static TERMS: LazyLock<(Vec<Term<'static>>, HashMap<&'static str, usize>)> = LazyLock::new(|| {
-    let mut terms = own(include_str!("../../data/departments/own_terms.txt"));
-    let mut places: HashMap<&str, usize> = terms.iter().enumerate().map(|(at, it)| (it.name, at)).collect();
+struct Terms {
+    list: Vec<Term<'static>>,
+    places: HashMap<String, usize>,
+}
+
+static TERMS: LazyLock<Terms> = LazyLock::new(|| {
+    let mut list = own(include_str!("../../data/departments/own_terms.txt"));
+    let mut places: HashMap<String, usize> = (0..).zip(&list).map(|(at, it)| (it.name.clone(), at)).collect();
     for term in counted(include_str!("../../data/departments/statistics.tsv")) {
-        places.entry(term.name).or_insert_with(|| {
-            terms.push(term);
-            terms.len() - 1
-        });
+        if !places.contains_key(&term.name) {
+            places.insert(term.name.clone(), list.len());
+            list.push(term);
+        }
     }
-    (terms, places)
+    Terms { list, places }
 });
 
 fn in_word(c: char) -> bool {
@@ -97,7 +103,6 @@ fn in_word(c: char) -> bool {
 
 /// The longest term that a text begins with, and its length in bytes.
 fn longest(text: &str) -> Option<(usize, &'static Term<'static>)> {
-    let (terms, places) = &*TERMS;
     let chinese = text.starts_with(is_han);
     let most = if chinese { LONGEST_CHINESE } else { LONGEST_ENGLISH };
     let ends = text.char_indices().map(|(at, c)| at + c.len_utf8()).take(most);
@@ -106,13 +111,13 @@ fn longest(text: &str) -> Option<(usize, &'static Term<'static>)> {
         let (Some(name), Some(rest)) = (text.get(..end), text.get(end..)) else {
             break;
         };
-        if name.ends_with(['\n', '，', '。']) {
+        if name.ends_with(['\n', ',']) {
             break;
         }
         if name.ends_with(in_word) && rest.starts_with(in_word) {
             continue;
         }
-        if let Some(term) = places.get(name).and_then(|it| terms.get(*it)) {
+        if let Some(term) = TERMS.places.get(name).and_then(|it| TERMS.list.get(*it)) {
             found = Some((end, term));
         }
     }
@@ -121,11 +126,12 @@ fn longest(text: &str) -> Option<(usize, &'static Term<'static>)> {
 
 /// Lines `department: term, term`.
 fn own(text: &str) -> Vec<Term<'_>> {
-    let mut places: HashMap<&str, usize> = HashMap::new();
+    let mut places: HashMap<String, usize> = HashMap::new();
     let mut terms: Vec<Term<'_>> = Vec::new();
     for (department, names) in lines(text).filter_map(|it| it.split_once(':')) {
         for name in names.split(',').map(str::trim).filter(|it| !it.is_empty()) {
-            let place = *places.entry(name).or_insert_with(|| {
+            let name = normalized_built_in(name);
+            let place = *places.entry(name.clone()).or_insert_with(|| {
                 terms.push(Term {
                     name,
                     departments: Vec::new(),
@@ -133,7 +139,9 @@ fn own(text: &str) -> Vec<Term<'_>> {
                 });
                 terms.len() - 1
             });
-            if let Some(term) = terms.get_mut(place) {
+            if let Some(term) = terms.get_mut(place)
+                && term.departments.iter().all(|it| it.0 != department.trim())
+            {
                 term.departments.push((department.trim(), 1.0));
             }
         }
@@ -149,7 +157,7 @@ fn own(text: &str) -> Vec<Term<'_>> {
 fn counted(text: &str) -> impl Iterator<Item = Term<'_>> {
     lines(text).filter_map(|line| {
         let mut cells = line.split('\t');
-        let name = cells.next()?;
+        let name = normalized_built_in(cells.next()?);
         let departments = cells.filter_map(|it| {
             let (department, percent) = it.split_once(' ')?;
             Some((department, percent.parse::<f32>().ok()? / 100.0))
@@ -176,7 +184,7 @@ mod tests {
         let known = &Rules::builtin().bundle().departments.by_id;
         assert!(all().len() > 5000);
         for term in all() {
-            assert_eq!(normalized(term.name), term.name);
+            assert_eq!(normalized(&term.name), term.name);
             assert!(!term.departments.is_empty(), "{}", term.name);
             for (department, share) in &term.departments {
                 assert!(known.contains_key(*department), "{}: {department}", term.name);

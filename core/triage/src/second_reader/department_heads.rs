@@ -165,8 +165,8 @@ pub(super) fn examples_of_terms(rules: &Rules) -> Vec<Example> {
         let turns = if term.own { 2 } else { 1 };
         let asked = (0..turns)
             .filter_map(|turn| questions.get((place * 3 + turn * 2) % questions.len()))
-            .map(|it| it.replace("{}", term.name));
-        let itself = term.own.then(|| term.name.to_owned());
+            .map(|it| it.replace("{}", &term.name));
+        let itself = term.own.then(|| term.name.clone());
         for text in itself.into_iter().chain(asked) {
             let (text, evidence, _) = rules.for_training(&text);
             examples.push(Example {
