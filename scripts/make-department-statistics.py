@@ -113,8 +113,6 @@ def clean(symptom: str) -> str | None:
 
 def names_of(name: str, facts: dict) -> list[str]:
     """The name, others for it, the English one: what patients may write."""
-    # The one character of the source that is not in simplified spelling.
-    name = name.replace("醣", "糖")
     chinese = [re.sub(r"[（(].*?[）)]", "", it).strip() for it in [name, *facts.get("别称", [])]]
     chinese = [it for it in chinese if re.fullmatch(r"[\u4e00-\u9fff]{2,8}", it)]
     english = [re.sub(r"[^a-z -]", " ", it.lower()) for it in facts.get("英文名称", [])]

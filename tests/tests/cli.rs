@@ -93,6 +93,24 @@ async fn messages_that_cannot_be_trained_on_are_named() {
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(!output.status.success() && said.contains("line 1"), "{said}");
     assert!(!directory.path().join("out.bin").exists());
+
+    // A place that cannot be written is told before the minutes of training.
+    let message = r#"{"lang":"en","style":"chat","disposition":"self-care","departments":[],"text":"hay fever","why":""}"#;
+    std::fs::write(&own, message).unwrap();
+    let nowhere = directory.path().join("missing/out.bin");
+    let arguments = [
+        "second-reader",
+        "train",
+        "--out",
+        nowhere.to_str().unwrap(),
+        own.to_str().unwrap(),
+    ];
+    let output = run(directory.path(), &arguments).await;
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(
+        !output.status.success() && said.contains("cannot be written"),
+        "{said}"
+    );
 }
 
 #[tokio::test]

@@ -2,6 +2,7 @@
 
 use std::{path::PathBuf, process::ExitCode};
 
+use anyhow::Context as _;
 use tracing_subscriber::EnvFilter;
 
 use crate::{
@@ -61,6 +62,14 @@ pub(crate) fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         }
         Command::Plugin(PluginCommand::List { json }) => plugin::list(config, json),
         Command::CheckConfig => check_config::run(config, cli.config.as_deref()),
+    }
+}
+
+/// The words of the command line, or standard input.
+fn text_or_standard_input(text: Option<&str>) -> anyhow::Result<String> {
+    match text {
+        Some(text) => Ok(text.to_owned()),
+        None => std::io::read_to_string(std::io::stdin()).context("standard input cannot be read as UTF-8"),
     }
 }
 

@@ -23,7 +23,7 @@ pub const DEFAULT_EMBEDDINGS: PackagedFile = PackagedFile {
 #[serde(default, deny_unknown_fields)]
 pub struct EmbeddingsConfig {
     /// Whether texts are compared by meaning at all. Without it, or without the model's file, the bot runs all the
-    /// same, and plugins that ask for vectors are told that there are none.
+    /// same, and plugins that ask for vectors get an error.
     pub enabled: bool,
     /// `default` (multilingual-e5-small in 4 bits, a hundred languages, 72 MB, fetched by `bedside model pull`), a path
     /// to a file of the same format, or a URL. `#sha256=HEX` behind it has the file checked.

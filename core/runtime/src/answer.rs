@@ -64,7 +64,7 @@ impl AnswerReport {
         Provenance {
             rules,
             passages: passages
-                .map(|it| format!("{}@{:08x}", it.id, fingerprint(it.text.as_bytes())))
+                .map(|it| format!("{}@{:08x}", it.id, fingerprint(it.text.bytes())))
                 .collect(),
             model: self.model.clone(),
             adapter: self.adapter.clone(),

@@ -70,7 +70,7 @@ impl Rules {
         Ok(Self {
             bundle,
             second_reader: SecondReader::built_in().ok(),
-            additions: addition.map(|(_, text)| fingerprint(text.as_bytes())),
+            additions: addition.map(|(_, text)| fingerprint(text.bytes())),
         })
     }
 
@@ -85,7 +85,7 @@ impl Rules {
     /// reader.
     #[must_use]
     pub fn version(&self) -> String {
-        static RULES: LazyLock<u32> = LazyLock::new(|| fingerprint(BUILT_IN));
+        static RULES: LazyLock<u32> = LazyLock::new(|| fingerprint(BUILT_IN.iter().copied()));
         let mut version = format!("rules {:08x}", *RULES);
         if let Some(additions) = self.additions {
             version.push_str(&format!(", additions {additions:08x}"));

@@ -70,7 +70,7 @@ impl SecondReader {
         let header = bytes.get(..HEADER_READ).unwrap_or(bytes);
         Ok(Self {
             model: ModelFile::read(bytes)?,
-            fingerprint: fingerprint(header),
+            fingerprint: fingerprint(header.iter().copied()),
         })
     }
 

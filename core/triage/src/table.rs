@@ -51,21 +51,8 @@ impl Numbers {
     }
 
     /// The first index in `low..high` whose number is not `before`, if all that are stand in front.
-    pub(crate) fn partition_point(
-        &self,
-        mut low: usize,
-        mut high: usize,
-        before: impl Fn(usize) -> bool,
-    ) -> usize {
-        while low < high {
-            let middle = low + (high - low) / 2;
-            if before(self.get(middle)) {
-                low = middle + 1;
-            } else {
-                high = middle;
-            }
-        }
-        low
+    pub(crate) fn partition_point(&self, low: usize, high: usize, before: impl Fn(usize) -> bool) -> usize {
+        first_not(low, high, |it| before(self.get(it)))
     }
 }
 
@@ -159,27 +146,27 @@ impl SortedTexts {
     }
 
     /// The first index in `low..high` whose text is not `before`, if all that are stand in front.
-    pub(crate) fn partition_point(
-        &self,
-        mut low: usize,
-        mut high: usize,
-        before: impl Fn(&[u8]) -> bool,
-    ) -> usize {
-        while low < high {
-            let middle = low + (high - low) / 2;
-            if before(self.get(middle)) {
-                low = middle + 1;
-            } else {
-                high = middle;
-            }
-        }
-        low
+    pub(crate) fn partition_point(&self, low: usize, high: usize, before: impl Fn(&[u8]) -> bool) -> usize {
+        first_not(low, high, |it| before(self.get(it)))
     }
 
     pub(crate) fn index_of(&self, text: &str) -> Option<usize> {
         let at = self.partition_point(0, self.len(), |it| it < text.as_bytes());
         (at < self.len() && self.get(at) == text.as_bytes()).then_some(at)
     }
+}
+
+/// The first place in `low..high` that is not `before`, if all that are stand in front.
+fn first_not(mut low: usize, mut high: usize, before: impl Fn(usize) -> bool) -> usize {
+    while low < high {
+        let middle = low + (high - low) / 2;
+        if before(middle) {
+            low = middle + 1;
+        } else {
+            high = middle;
+        }
+    }
+    low
 }
 
 #[cfg(test)]

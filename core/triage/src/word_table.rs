@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use bedside_language::fingerprint;
 use serde::{Deserialize, Serialize};
 
 use crate::table::{Numbers, SortedTexts};
@@ -70,20 +71,14 @@ impl WordTable {
     }
 }
 
-/// Fingerprints of an ASCII word and of what is left of it without each of its letters.
+/// Fingerprints of an ASCII word and of what is left of it without each of its letters. Two words that share one by
+/// chance cost a comparison, no more.
 fn shortenings(word: &str) -> impl Iterator<Item = u32> + '_ {
     let without = |skip: usize| {
         let kept = word.bytes().enumerate().filter(move |(at, _)| *at != skip);
         fingerprint(kept.map(|it| it.1))
     };
     (0..=word.len()).map(without)
-}
-
-/// FNV-1a. Two words that share one by chance cost a comparison, no more.
-fn fingerprint(bytes: impl Iterator<Item = u8>) -> u32 {
-    bytes.fold(0x811c_9dc5, |hash, byte| {
-        (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193)
-    })
 }
 
 #[cfg(test)]

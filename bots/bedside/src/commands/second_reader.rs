@@ -1,6 +1,11 @@
 //! `bedside second-reader`: training it with a hospital's own messages, and its reasons.
 
-use std::{fs, io::Read as _, path::Path, path::PathBuf, process::ExitCode, time::Duration};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::ExitCode,
+    time::Duration,
+};
 
 use anyhow::Context;
 use bedside_triage::{
@@ -19,6 +24,10 @@ pub(crate) fn train(config: &Config, out: &Path, files: &[PathBuf]) -> anyhow::R
             .with_context(|| format!("{} cannot be read as UTF-8", file.display()))?;
         batches.push(Batch::parse(&file.display().to_string(), &text)?);
     }
+    // Before the minutes of training; what stands at `out` stays until there is something better.
+    let unfinished = out.with_extension("unfinished");
+    let cannot = || format!("{} cannot be written", out.display());
+    fs::File::create(&unfinished).with_context(cannot)?;
     let all: usize = batches.iter().map(|it| it.messages.len()).sum();
     let bar = ProgressBar::new_spinner()
         .with_style(ProgressStyle::with_template("{spinner} {msg} {elapsed}")?)
@@ -29,7 +38,8 @@ pub(crate) fn train(config: &Config, out: &Path, files: &[PathBuf]) -> anyhow::R
     bar.enable_steady_tick(Duration::from_millis(200));
     let trained = train_reader(rules(config)?, &batches)?;
     bar.finish_and_clear();
-    fs::write(out, &trained.bytes).with_context(|| format!("{} cannot be written", out.display()))?;
+    fs::write(&unfinished, &trained.bytes).with_context(cannot)?;
+    fs::rename(&unfinished, out).with_context(cannot)?;
     let report = &trained.report;
     say(&format!(
         "{}: {} messages, of which the measured model had not seen those that it was measured on\n\
@@ -49,16 +59,7 @@ pub(crate) fn train(config: &Config, out: &Path, files: &[PathBuf]) -> anyhow::R
 
 pub(crate) fn explain(config: &Config, text: Option<&str>, json: bool) -> anyhow::Result<ExitCode> {
     let rules = rules(config)?;
-    let text = match text {
-        Some(text) => text.to_owned(),
-        None => {
-            let mut text = String::new();
-            std::io::stdin()
-                .read_to_string(&mut text)
-                .context("standard input cannot be read as UTF-8")?;
-            text
-        }
-    };
+    let text = super::text_or_standard_input(text)?;
     let assessment = rules.assess(&text, &PatientFacts::default());
     let (Some(reading), Some(explanation)) = (
         &assessment.second_reading,

@@ -1,9 +1,6 @@
 //! `bedside triage`: urgency and departments only, no model.
 
-use std::{
-    io::{BufRead as _, Read as _},
-    process::ExitCode,
-};
+use std::{io::BufRead as _, process::ExitCode};
 
 use anyhow::Context;
 use bedside_contract::Language;
@@ -33,16 +30,7 @@ pub(crate) fn run(config: &Config, arguments: &TriageArguments) -> anyhow::Resul
     if arguments.jsonl {
         return lines(rules);
     }
-    let text = match &arguments.text {
-        Some(text) => text.clone(),
-        None => {
-            let mut text = String::new();
-            std::io::stdin()
-                .read_to_string(&mut text)
-                .context("standard input cannot be read as UTF-8")?;
-            text
-        }
-    };
+    let text = super::text_or_standard_input(arguments.text.as_deref())?;
     let language = Language::detect(&text).unwrap_or(config.bot.default_language);
     let assessment = rules.assess(&text, &PatientFacts::default());
     say(&in_words(rules, &assessment, language));

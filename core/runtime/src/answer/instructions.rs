@@ -1,4 +1,4 @@
-//! What the model was told is not for the patient: an answer that repeats its instructions is left out.
+//! Keeps sentences that repeat the model's instructions from reaching the patient.
 
 use std::collections::HashSet;
 

@@ -1,6 +1,5 @@
 use super::Rules;
 use crate::{assessment::PatientFacts, error::RulesProblem};
-use bedside_language::{normalized, normalized_built_in};
 
 #[test]
 fn built_in_files_load() {
@@ -15,26 +14,6 @@ fn built_in_files_load() {
         "{}",
         rules.bundle.departments.list.len()
     );
-}
-
-#[test]
-fn built_in_files_are_in_simplified_characters() {
-    let data = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("data");
-    let files = ["", "findings", "red_flags", "rules"].map(|it| std::fs::read_dir(data.join(it)).unwrap());
-    let texts = files
-        .into_iter()
-        .flatten()
-        .map(|it| it.unwrap().path())
-        .filter(|it| it.extension().is_some_and(|it| it == "toml") && !it.ends_with("languages.toml"))
-        .map(|it| std::fs::read_to_string(it).unwrap());
-    let mut characters: Vec<char> = texts.flat_map(|it| it.chars().collect::<Vec<_>>()).collect();
-    characters.sort_unstable();
-    characters.dedup();
-    let traditional: String = characters
-        .into_iter()
-        .filter(|it| normalized_built_in(&it.to_string()) != normalized(&it.to_string()))
-        .collect();
-    assert_eq!(traditional, "");
 }
 
 #[test]
