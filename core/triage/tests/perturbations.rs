@@ -3,6 +3,35 @@
 use bedside_contract::Language;
 use bedside_triage::{Disposition, PatientFacts, Rules};
 
+/// Letter by letter, "I w a n t t o d i e": where words end has to be guessed, so that some are lost, but nobody who
+/// hides that they want to die.
+#[test]
+fn english_spelled_out_letter_by_letter_is_read() {
+    let rules = Rules::builtin();
+    let (mut all, mut lost) = (0, Vec::new());
+    for (flag, examples) in rules.red_flag_examples() {
+        for example in examples.iter().filter(|it| it.is_ascii()) {
+            let letters: Vec<String> = example
+                .chars()
+                .filter(char::is_ascii_alphanumeric)
+                .map(String::from)
+                .collect();
+            let spelled = rules.assess_by_rules(&letters.join(" "), &PatientFacts::default());
+            all += 1;
+            if spelled.disposition != Disposition::Emergency {
+                let whole = rules.assess_by_rules(example, &PatientFacts::default());
+                assert!(!whole.self_harm, "{flag}: {example}");
+                lost.push(example);
+            }
+        }
+    }
+    assert!(
+        lost.len() * 100 <= all * 20,
+        "{} of {all} lost: {lost:#?}",
+        lost.len()
+    );
+}
+
 /// Every example in `language`, changed by `change`, must stay an emergency.
 fn stays_red(language: Language, what: &str, change: impl Fn(&str) -> String) {
     let rules = Rules::builtin();
