@@ -5,6 +5,7 @@
 #![forbid(unsafe_code)]
 
 mod batch;
+mod by_rule;
 mod departments;
 mod measure;
 mod picture;
@@ -52,6 +53,10 @@ struct Arguments {
     /// Lines of text, or `.csv`, `.json` or `.jsonl` with a column or field such as `text`, `question` or `ask`.
     #[arg(long)]
     questions: Vec<PathBuf>,
+    /// Show how often each red flag is right on these files' messages, with the texts of its false alarms; nothing else
+    /// is measured.
+    #[arg(long, num_args = 1.., value_name = "FILE")]
+    by_rule: Vec<PathBuf>,
     /// Of each file of questions only so many, at even distances.
     #[arg(long)]
     sample: Option<usize>,
@@ -75,6 +80,14 @@ fn main() -> anyhow::Result<()> {
             })?;
             writeln!(out, "# {}\n{measured}", file.display())?;
         }
+        return Ok(());
+    }
+    if !arguments.by_rule.is_empty() {
+        let mut cases = Vec::new();
+        for file in &arguments.by_rule {
+            cases.extend(read(file)?);
+        }
+        write!(out, "{}", by_rule::by_rule(rules, &cases))?;
         return Ok(());
     }
     if !arguments.questions.is_empty() {
