@@ -39,8 +39,9 @@ bench: build ## Figures of README.md and docs/performance.md: start, memory, tok
 eval: ## What patients are told: triage measured on every batch of messages, with the picture of docs/medical.md
 	$(CARGO) run --release --locked -q -p bedside-eval -- --picture docs/triage-confusion.svg
 
-reader: ## Train the second reader from its messages: core/triage/data/second_reader.bin, in minutes
-	$(CARGO) run --release --locked -q -p bedside-triage --example train_reader -- core/triage/data/second_reader.bin core/triage/data/messages/*.jsonl
+reader: build ## Train the second reader from its messages: core/triage/data/second_reader.bin, in minutes
+	$(OUT)/bedside model pull
+	$(OUT)/bedside second-reader train --out core/triage/data/second_reader.bin
 
 load: ## Patients who chat all at once with a running bot: LOAD="--patients 50 --duration 10m"
 	$(CARGO) build --release --locked -p bedside-load

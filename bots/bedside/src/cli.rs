@@ -72,14 +72,14 @@ pub(crate) struct TriageArguments {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum SecondReaderCommand {
-    /// Train it with the messages that Bedside brings and the hospital's own: minutes on two cores.
+    /// Train it with the messages that Bedside brings and the hospital's own: minutes on two cores. With the embedding
+    /// model (`bedside model pull`) it also learns departments from what messages mean.
     Train {
         /// The file to write; bot.second_reader in the configuration names it.
         #[arg(long)]
         out: PathBuf,
         /// The hospital's own messages, reviewed: JSON lines with "lang", "style", "disposition", "departments",
-        /// "text" and "why", a file for each author and time.
-        #[arg(required = true)]
+        /// "text" and "why", a file for each author and time. None: those that Bedside brings alone.
         files: Vec<PathBuf>,
     },
     /// Say what it makes of a message: the probability of an emergency, the words that weigh most, and the nearest

@@ -42,5 +42,5 @@ pub use other_languages::OtherLanguage;
 pub use output_gate::{OutputGate, OutputVerdict};
 pub use rules::Rules;
 pub use second_reader::{
-    Explanation, ModelFileError, NearExample, SecondReader, SecondReading, built_in_messages, training,
+    Explanation, Meaning, ModelFileError, NearExample, SecondReader, SecondReading, built_in_messages, training,
 };

@@ -546,7 +546,7 @@ impl Rules {
 }
 
 /// Departments with a smaller chance are not kept.
-const LEAST_CHANCE: f32 = 0.01;
+const LEAST_CHANCE: f32 = 0.001;
 
 /// Where the text says that something is not there.
 fn denied(evidence: &Evidence) -> Vec<Range<usize>> {
@@ -579,6 +579,7 @@ fn raised_by(other: &OtherLanguage, mut assessment: Assessment) -> Assessment {
     assessment
 }
 
+mod meaning;
 #[cfg(test)]
 mod tests;
 mod urgency;

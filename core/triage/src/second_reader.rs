@@ -11,6 +11,7 @@ mod evidence_words;
 mod explanation;
 mod features;
 mod logistic;
+mod meaning;
 mod model_file;
 pub mod training;
 
@@ -20,6 +21,7 @@ use serde::{Deserialize, Serialize};
 
 pub use built_in_messages::built_in_messages;
 pub use explanation::{Explanation, NearExample};
+pub use meaning::Meaning;
 pub use model_file::ModelFileError;
 
 pub(crate) use evidence_words::evidence_words;
@@ -100,6 +102,15 @@ impl SecondReader {
 
     pub(crate) fn read_departments(&self, text: &str, evidence: &[String]) -> Vec<(&str, f32)> {
         self.model.departments.read(text, evidence)
+    }
+
+    /// The log odds of each department by what a text means; nothing where the model was trained without vectors or
+    /// with another model's.
+    pub(crate) fn departments_by_meaning<'a>(
+        &'a self,
+        meaning: &'a Meaning,
+    ) -> impl Iterator<Item = (&'a str, f32)> {
+        self.model.meaning.iter().flat_map(move |it| it.read(meaning))
     }
 
     /// Of emergency, same-day, out-patient and self-care: a softmax over the four heads.

@@ -5,7 +5,8 @@
 use std::{collections::BTreeMap, fmt, path::Path};
 
 use anyhow::Context;
-use bedside_triage::{PatientFacts, Rules};
+use bedside_contract::Embedder;
+use bedside_triage::{Meaning, PatientFacts, Rules};
 use clap::ValueEnum;
 use serde::Deserialize;
 
@@ -61,6 +62,7 @@ struct Meanings {
 /// or GB18030) or `.jsonl` (`text`, `departments`). Of a `.jsonl`, which is in nobody's way, all messages are measured.
 pub(crate) fn measure(
     rules: &Rules,
+    embedder: Option<&dyn Embedder>,
     file: &Path,
     half: Half,
     mut look: impl FnMut(&str, &str, &[String]),
@@ -91,7 +93,10 @@ pub(crate) fn measure(
             figures.left_out += 1;
             continue;
         }
-        let said = rules.assess(&case.text, &PatientFacts::default());
+        let mut said = rules.assess(&case.text, &PatientFacts::default());
+        if let Some(embedder) = embedder {
+            rules.consider_meaning(&mut said, &Meaning::of(&case.text, embedder)?);
+        }
         let named: Vec<String> = said
             .departments
             .iter()

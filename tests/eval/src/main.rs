@@ -17,6 +17,8 @@ use std::{
 };
 
 use anyhow::{Context, bail};
+use bedside_contract::Embedder;
+use bedside_embeddings::Embeddings;
 use bedside_triage::Rules;
 use clap::Parser;
 
@@ -57,6 +59,9 @@ struct Arguments {
     /// is measured.
     #[arg(long, num_args = 1.., value_name = "FILE")]
     by_rule: Vec<PathBuf>,
+    /// With `--departments`: the embedding model's file, so that meaning counts, too; without it words alone do.
+    #[arg(long)]
+    embeddings: Option<PathBuf>,
     /// Of each file of questions only so many, at even distances.
     #[arg(long)]
     sample: Option<usize>,
@@ -72,8 +77,10 @@ fn main() -> anyhow::Result<()> {
         return Ok(());
     }
     if !arguments.departments.is_empty() {
+        let embeddings = arguments.embeddings.as_deref().map(Embeddings::open).transpose()?;
+        let embedder = embeddings.as_ref().map(|it| it as &dyn Embedder);
         for file in &arguments.departments {
-            let measured = departments::measure(rules, file, arguments.half, |label, text, named| {
+            let measured = departments::measure(rules, embedder, file, arguments.half, |label, text, named| {
                 if arguments.show {
                     let _closed_pipe = writeln!(std::io::stderr(), "{label} sent to {named:?}: {text}");
                 }

@@ -8,13 +8,18 @@ use std::{
 };
 
 use anyhow::Context;
+use bedside_contract::{EmbeddingPurpose, Embedder};
 use bedside_triage::{
     Explanation, PatientFacts, Rules, SecondReading, built_in_messages,
     training::{Batch, train as train_reader},
 };
 use indicatif::{ProgressBar, ProgressStyle};
 
-use crate::{config::Config, output::say, wiring::rules};
+use crate::{
+    config::Config,
+    output::{complain, say},
+    wiring::{embeddings, rules},
+};
 
 pub(crate) fn train(config: &Config, out: &Path, files: &[PathBuf]) -> anyhow::Result<ExitCode> {
     let mut batches = built_in_messages()?;
@@ -24,6 +29,16 @@ pub(crate) fn train(config: &Config, out: &Path, files: &[PathBuf]) -> anyhow::R
             .with_context(|| format!("{} cannot be read as UTF-8", file.display()))?;
         batches.push(Batch::parse(&file.display().to_string(), &text)?);
     }
+    let embeddings = embeddings(config, &config.data_dir()?)?;
+    let embedder = match embeddings.embed(&[], EmbeddingPurpose::Query) {
+        Ok(_) => Some(embeddings.as_ref() as &dyn Embedder),
+        Err(error) => {
+            complain(&format!(
+                "bedside: {error}. Departments are learned from words alone."
+            ));
+            None
+        }
+    };
     // Before the minutes of training; what stands at `out` stays until there is something better.
     let unfinished = out.with_extension("unfinished");
     let cannot = || format!("{} cannot be written", out.display());
@@ -36,7 +51,7 @@ pub(crate) fn train(config: &Config, out: &Path, files: &[PathBuf]) -> anyhow::R
             all - brought
         ));
     bar.enable_steady_tick(Duration::from_millis(200));
-    let trained = train_reader(rules(config)?, &batches)?;
+    let trained = train_reader(rules(config)?, &batches, embedder)?;
     bar.finish_and_clear();
     fs::write(&unfinished, &trained.bytes).with_context(cannot)?;
     fs::rename(&unfinished, out).with_context(cannot)?;

@@ -6,9 +6,10 @@ use serde::{Deserialize, Serialize};
 use super::{
     department_heads::{DepartmentHead, DepartmentHeads},
     features::{BUCKETS, Features, OF_DEPARTMENTS, OF_URGENCY, Vocabulary},
+    meaning::MeaningHeads,
 };
 
-const MAGIC: &[u8] = b"BEDSIDE-READER-2\n";
+const MAGIC: &[u8] = b"BEDSIDE-READER-3\n";
 /// A header longer than this is none.
 const LONGEST_HEADER: usize = 1 << 20;
 
@@ -78,6 +79,8 @@ pub(super) struct ModelFile {
     /// Emergency, same day, out-patient, self-care.
     pub(super) dispositions: [Head; 4],
     pub(super) departments: DepartmentHeads,
+    /// Where it was trained with vectors.
+    pub(super) meaning: Option<MeaningHeads>,
     pub(super) thresholds: Thresholds,
     pub(super) calibration: Calibration,
     /// The number of messages that it was trained on.
@@ -102,6 +105,7 @@ struct Header {
     /// The emergency's, then the four dispositions'.
     heads: Vec<HeadHeader>,
     departments: Vec<HeadHeader>,
+    meaning: Option<MeaningHeads>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -116,7 +120,7 @@ struct HeadHeader {
 #[derive(Debug, thiserror::Error)]
 pub enum ModelFileError {
     #[error(
-        "the file does not begin with BEDSIDE-READER-2: it is no model of the second reader, or one of another version"
+        "the file does not begin with BEDSIDE-READER-3: it is no model of the second reader, or one of another version"
     )]
     Magic,
     #[error("the header cannot be read: {reason}")]
@@ -166,6 +170,7 @@ impl ModelFile {
                     bias: it.bias,
                 })
                 .collect(),
+            meaning: self.meaning.clone(),
         };
         let header = serde_json::to_vec(&header).unwrap_or_default();
         let mut bytes = MAGIC.to_vec();
@@ -239,6 +244,7 @@ impl ModelFile {
             emergency,
             dispositions: [a, b, c, d],
             departments,
+            meaning: header.meaning,
             thresholds: header.thresholds,
             calibration: header.calibration,
             messages: header.messages,

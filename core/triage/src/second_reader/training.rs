@@ -1,13 +1,14 @@
 //! Makes a [`SecondReader`](super::SecondReader) from labelled messages: in minutes on two cores, reproducible to
 //! the bit on one machine.
 
-use bedside_contract::Disposition;
+use bedside_contract::{Disposition, EmbedError, Embedder};
 use serde::{Deserialize, Serialize};
 
 use super::{
     department_heads::{DepartmentHeads, Example, examples_of_terms},
     features::{BUCKETS, Features, OF_URGENCY, Vocabulary, buckets},
     logistic::fit,
+    meaning::{MeaningHeads, Sample},
     model_file::{Calibration, Head, ModelFile, Thresholds},
 };
 use crate::rules::Rules;
@@ -75,6 +76,8 @@ pub enum TrainingError {
     },
     #[error("{found} messages are too few: at least 200 are needed, with emergencies among them")]
     TooFew { found: usize },
+    #[error(transparent)]
+    Embed(#[from] EmbedError),
 }
 
 impl Batch {
@@ -113,11 +116,16 @@ const LEVELS: [Disposition; 4] = [
     Disposition::SelfCare,
 ];
 
-/// Trains on all batches; thresholds and figures come from five-fold cross-validation by batch.
+/// Trains on all batches; thresholds and figures come from five-fold cross-validation by batch. With an embedder,
+/// departments are also learned from what texts mean; the figures are those without.
 ///
 /// # Errors
-/// [`TrainingError`] if there is too little to learn from.
-pub fn train(rules: &Rules, batches: &[Batch]) -> Result<Trained, TrainingError> {
+/// [`TrainingError`] if there is too little to learn from, or the embedder fails.
+pub fn train(
+    rules: &Rules,
+    batches: &[Batch],
+    embedder: Option<&dyn Embedder>,
+) -> Result<Trained, TrainingError> {
     let cases = read_cases(rules, batches);
     let emergencies = cases.iter().filter(|it| it.is_emergency()).count();
     if cases.len() < 200 || emergencies < 20 || emergencies + 20 > cases.len() {
@@ -132,12 +140,14 @@ pub fn train(rules: &Rules, batches: &[Batch]) -> Result<Trained, TrainingError>
     let rows: Vec<&Features> = features.iter().collect();
     let [emergency, a, b, c, d] = urgency_heads(&cases, &all, &rows);
     let departments = department_heads(rules, cases.iter());
+    let meaning = embedder.map(|it| meaning_heads(rules, batches, &departments, it)).transpose()?;
     let report = measure(&held_out, &cases, calibration, thresholds);
     let model = ModelFile {
         vocabulary,
         emergency,
         dispositions: [a, b, c, d],
         departments,
+        meaning,
         thresholds,
         calibration,
         messages: cases.len(),
@@ -251,6 +261,30 @@ fn department_heads<'a>(rules: &Rules, cases: impl Iterator<Item = &'a Case>) ->
         weight: 1.0,
     });
     DepartmentHeads::train(messages.chain(examples_of_terms(rules)).collect())
+}
+
+/// For the departments that have a head.
+fn meaning_heads(
+    rules: &Rules,
+    batches: &[Batch],
+    heads: &DepartmentHeads,
+    embedder: &dyn Embedder,
+) -> Result<MeaningHeads, EmbedError> {
+    let terms = examples_of_terms(rules);
+    let messages = batches.iter().flat_map(|it| &it.messages).map(|it| Sample {
+        text: &it.text,
+        departments: &it.departments,
+        weight: 1.0,
+    });
+    let terms = terms.iter().map(|it| Sample {
+        text: &it.text,
+        departments: &it.departments,
+        weight: it.weight,
+    });
+    let speaks = |it: &Sample<'_>| it.departments.iter().any(|it| it != "emergency");
+    let samples: Vec<Sample<'_>> = messages.chain(terms).filter(speaks).collect();
+    let ids: Vec<&str> = heads.departments.iter().map(|it| it.id.as_str()).collect();
+    MeaningHeads::train(&samples, &ids, embedder)
 }
 
 /// Emergency or not, then each of the four levels.
