@@ -1,7 +1,7 @@
 //! English cues.
 
-use super::{Layout, Placed, Polarity, frame::clause_around, reduced};
-use crate::{data::FindingKind, pattern::pattern};
+use super::{Layout, Polarity, Span, SpanKind, clause_around, reduced};
+use crate::pattern;
 
 // Words with a negative in them that deny nothing of what follows.
 pattern!(
@@ -148,8 +148,8 @@ pub(super) fn prepare() {
     }
 }
 
-pub(super) fn polarity(text: &str, layout: &Layout, all: &[Placed<'_>], placed: &Placed<'_>) -> Polarity {
-    let span = &placed.mention.span;
+pub(super) fn polarity(text: &str, layout: &Layout, all: &[Span], target: &Span) -> Polarity {
+    let span = &target.bytes;
     let sentence = layout.sentence_of(span);
     let clause = layout.clause_of(span);
     let before = reduced(text, sentence.start..span.start, all, span);
@@ -157,7 +157,7 @@ pub(super) fn polarity(text: &str, layout: &Layout, all: &[Placed<'_>], placed: 
     let clause_before = reduced(text, clause.start..span.start, all, span);
     let clause_after = reduced(text, span.end..clause.end, all, span);
 
-    if let Some(gap) = placed.mention.gap.clone().and_then(|it| text.get(it))
+    if let Some(gap) = target.gap.clone().and_then(|it| text.get(it))
         && !PSEUDO.is_match(gap)
         && NEGATION.is_match(gap)
     {
@@ -165,11 +165,9 @@ pub(super) fn polarity(text: &str, layout: &Layout, all: &[Placed<'_>], placed: 
     }
     let own = OWN_BEFORE.is_match(clause_before.trim_end()) && !ANYBODY.is_match(&before);
     let whole = text.get(sentence.clone()).unwrap_or_default();
-    let named_only = matches!(
-        placed.kind,
-        FindingKind::Symptom | FindingKind::Event | FindingKind::Condition
-    ) && ERRAND_AFTER.is_match(&after);
-    if named_only || !own && (is_information(text, placed.kind, &before, &after) || asks_of_all(whole)) {
+    let named_only =
+        matches!(target.kind, SpanKind::Complaint | SpanKind::Condition) && ERRAND_AFTER.is_match(&after);
+    if named_only || !own && (is_information(text, target.kind, &before, &after) || asks_of_all(whole)) {
         return Polarity::Hypothetical;
     }
     let supposed = IF_BEFORE
@@ -198,7 +196,7 @@ pub(super) fn polarity(text: &str, layout: &Layout, all: &[Placed<'_>], placed: 
     if !own && SUSPICION.is_match(&near) {
         return Polarity::Possible;
     }
-    let stays = placed.kind == FindingKind::Condition;
+    let stays = target.kind == SpanKind::Condition;
     let words = format!("{clause_before}T{clause_after}");
     let past = PAST.is_match(&words) || HISTORY_OF.is_match(clause_before.trim_end());
     let goes_on = || {
@@ -212,8 +210,8 @@ pub(super) fn polarity(text: &str, layout: &Layout, all: &[Placed<'_>], placed: 
 }
 
 /// Asked out of interest. A complaint that stands before the question is there, whatever is asked about it.
-fn is_information(text: &str, kind: FindingKind, before: &str, after: &str) -> bool {
-    let complaint = matches!(kind, FindingKind::Symptom | FindingKind::Event);
+fn is_information(text: &str, kind: SpanKind, before: &str, after: &str) -> bool {
+    let complaint = kind == SpanKind::Complaint;
     let alone = !before.contains('M') && !after.contains('M');
     let asked = ASKS_ABOUT.is_match(before)
         || ASKS_WHEN.is_match(before) && (!complaint || alone)

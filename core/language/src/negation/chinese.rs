@@ -2,8 +2,8 @@
 
 use std::ops::Range;
 
-use super::{Layout, Placed, Polarity, frame::clause_around, reduced};
-use crate::{data::FindingKind, pattern::pattern};
+use super::{Layout, Polarity, Span, SpanKind, clause_around, reduced};
+use crate::pattern;
 
 // Words with a negative character that deny nothing.
 pattern!(
@@ -84,24 +84,24 @@ pattern!(
 );
 pattern!(GAP_PSEUDO, "不停|不断|不住|不了|受不|止不");
 
-pub(super) fn polarity(text: &str, layout: &Layout, all: &[Placed<'_>], placed: &Placed<'_>) -> Polarity {
-    let span = &placed.mention.span;
+pub(super) fn polarity(text: &str, layout: &Layout, all: &[Span], target: &Span) -> Polarity {
+    let span = &target.bytes;
     let clause = layout.clause_of(span);
     let sentence = layout.sentence_of(span);
     let before = reduced(text, clause.start..span.start, all, span);
     let after = reduced(text, span.end..clause.end, all, span);
     let rest = reduced(text, span.end..sentence.end, all, span);
 
-    if let Some(polarity) = in_gap(text, placed) {
+    if let Some(polarity) = in_gap(text, target) {
         return polarity;
     }
-    if is_information(placed.kind, &before, &after, &rest) {
+    if is_information(target.kind, &before, &after, &rest) {
         return Polarity::Hypothetical;
     }
     if let Some(polarity) = asked(&before, &after) {
         return polarity;
     }
-    if is_negated(&before) || listed_after_negation(text, layout, all, placed, &rest) {
+    if is_negated(&before) || listed_after_negation(text, layout, all, target, &rest) {
         return Polarity::Absent;
     }
     let trimmed = after.trim_end_matches(['.', ' ']);
@@ -111,7 +111,7 @@ pub(super) fn polarity(text: &str, layout: &Layout, all: &[Placed<'_>], placed: 
     if OVER_AFTER.is_match(&after) {
         return Polarity::Over;
     }
-    let stays = placed.kind == FindingKind::Condition;
+    let stays = target.kind == SpanKind::Condition;
     let goes_on = || {
         let (before, after) = clause_around(text, layout, span);
         STILL.is_match(before) || STILL.is_match(after)
@@ -123,8 +123,8 @@ pub(super) fn polarity(text: &str, layout: &Layout, all: &[Placed<'_>], placed: 
 }
 
 /// 头不疼: the negation stands inside the form.
-fn in_gap(text: &str, placed: &Placed<'_>) -> Option<Polarity> {
-    let gap = text.get(placed.mention.gap.clone()?)?;
+fn in_gap(text: &str, target: &Span) -> Option<Polarity> {
+    let gap = text.get(target.gap.clone()?)?;
     let gap = DOUBLE_NEGATION.replace_all(gap, "");
     let gap = GAP_PSEUDO.replace_all(&gap, "");
     if gap.contains("有没有") || gap.contains("是不是") || gap.contains("痛不") {
@@ -136,14 +136,14 @@ fn in_gap(text: &str, placed: &Placed<'_>) -> Option<Polarity> {
     gap.contains(['不', '没', '无', '未']).then_some(Polarity::Absent)
 }
 
-fn is_information(kind: FindingKind, before: &str, after: &str, rest: &str) -> bool {
+fn is_information(kind: SpanKind, before: &str, after: &str, rest: &str) -> bool {
     let says_has = ["我有", "我的", "现在", "出现了", "突然"]
         .iter()
         .any(|it| before.contains(it));
     if says_has {
         return false;
     }
-    let complaint = matches!(kind, FindingKind::Symptom | FindingKind::Event);
+    let complaint = kind == SpanKind::Complaint;
     let alone = !before.contains('M') && !after.contains('M');
     let named = || NAMED_AFTER.is_match(after);
     if ASKS_ABOUT.is_match(before) || TOPIC_AFTER.is_match(after) && (!complaint || alone) || named() {
@@ -205,17 +205,11 @@ fn is_negated(before: &str) -> bool {
 }
 
 /// 没有发烧，咳嗽，胸痛等症状: commas as list signs, told by the 等 at the end.
-fn listed_after_negation(
-    text: &str,
-    layout: &Layout,
-    all: &[Placed<'_>],
-    placed: &Placed<'_>,
-    rest: &str,
-) -> bool {
+fn listed_after_negation(text: &str, layout: &Layout, all: &[Span], target: &Span, rest: &str) -> bool {
     if !LIST_TAIL.is_match(rest) {
         return false;
     }
-    let span = &placed.mention.span;
+    let span = &target.bytes;
     let sentence: Range<usize> = layout.sentence_of(span);
     let before = reduced(text, sentence.start..span.start, all, span);
     let mut items = before.rsplit(',');
