@@ -229,6 +229,13 @@ mod tests {
             ("Drinking warm drinks with honey can ease a sore throat.", true),
             ("Antibiotics do not help because a virus causes the cold.", true),
             ("Antibiotics help against the cold virus illness.", false),
+            ("A virus causes the illness.", true),
+            ("A virus does not cause the illness.", false),
+            (
+                "Antibiotics help, but a virus does not cause the illness.",
+                false,
+            ),
+            ("Rest, do not drink fluids.", false),
             ("See a doctor if your fever lasts more than 3 days.", true),
             ("See a doctor if your fever lasts more than 10 days.", false),
             ("Do not drink fluids and do not rest.", false),

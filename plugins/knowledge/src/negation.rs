@@ -61,7 +61,7 @@ mod tests {
         let denied = denied_units(&units, &named);
         let at = named
             .iter()
-            .find(|it| it.clone().map(|it| units.unit(it)).eq(word.units()));
+            .find(|it| (it.start..it.end).map(|at| units.unit(at)).eq(word.units()));
         let at = at.unwrap_or_else(|| panic!("{word:?} in {units:?}"));
         assert_eq!(denied[at.start], expect, "{text}: {word:?}");
     }

@@ -30,7 +30,11 @@ impl Claims {
         let statements = statements(&normal.text);
         let mut claims = Self::default();
         for (at, word) in sentence.unicode_word_indices() {
-            let Some(word) = content_word(word) else { continue };
+            // A "not" says nothing by itself.
+            let says = |it: &String| statements(it).iter().all(|it| it.claim != Claim::Denied);
+            let Some(word) = content_word(word).filter(says) else {
+                continue;
+            };
             let before = sentence.get(..at).unwrap_or_default().chars().count();
             let place = normal.bytes_of(&(before..before + 1));
             let claim = statements

@@ -131,7 +131,7 @@ pub(super) fn ended(told: &Told<'_>) -> bool {
     !NOW.is_match(between) && !BAD_AGAIN.is_match(between) && !BAD_AGAIN.is_match(until)
 }
 
-const UNCHANGED: &[&str] = &[
+const SAYS_UNCHANGED: &[&str] = &[
     "平时一样",
     "往常一样",
     "以前一样",
@@ -166,7 +166,7 @@ pattern!(
 
 /// So for years, and nothing new about it.
 pub(super) fn is_baseline(told: &Told<'_>) -> bool {
-    if !told.holds_any(UNCHANGED) {
+    if !told.holds_any(SAYS_UNCHANGED) {
         return false;
     }
     let sentence = format!("{}M{}", told.before, told.after);

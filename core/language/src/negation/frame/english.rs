@@ -137,7 +137,7 @@ pub(super) fn ended(told: &Told<'_>) -> bool {
         && (PAST_TENSE.is_match(&outside) || PAST_TENSE.is_match(told.own))
 }
 
-const UNCHANGED: &[&str] = &[
+const SAYS_UNCHANGED: &[&str] = &[
     "as always",
     "as usual",
     "as ever",
@@ -182,7 +182,7 @@ pattern!(
 );
 
 pub(super) fn is_baseline(told: &Told<'_>) -> bool {
-    if !told.holds_any(UNCHANGED) {
+    if !told.holds_any(SAYS_UNCHANGED) {
         return false;
     }
     let sentence = format!("{} M {}", told.before, told.after);
