@@ -27,7 +27,7 @@ struct Spoken {
 impl Claims {
     pub(super) fn of(sentence: &str) -> Self {
         let normal = NormalText::new(sentence);
-        let statements = statements(&normal.text);
+        let said = statements(&normal.text);
         let mut claims = Self::default();
         for (at, word) in sentence.unicode_word_indices() {
             // A "not" says nothing by itself.
@@ -37,7 +37,7 @@ impl Claims {
             };
             let before = sentence.get(..at).unwrap_or_default().chars().count();
             let place = normal.bytes_of(&(before..before + 1));
-            let claim = statements
+            let claim = said
                 .iter()
                 .find(|it| it.bytes.contains(&place.start))
                 .map(|it| it.claim);
@@ -48,7 +48,7 @@ impl Claims {
                 Some(Claim::Supposed) | None => spoken.supposed = true,
             }
         }
-        claims.denies = statements.iter().any(|it| it.claim == Claim::Denied);
+        claims.denies = said.iter().any(|it| it.claim == Claim::Denied);
         claims
     }
 
