@@ -96,7 +96,8 @@ fn f1(pairs: &[(Polarity, Polarity)], polarity: Polarity) -> f64 {
     2.0 * right / (2.0 * right + wrong)
 }
 
-fn check(part: &str, least_spans: usize, least_absent: f64, least_present: f64) {
+/// The figures, if they are good enough.
+fn check(part: &str, least_spans: usize, least_absent: f64, least_present: f64) -> String {
     let mut pairs = Vec::new();
     let mut wrong = Vec::new();
     for sentence in labelled(part) {
@@ -121,19 +122,19 @@ fn check(part: &str, least_spans: usize, least_absent: f64, least_present: f64) 
         "{part}: {} spans, F1 of absent {absent:.3}, of present {present:.3}",
         pairs.len()
     );
-    println!("{figures}");
     assert!(
         pairs.len() >= least_spans && absent >= least_absent && present >= least_present,
         "{figures}\n{wrong:#?}"
     );
+    figures
 }
 
 #[test]
 fn sentences_that_the_cues_were_written_for() {
-    check("learning", 200, 0.999, 0.999);
+    println!("{}", check("learning", 200, 0.985, 0.985));
 }
 
 #[test]
 fn sentences_that_the_cues_have_not_seen() {
-    check("held back", 200, 0.92, 0.92);
+    println!("{}", check("held back", 200, 0.965, 0.93));
 }
