@@ -53,7 +53,7 @@ pattern!(
 // 没有一天不胸痛 says that there is pain every day.
 pattern!(
     DOUBLE_NEGATION,
-    r"没有?(哪?一?(天|日|夜|晚|刻|会儿?|次|小时|分钟)|时候|个时候|什么时候)不|不是(没有|没|不|无)|无时无刻不(在)?|不得不|不可能(没有|没|不)|并非(没有|没|不|无)|不能(说|讲|算|叫)(没有|没|不|无|是没有|是不)|不敢说(没有|没|不)|没少|哪有不|何尝不|怎么(会|可能)不|岂能不|难免不|否认不了|无法否认|不否认|免不了|少不了"
+    r"没有?(哪?一?(天|日|夜|晚|刻|会儿?|次|小时|分钟)|时候|个时候|什么时候)[^,。!?;不没]{0,4}不|谁说[^,。!?;不没]{0,3}(不|没有?)|不是(没有|没|不|无)|无时无刻不(在)?|不得不|不可能(没有|没|不)|并非(没有|没|不|无)|不能(说|讲|算|叫)(没有|没|不|无|是没有|是不)|不敢说(没有|没|不)|没少|哪有不|何尝不|怎么(会|可能)不|岂能不|难免不|否认不了|无法否认|不否认|免不了|少不了"
 );
 pattern!(
     CAUSES,
@@ -97,6 +97,23 @@ pattern!(
     LIST_TAIL,
     "^[^。!?;]{0,30}(等|等等)(症状|情况|不适|表现|现象|病史|疾病)?"
 );
+// 没有哪一天头不疼
+pattern!(
+    EVERY_DAY,
+    "没有?哪?一?(天|日|夜|晚|刻|次|小时|分钟)[^,。!?;不没]{0,3}$"
+);
+// 昨天还胸痛,今天不痛了
+pattern!(
+    LATELY,
+    "(昨天|昨晚|前天|前几天|刚才|早上|之前|上午)[^,。!?;]{0,4}$"
+);
+pattern!(
+    NOT_NOW,
+    "^,?(但|但是|不过|可)?(今天|今早|现在|目前)(已经|就|都|也)?(不|没有?)(M|痛|发作)?了"
+);
+pattern!(SUPPOSED_AFTER, "^了?的话");
+pattern!(HAS_BEFORE, "(有|得了?|患了?)$");
+pattern!(ASKED_AT_ONCE, "^(病|症)?(吗|么)");
 pattern!(GAP_PSEUDO, "不停|不断|不住|不了|受不|止不");
 
 pub(super) fn polarity(text: &str, layout: &Layout, all: &[Span], target: &Span) -> Polarity {
@@ -112,7 +129,11 @@ pub(super) fn polarity(text: &str, layout: &Layout, all: &[Span], target: &Span)
     };
 
     if let Some(polarity) = in_gap(text, target) {
-        return polarity;
+        return if EVERY_DAY.is_match(&before) {
+            Polarity::Present
+        } else {
+            polarity
+        };
     }
     if is_information(target.kind, &before, &after, &rest) {
         return Polarity::Hypothetical;
@@ -136,7 +157,7 @@ pub(super) fn polarity(text: &str, layout: &Layout, all: &[Span], target: &Span)
     if ABSENT_AFTER.is_match(trimmed) {
         return Polarity::Absent;
     }
-    if OVER_AFTER.is_match(&after) {
+    if OVER_AFTER.is_match(&after) || LATELY.is_match(&before) && NOT_NOW.is_match(&rest) {
         return Polarity::Over;
     }
     let stays = target.kind == SpanKind::Condition;
@@ -197,6 +218,12 @@ fn is_information(kind: SpanKind, before: &str, after: &str, rest: &str) -> bool
 }
 
 fn asked(before: &str, after: &str) -> Option<Polarity> {
+    if SUPPOSED_AFTER.is_match(after) {
+        return Some(Polarity::Hypothetical);
+    }
+    if HAS_BEFORE.is_match(before) && ASKED_AT_ONCE.is_match(after) {
+        return Some(Polarity::Possible);
+    }
     let near = last_characters(before, 12);
     if CAUSES.is_match(&near)
         && (ASKED_AFTER.is_match(after) || after.contains('?') || near.contains("会不会"))

@@ -8,7 +8,7 @@ use crate::pattern;
 // Words with a negative in them that deny nothing of what follows.
 pattern!(
     PSEUDO,
-    r"\b((not|isnt|arent|wasnt|werent|dont|doesnt|didnt) (only|just|merely)|no doubt|no idea|no relief|no better|no improvement|no matter|no one|nobody|no (more|less|fewer|longer) than|no (significant |real |definite |interval |suspicious )?(change|increase|worsening|difference|progression|decrease|let up|effect)|no lack of|no energy|no sleep|no (apparent |obvious |known )?(reason|cause|trigger)|(not|isnt|arent|wasnt|werent|dont|doesnt|didnt|havent|hasnt|wont) (really |been |very |even )?(getting|gotten|going|gone|improv\w*|reliev\w*|help\w*|work\w*|able|better|stopp?\w*|resolv\w*|respond\w*|sleep\w*|eat\w*|drink\w*|well|right|normal|too|as|feeling)|dont (know|understand|want|care|remember|drink|smoke|sleep|eat|feel (well|good|right))|didnt (sleep|eat|help|work|know|go|want|stop|take|drink)|doesnt (go|help|stop|work|know|want|improve|respond|get better|eat|drink|feel right|seem)|hasnt (gone|improved|stopped|helped|eaten|been able|peed|got)|havent (slept|eaten|been|taken|peed|pooped|gone|seen|drunk)|isnt (going|getting|helping|working|better|stopping|responding|well|normal)|wont (stop|go|eat|drink|wake|feed)|never (had|felt|experienced|seen) (such|this|anything|so)|nothing (helps|works|has helped)|not to mention|without (relief|success|warning|improvement|treatment|medication|medicine|help|difficulty|delay)|gram negative|not (necessarily|surprising\w*|certain)|not without|never without|no denying|cant deny|(not|wasnt|isnt|hasnt been) an? (single )?(day|hour|minute|night) (goes by )?without|(hasnt|havent|hadnt|isnt|arent|wasnt|werent|never|dont|doesnt) (been |go |goes |gone |had )?(an? (day|night|hour|minute|week) )?(without|free (of|from))|(not|never|isnt|arent) free (of|from)|no (day|night|hour) without|(cant|couldnt|wouldnt|dont|not) (say|claim|deny|pretend)( that)?( (i|he|she|it|we|they|there))?( (am|is|are|was))? (dont|doesnt|didnt|isnt|arent|havent|hasnt|not|no|free of|without)|isnt (nothing|free of|without)|(not|isnt|wasnt) that (i|he|she|it|we|they|there|(my|the|his|her) (\w+|M)) (dont|doesnt|didnt|isnt|hasnt|havent|isnt|arent)|no longer (able|capable)|not the first|not for the first)\b"
+    r"\b((not|isnt|arent|wasnt|werent|dont|doesnt|didnt) (only|just|merely)|no doubt|no idea|no relief|no better|no improvement|no matter|no one|nobody|no (more|less|fewer|longer) than|no (significant |real |definite |interval |suspicious )?(change|increase|worsening|difference|progression|decrease|let up|effect)|no lack of|no energy|no sleep|no (apparent |obvious |known )?(reason|cause|trigger)|(not|isnt|arent|wasnt|werent|dont|doesnt|didnt|havent|hasnt|wont) (really |been |very |even )?(getting|gotten|going|gone|improv\w*|reliev\w*|help\w*|work\w*|able|better|stopp?\w*|resolv\w*|respond\w*|sleep\w*|eat\w*|drink\w*|well|right|normal|too|as|feeling)|dont (know|understand|want|care|remember|drink|smoke|sleep|eat|feel (well|good|right))|didnt (sleep|eat|help|work|know|go|want|stop|take|drink)|doesnt (go|help|stop|work|know|want|improve|respond|get better|eat|drink|feel right|seem)|hasnt (gone|improved|stopped|helped|eaten|been able|peed|got)|havent (slept|eaten|been|taken|peed|pooped|gone|seen|drunk)|isnt (going|getting|helping|working|better|stopping|responding|well|normal)|wont (stop|go|eat|drink|wake|feed)|never (had|felt|experienced|seen) (such|this|anything|so)|nothing (helps|works|has helped)|not to mention|without (relief|success|warning|improvement|treatment|medication|medicine|help|difficulty|delay)|gram negative|not (necessarily|surprising\w*|certain)|not without|never without|(cant|couldnt|dont|doesnt|didnt|never) (go|goes|get through|spend|pass) (an? |one )?(single )?(day|night|hour|minute|week)( or \w+)? without|not (much|many|a lot)|no denying|cant deny|(not|wasnt|isnt|hasnt been) an? (single )?(day|hour|minute|night) (goes by )?without|(hasnt|havent|hadnt|isnt|arent|wasnt|werent|never|dont|doesnt) (been |go |goes |gone |had )?(an? (day|night|hour|minute|week) )?(without|free (of|from))|(not|never|isnt|arent) free (of|from)|no (day|night|hour) without|(cant|couldnt|wouldnt|dont|not) (say|claim|deny|pretend)( that)?( (i|he|she|it|we|they|there))?( (am|is|are|was|have|has|had))? (dont|doesnt|didnt|isnt|arent|havent|hasnt|not|no|free of|without)|isnt (nothing|free of|without)|(not|isnt|wasnt)( true| right| correct)? that (i|he|she|it|we|they|there|(my|the|his|her) (\w+|M))( (have|has|had|am|is|are))? (no|not|dont|doesnt|didnt|isnt|hasnt|havent|isnt|arent)|no longer (able|capable)|not the first|not for the first)\b"
 );
 pattern!(
     NEGATION,
@@ -17,7 +17,7 @@ pattern!(
 // "No one in my family has diabetes."
 pattern!(
     NOBODY_HAS,
-    r"\b(no ?one|nobody|none)( (in|of|on) (my |the |our |his |her )?\w+( \w+)?| else)? (ever )?(has|have|had|gets?|got|suffers?( from)?|is|was)\b"
+    r"\bneither (of (us|them|(my|our|his|her) \w+)|(\w+ ){1,3}nor (\w+ ?){1,2}) (has|have|had|gets?|got|suffers?( from)?|is|are)\b|\bwhy (dont|doesnt|didnt|havent|hasnt|isnt) (i|he|she|we|they|you|my \w+)( (have|has|had|feel|get|got))?\b|\b(no ?one|nobody|none)( (in|of|on) (my |the |our |his |her )?\w+( \w+)?| else)? (ever )?(has|have|had|gets?|got|suffers?( from)?|is|was)\b"
 );
 // "She no longer has dizziness."
 pattern!(
@@ -53,6 +53,11 @@ pattern!(
     HISTORY_OF,
     r"\b(history of|hx of)( (a|an|the|mild|severe|recurrent|chronic|previous|prior|M|S|and|or))* ?$"
 );
+// "I had chest pain yesterday but not today."
+pattern!(
+    NOT_NOW,
+    r"^[^M]*\b(but|and|though) (its |it is )?(not|isnt|none|gone|no more)( \w+)? (today|now|any ?more|this (morning|evening)|at (the moment|present))\b"
+);
 // "3-week history of headaches": they are there.
 pattern!(
     LASTING,
@@ -83,7 +88,7 @@ pattern!(
 );
 pattern!(
     ASKED_AFTER,
-    r"^ ?(attacks? |also |really |even )?(be |get |you )?(contagious|hereditary|curable|inherited|preventable|genetic|spread|cause|lead to|trigger|give you|make you|bring on|do this|do that)\b"
+    r"^ ?(attacks? |also |really |even )?(be |get |you )?(contagious|hereditary|curable|inherited|preventable|genetic|(an?|the|my) (reason|sign|problem|cause|symptom)|spread|cause|lead to|trigger|give you|make you|bring on|do this|do that)\b"
 );
 pattern!(
     TOPIC_AFTER,
@@ -134,11 +139,11 @@ pattern!(
 // "Do I have diabetes?"
 pattern!(
     ASKS_WHETHER,
-    r"\b(do|does|did|could|can|might) (i|he|she|we|they|my \w+) (really |maybe |also )?(have|has|got|suffer from)( an?| some| the)? ?$"
+    r"\b(do|does|did|could|can|might) (i|he|she|we|they|my \w+) (really |maybe |also )?(have|has|got|suffer from)( an?| some| the)? ?$|\b(are you (saying|telling me|suggesting)|(does|would|could) (this|that|it) mean|did you say)( that)? (i|he|she|we|they|my \w+) (have|has|had|am|is)( an?| some| the)? ?$|^ *(so |but |and )?(isnt|couldnt|wasnt) (this|that|it)( be)?( just)?( an?| the)? ?$"
 );
 pattern!(
     SUSPICION,
-    r"\b(might|may|could be|could have|possibly|possible|maybe|perhaps|suspect\w*|think its|think it is|is it|is this|could it|could this|wonder\w*|not sure if|dont know if|unsure|whether|worried|afraid|scared|fear\w*|probably|likely|rule out|concerned)\b"
+    r"\b(might|may|could be|could have|possibly|possible|maybe|perhaps|any chance( that)? (its|it is|this is|i have)|unlikely to be|suspect\w*|think its|think it is|is it|is this|could it|could this|wonder\w*|not sure if|dont know if|unsure|whether|worried|afraid|scared|fear\w*|probably|likely|rule out|concerned)\b"
 );
 
 /// Compiles what every English text needs.
@@ -205,6 +210,9 @@ pub(super) fn polarity(text: &str, layout: &Layout, all: &[Span], target: &Span)
     if NOT_PREFIX.is_match(&before) {
         return Polarity::Absent;
     }
+    if ASKS_WHETHER.is_match(&clause_before) && clause_after.trim_start().starts_with('?') {
+        return Polarity::Possible;
+    }
     if !LIKE_THIS.is_match(&after) {
         let listed = || is_negated(&list_before(text, layout, all, span, &before, &after)?, &after);
         if let Some(denial) = is_negated(&before, &after).or_else(listed) {
@@ -214,12 +222,11 @@ pub(super) fn polarity(text: &str, layout: &Layout, all: &[Span], target: &Span)
     if ABSENT_AFTER.is_match(&after) {
         return Polarity::Absent;
     }
-    if OVER_AFTER.is_match(&clause_after) {
+    if OVER_AFTER.is_match(&clause_after) || NOT_NOW.is_match(&clause_after) {
         return Polarity::Over;
     }
     let near: String = last_words(&clause_before, 5);
-    let asked = ASKS_WHETHER.is_match(&clause_before) && clause_after.trim_start().starts_with('?');
-    if asked || !own && SUSPICION.is_match(&near) {
+    if !own && SUSPICION.is_match(&near) {
         return Polarity::Possible;
     }
     let stays = target.kind == SpanKind::Condition;
