@@ -80,6 +80,11 @@ mod tests {
             ("the headache does not stop and nausea", "nausea", false),
             ("I'm not sure, fever maybe", "fever", false),
             ("No. Fever since Monday", "fever", false),
+            ("I have no\nfever", "fever", true),
+            ("fever: none, cough", "fever", true),
+            ("fever: none, cough", "cough", false),
+            ("no day without a headache", "headache", false),
+            ("denies: fever; cough; rash", "rash", true),
         ] {
             check(Language::En, text, word, expect);
         }
@@ -99,6 +104,10 @@ mod tests {
             ("无腹泻", "腹泻", true),
             ("头痛但是不发热", "头痛", false),
             ("看不清头痛", "头痛", false),
+            ("发烧(-)，咳嗽", "发热", true),
+            ("没有一天不头疼", "头痛", false),
+            ("咳嗽倒没有，头疼", "咳嗽", true),
+            ("否认\n发烧", "发热", true),
         ] {
             check(Language::Zh, text, word, expect);
         }

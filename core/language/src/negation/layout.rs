@@ -13,9 +13,9 @@ pub struct Layout {
 
 /// Bytes after which a sentence is cut at the next pause, so that no text can take quadratic time: nobody's "no"
 /// reaches farther.
-const LONGEST_SENTENCE: usize = 1200;
+const LONGEST_SENTENCE: usize = 600;
 /// Bytes for which a pause is waited for.
-const LONGEST_WORD: usize = 300;
+const LONGEST_WORD: usize = 150;
 
 impl Layout {
     #[must_use]
