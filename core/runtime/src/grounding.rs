@@ -231,10 +231,7 @@ mod tests {
             ("Antibiotics help against the cold virus illness.", false),
             ("A virus causes the illness.", true),
             ("A virus does not cause the illness.", false),
-            (
-                "Antibiotics help, but a virus does not cause the illness.",
-                false,
-            ),
+            ("Antibiotics help, but a virus does not cause the illness.", false),
             ("Rest, do not drink fluids.", false),
             ("See a doctor if your fever lasts more than 3 days.", true),
             ("See a doctor if your fever lasts more than 10 days.", false),
