@@ -69,7 +69,7 @@ pattern!(
 // Words with a negative in them that deny nothing, and two negatives that cancel each other.
 pattern!(
     AFFIRMS,
-    r"\b((not|isnt|arent|wasnt|werent|dont|doesnt|didnt|cant) (only|just|merely|necessarily|unusual|uncommon|unlikely|without|always|all|every)|no (doubt|matter|more than|later than|less than|fewer than|longer than)|never without|not more than|cant (rule out|be ruled out)|do not hesitate|dont hesitate|avoid not)\b|不适|不舒服|不久|不同|不良|不足|不少|不仅|不但|不光|不只|不断|不停|不管|无论|不论|差别|别人|特别|分别|类别|个别|区别|级别|性别|别名|鉴别|识别|辨别|未来|未成年|不明|无力|不到|不得不|不能不|不可不|不是不|没有不|无不|不一定|不必要的?担心|不规律|不规则|不稳|不畅|不全|不齐|不振|不安|不宁|不要犹豫|禁食|忌口|非常|除非|并非不|不妨|失眠|不清|不易|不易察觉|不利"
+    r"\b((not|isnt|arent|wasnt|werent|dont|doesnt|didnt|cant) (only|just|merely|without)|no (doubt|matter)|never without|cant (rule out|be ruled out)|dont hesitate)\b|不适|不舒服|不久|不同|不良|不足|不少[^于]|不仅|不但|不光|不只|不断|不停|不管|无论|不论|差别|别人|特别|分别|类别|个别|区别|级别|性别|别名|鉴别|识别|辨别|未来|未成年|不明|无力|不到|不得不|不能不|不可不|(不是|没有)不[^适舒良足同明]|不要犹豫|非常|除非|不妨"
 );
 // What only goes on with a list begins so and has no verb of its own.
 pattern!(
@@ -125,6 +125,8 @@ mod tests {
             &[Supposed, Affirmed, Affirmed],
         );
         check("不得不停药。", &[Affirmed]);
+        check("没有不适，没有不痒的。", &[Denied, Affirmed]);
+        check("每天不超过5克。", &[Denied]);
         check("无发热、咳嗽，但有皮疹。", &[Denied, Affirmed]);
     }
 }

@@ -1,6 +1,6 @@
 //! What a sentence affirms and what it denies, word by word.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use bedside_language::{
     NormalText,
@@ -50,6 +50,14 @@ impl Claims {
         }
         claims.denies = said.iter().any(|it| it.claim == Claim::Denied);
         claims
+    }
+
+    /// What a whole passage is about is neither affirmed nor denied by a sentence that has it for a subject.
+    pub(super) fn about(mut self, topic: &HashSet<String>) -> Self {
+        for (word, spoken) in &mut self.of_words {
+            spoken.supposed |= topic.contains(word);
+        }
+        self
     }
 
     pub(super) fn with(&self, other: &Self) -> Self {
