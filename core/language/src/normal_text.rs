@@ -103,6 +103,13 @@ impl NormalText {
         start..last + 1
     }
 
+    /// The bytes of `text` that a range of characters of the original became; empty if it says nothing.
+    #[must_use]
+    pub fn bytes_of(&self, characters: &Range<usize>) -> Range<usize> {
+        let first_from = |character: usize| self.origin.partition_point(|it| (*it as usize) < character);
+        first_from(characters.start)..first_from(characters.end)
+    }
+
     fn take(&mut self, c: char, index: usize, all: &[char]) {
         match c {
             '\n' | '\r' => match line_end(index, all) {
@@ -277,6 +284,7 @@ mod tests {
             let span = normal.original_characters(&(start..start + needle.len()));
             let found: String = original.chars().skip(span.start).take(span.len()).collect();
             assert_eq!(found, expect);
+            assert_eq!(normal.bytes_of(&span), start..start + needle.len());
         }
     }
 }

@@ -11,14 +11,17 @@ use crate::{
     assessment::{FindingStatus, PatientFacts, Sex},
     bundle::Bundle,
     condition::{Fact, Value},
-    context::{self, Layout, Placed, Polarity, Subjects, is_family_history},
+    context::{self, Subjects, is_family_history},
     data::FindingKind,
     facts::{Duration, TextFacts},
     lexicon::Mention,
     measurements::Measurements,
     pattern::{has_any, pattern},
 };
-use bedside_language::{NormalText, is_han};
+use bedside_language::{
+    NormalText, is_han,
+    negation::{Layout, Polarity, Span, SpanKind, polarity},
+};
 
 pub(crate) struct Evidence {
     pub(crate) mentions: Vec<Reading>,
@@ -337,22 +340,24 @@ fn read_mentions(
                 .any(|mask| mask.start <= it.span.start && it.span.end <= mask.end)
         })
         .collect();
-    let placed: Vec<Placed<'_>> = found
+    let spans: Vec<Span> = found
         .iter()
-        .map(|mention| Placed {
-            mention,
-            kind: kind(mention),
+        .map(|it| Span {
+            bytes: it.span.clone(),
+            gap: it.gap.clone(),
+            kind: span_kind(kind(it)),
         })
         .collect();
     let subjects = Subjects::new(text);
-    let polarities: Vec<Polarity> = (0..placed.len())
-        .map(|index| context::polarity(text, layout, &placed, index))
+    let polarities: Vec<Polarity> = spans
+        .iter()
+        .map(|it| polarity(text, layout, &spans, it))
         .collect();
     let own_symptoms = subjects.has_own()
-        && placed.iter().zip(&polarities).any(|(it, polarity)| {
-            matches!(it.kind, FindingKind::Symptom | FindingKind::Event)
+        && spans.iter().zip(&polarities).any(|(it, polarity)| {
+            it.kind == SpanKind::Complaint
                 && *polarity == Polarity::Present
-                && !subjects.is_other(it.mention.span.start)
+                && !subjects.is_other(it.bytes.start)
         });
     found
         .iter()
@@ -413,6 +418,16 @@ pattern!(
     FEVER_FIRST,
     "^烧[^烫油火锅]{0,3}([0-9]|[一二两三四五六七八九十几]+(天|度|次|周|个|夜|晚))"
 );
+
+fn span_kind(kind: FindingKind) -> SpanKind {
+    match kind {
+        FindingKind::Symptom | FindingKind::Event => SpanKind::Complaint,
+        FindingKind::Condition => SpanKind::Condition,
+        FindingKind::Modifier => SpanKind::Modifier,
+        FindingKind::Term => SpanKind::Term,
+        FindingKind::Context | FindingKind::Mask => SpanKind::Other,
+    }
+}
 
 /// Days after which an event is of the past, if nothing says that it goes on.
 const LONG_AGO: f32 = 10.0;

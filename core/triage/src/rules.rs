@@ -8,7 +8,6 @@ use crate::{
     assessment::{Assessment, EmergencyContacts, Finding, PatientFacts, RedFlag, Sex},
     bundle::Bundle,
     condition::Fact,
-    context::{self, Polarity},
     data::{FindingKind, SourceFile},
     departments::{MOST_NAMED, Person, Signs, named, terms},
     error::RulesError,
@@ -20,7 +19,11 @@ use crate::{
     second_reader::{Explanation, SecondReader, evidence_words, training::Batch},
     spelling::Speller,
 };
-use bedside_language::{NormalText, fingerprint, normalized};
+use bedside_language::{
+    NormalText, fingerprint,
+    negation::{self, Polarity},
+    normalized,
+};
 use urgency::{Said, is_unread_case, level_of};
 
 /// Findings, red flags, rules, departments and questions, ready to read texts.
@@ -58,7 +61,7 @@ impl Rules {
     fn load(addition: Option<(&str, &str)>) -> Result<Self, RulesError> {
         // The patterns are compiled beside the tables: an emergency asked from the shell waits for both.
         std::thread::spawn(|| {
-            context::prepare();
+            negation::prepare();
             TextFacts::read("");
             terms::prepare();
         });

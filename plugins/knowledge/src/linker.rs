@@ -113,7 +113,7 @@ impl Linker {
             .into_values()
             .map(|(units, owners)| Term {
                 content: content_words(&units, vocabulary),
-                negative: denied_units(&units, &vocabulary.negation).contains(&true),
+                negative: denied_units(&units, &[]).contains(&true),
                 owners: owners.into_iter().collect(),
                 raised: raised.remove(units.as_str()).unwrap_or_default(),
                 units,
@@ -166,9 +166,10 @@ impl Linker {
 
     /// All terms in a question.
     pub(crate) fn link(&self, text: &UnitText) -> Mentions {
-        let denied = denied_units(text, &self.vocabulary.negation);
-        let is_denied = |units: &Range<usize>| units.clone().any(|it| denied.get(it) == Some(&true));
         let exact = self.phrases.find_longest(text);
+        let named: Vec<Range<usize>> = exact.iter().map(|it| it.units.clone()).collect();
+        let denied = denied_units(text, &named);
+        let is_denied = |units: &Range<usize>| units.clone().any(|it| denied.get(it) == Some(&true));
         let taken: HashSet<usize> = exact.iter().flat_map(|it| it.units.clone()).collect();
         let (terms, blocked): (Vec<_>, Vec<_>) =
             exact.into_iter().partition(|it| it.phrase < self.terms.len());
@@ -320,7 +321,8 @@ impl Linker {
             .flat_map(|it| it.units)
             .collect();
         let kept: Vec<usize> = (0..text.len()).filter(|it| !fillers.contains(it)).collect();
-        let squeezed = UnitText::from_units(kept.iter().map(|it| text.unit(*it)), self.language);
+        let units = kept.iter().map(|it| (text.unit(*it), text.origin(*it..it + 1)));
+        let squeezed = UnitText::from_units(units, text, self.language);
         (squeezed, kept)
     }
 }
@@ -447,7 +449,7 @@ fn is_term(units: &UnitText, kind: TermKind, vocabulary: &Vocabulary, language: 
     let content = content_words(units, vocabulary);
     let long_enough = language == Language::En || units.as_str().chars().count() >= 2;
     // "Often no symptoms" is a remark, not a symptom.
-    let remark = kind == TermKind::Symptom && denied_units(units, &vocabulary.negation).contains(&true);
+    let remark = kind == TermKind::Symptom && denied_units(units, &[]).contains(&true);
     long_enough && !content.is_empty() && !remark
 }
 

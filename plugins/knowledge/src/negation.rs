@@ -2,76 +2,68 @@
 
 use std::ops::Range;
 
-use crate::{
-    phrases::overlap,
-    units::{COMMA, STOP, UnitText},
-    vocabulary::Negation,
+use bedside_language::{
+    NormalText,
+    negation::{Polarity, Span, SpanKind, polarities},
 };
 
-/// For each unit whether a negation before it reaches it.
-pub(crate) fn denied_units(text: &UnitText, rules: &Negation) -> Vec<bool> {
+use crate::units::{UnitText, is_mark};
+
+/// For each unit whether the text denies it; `named` are the units of terms, which are denied as a whole.
+pub(crate) fn denied_units(text: &UnitText, named: &[Range<usize>]) -> Vec<bool> {
     let mut denied = vec![false; text.len()];
-    let pseudo = rules.pseudo.find_longest(text);
-    let ends: Vec<Range<usize>> = rules
-        .ends
-        .find_longest(text)
-        .into_iter()
-        .map(|it| it.units)
-        .collect();
-    for cue in rules.cues.find_longest(text) {
-        if pseudo.iter().any(|it| overlap(&it.units, &cue.units)) {
-            continue;
+    let normal = NormalText::new(text.source());
+    let mut in_terms = vec![false; text.len()];
+    for unit in named.iter().flat_map(Clone::clone) {
+        if let Some(it) = in_terms.get_mut(unit) {
+            *it = true;
         }
-        let near = cue.units.len() == 1 && rules.near.contains(text.unit(cue.units.start));
-        let reach = if near { 2 } else { rules.reach };
-        let mut left = reach;
-        for index in cue.units.end..text.len() {
-            let unit = text.unit(index);
-            let ended = unit == STOP
-                || ends.iter().any(|it| it.start == index)
-                || (unit == COMMA && !list_runs_on(text, index + 1, rules));
-            if ended || left == 0 {
-                break;
-            }
-            // A list of denied things may be long.
-            left = if unit == COMMA || rules.joins.contains(unit) {
-                reach
-            } else {
-                left - 1
-            };
-            if let Some(flag) = denied.get_mut(index) {
-                *flag = true;
-            }
+    }
+    let alone = (0..text.len()).filter(|it| in_terms.get(*it) == Some(&false) && !is_mark(text.unit(*it)));
+    let places: Vec<(Range<usize>, SpanKind)> = named
+        .iter()
+        .map(|it| (it.clone(), SpanKind::Complaint))
+        .chain(alone.map(|it| (it..it + 1, SpanKind::Term)))
+        .collect();
+    let spans: Vec<Span> = places
+        .iter()
+        .map(|(units, kind)| Span {
+            bytes: normal.bytes_of(&text.origin(units.clone())),
+            gap: None,
+            kind: *kind,
+        })
+        .collect();
+    for ((units, _), polarity) in places.iter().zip(polarities(&normal.text, &spans)) {
+        if polarity == Polarity::Absent
+            && let Some(it) = denied.get_mut(units.clone())
+        {
+            it.fill(true);
         }
     }
     denied
 }
 
-/// Whether what follows a comma is still the same list: "no fever, cough or rash".
-fn list_runs_on(text: &UnitText, from: usize, rules: &Negation) -> bool {
-    let segment = || {
-        (from..text.len())
-            .map(|it| text.unit(it))
-            .take_while(|it| *it != STOP && *it != COMMA)
-    };
-    segment().any(|it| rules.joins.contains(it)) && !segment().any(|it| rules.resumes.contains(it))
-}
-
 #[cfg(test)]
 mod tests {
+    use std::ops::Range;
+
     use super::denied_units;
-    use crate::{section::Language, vocabulary::vocabulary};
+    use crate::{phrases::Phrases, section::Language, units::UnitText, vocabulary::vocabulary};
 
     fn check(language: Language, text: &str, word: &str, expect: bool) {
         let vocabulary = vocabulary(language);
         let units = vocabulary.units(text);
         let word = vocabulary.units(word);
-        let denied = denied_units(&units, &vocabulary.negation);
-        let at = (0..units.len()).find(|it| {
-            units.unit(*it) == word.unit(0) && units.unit(it + word.len() - 1) == word.unit(word.len() - 1)
-        });
+        let complaints = "fever;cough;rash;headache;nausea;发热;咳嗽;头痛;腹泻";
+        let complaints: Vec<UnitText> = complaints.split(';').map(|it| vocabulary.units(it)).collect();
+        let named = Phrases::new(&complaints).unwrap().find_longest(&units);
+        let named: Vec<Range<usize>> = named.into_iter().map(|it| it.units).collect();
+        let denied = denied_units(&units, &named);
+        let at = named
+            .iter()
+            .find(|it| (it.start..it.end).map(|at| units.unit(at)).eq(word.units()));
         let at = at.unwrap_or_else(|| panic!("{word:?} in {units:?}"));
-        assert_eq!(denied[at], expect, "{text}: {word:?}");
+        assert_eq!(denied[at.start], expect, "{text}: {word:?}");
     }
 
     #[test]
@@ -88,6 +80,11 @@ mod tests {
             ("the headache does not stop and nausea", "nausea", false),
             ("I'm not sure, fever maybe", "fever", false),
             ("No. Fever since Monday", "fever", false),
+            ("I have no\nfever", "fever", true),
+            ("fever: none, cough", "fever", true),
+            ("fever: none, cough", "cough", false),
+            ("no day without a headache", "headache", false),
+            ("denies: fever; cough; rash", "rash", true),
         ] {
             check(Language::En, text, word, expect);
         }
@@ -107,6 +104,10 @@ mod tests {
             ("无腹泻", "腹泻", true),
             ("头痛但是不发热", "头痛", false),
             ("看不清头痛", "头痛", false),
+            ("发烧(-)，咳嗽", "发热", true),
+            ("没有一天不头疼", "头痛", false),
+            ("咳嗽倒没有，头疼", "咳嗽", true),
+            ("否认\n发烧", "发热", true),
         ] {
             check(Language::Zh, text, word, expect);
         }

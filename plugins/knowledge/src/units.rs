@@ -14,10 +14,21 @@ pub(crate) const COMMA: &str = ",";
 pub(crate) const LIST_COMMA: &str = "、";
 
 /// Units and the text that they form, in which phrases are looked for.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct UnitText {
     text: String,
     bytes: Vec<Range<usize>>,
+    /// What was read, folded.
+    source: String,
+    /// For each unit the characters of `source` that it was read from.
+    origins: Vec<Range<usize>>,
+}
+
+/// The same units, however they were written.
+impl PartialEq for UnitText {
+    fn eq(&self, other: &Self) -> bool {
+        self.text == other.text && self.bytes == other.bytes
+    }
 }
 
 impl UnitText {
@@ -26,20 +37,24 @@ impl UnitText {
         let folded = folded(text);
         let mut units = Self::default();
         let mut word = String::new();
-        let mut chars = folded.chars().peekable();
+        let mut word_start = 0;
+        let mut chars = folded.chars().enumerate().peekable();
         let mut before = ' ';
-        while let Some(c) = chars.next() {
-            let next = chars.peek().copied();
+        while let Some((at, c)) = chars.next() {
+            let next = chars.peek().map(|it| it.1);
             let decimal = c == '.' && before.is_ascii_digit() && next.is_some_and(|it| it.is_ascii_digit());
             if (c.is_alphanumeric() && !is_han(c)) || decimal {
+                if word.is_empty() {
+                    word_start = at;
+                }
                 word.push(c);
             } else if c != '\'' {
-                units.push_word(&word, language);
+                units.push_word(&word, word_start..at, language);
                 word.clear();
                 if is_han(c) {
-                    units.push(c.encode_utf8(&mut [0; 4]), language);
+                    units.push(c.encode_utf8(&mut [0; 4]), at..at + 1, language);
                 } else if let Some(mark) = punctuation(c) {
-                    units.push(mark, language);
+                    units.push(mark, at..at + 1, language);
                 }
             } else if next == Some('s') {
                 // what's, yesterday's: the s says nothing.
@@ -47,17 +62,36 @@ impl UnitText {
             }
             before = c;
         }
-        units.push_word(&word, language);
+        units.push_word(&word, word_start..folded.chars().count(), language);
+        units.source = folded;
         units
     }
 
-    /// Puts units together.
-    pub(crate) fn from_units<'a>(units: impl IntoIterator<Item = &'a str>, language: Language) -> Self {
+    /// Puts units together that stand for these characters of what `read` was read from.
+    pub(crate) fn from_units<'a>(
+        units: impl IntoIterator<Item = (&'a str, Range<usize>)>,
+        read: &Self,
+        language: Language,
+    ) -> Self {
         let mut text = Self::default();
-        for unit in units {
-            text.push(unit, language);
+        for (unit, origin) in units {
+            text.push(unit, origin, language);
         }
+        text.source.clone_from(&read.source);
         text
+    }
+
+    /// What was read, folded.
+    pub(crate) fn source(&self) -> &str {
+        &self.source
+    }
+
+    /// The characters of the source that some units were read from.
+    pub(crate) fn origin(&self, units: Range<usize>) -> Range<usize> {
+        let origins = self.origins.get(units).unwrap_or_default();
+        let start = origins.iter().map(|it| it.start).min().unwrap_or_default();
+        let end = origins.iter().map(|it| it.end).max().unwrap_or_default();
+        start..end
     }
 
     pub(crate) fn as_str(&self) -> &str {
@@ -95,15 +129,15 @@ impl UnitText {
         (first <= last).then_some(first..last + 1)
     }
 
-    fn push_word(&mut self, word: &str, language: Language) {
+    fn push_word(&mut self, word: &str, origin: Range<usize>, language: Language) {
         match language {
             _ if word.is_empty() => {}
-            Language::En => self.push(&stem(word), language),
-            Language::Zh => self.push(word, language),
+            Language::En => self.push(&stem(word), origin, language),
+            Language::Zh => self.push(word, origin, language),
         }
     }
 
-    fn push(&mut self, unit: &str, language: Language) {
+    fn push(&mut self, unit: &str, origin: Range<usize>, language: Language) {
         let latin = unit.starts_with(|it: char| it.is_ascii_alphanumeric());
         let after_latin = self.text.ends_with(|it: char| it.is_ascii_alphanumeric());
         if !self.text.is_empty() && (language == Language::En || (latin && after_latin)) {
@@ -112,6 +146,7 @@ impl UnitText {
         let start = self.text.len();
         self.text.push_str(unit);
         self.bytes.push(start..self.text.len());
+        self.origins.push(origin);
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::{
     collections::{BTreeMap, HashMap, HashSet},
+    ops::Range,
     sync::LazyLock,
 };
 
@@ -33,7 +34,6 @@ pub(crate) struct Vocabulary {
     pub(crate) reports: Phrases,
     intents: Phrases,
     intent_sections: Vec<Section>,
-    pub(crate) negation: Negation,
     pub(crate) blocked: Vec<UnitText>,
     pub(crate) off_topic: Phrases,
     pub(crate) animals: Phrases,
@@ -42,18 +42,6 @@ pub(crate) struct Vocabulary {
     pub(crate) complaints: BTreeMap<String, Vec<String>>,
     /// Folded, for the check of articles.
     pub(crate) imperatives: Vec<String>,
-}
-
-pub(crate) struct Negation {
-    pub(crate) cues: Phrases,
-    pub(crate) pseudo: Phrases,
-    pub(crate) ends: Phrases,
-    /// How many units after its end a cue denies.
-    pub(crate) reach: usize,
-    /// Cues that deny only what follows at once.
-    pub(crate) near: HashSet<String>,
-    pub(crate) joins: HashSet<String>,
-    pub(crate) resumes: HashSet<String>,
 }
 
 pub(crate) struct UnknownDiseases {
@@ -87,7 +75,7 @@ impl Vocabulary {
             .iter()
             .flat_map(|(section, cues)| read_all(cues).into_iter().map(|cue| (*section, cue)))
             .collect();
-        let (negation, unknown) = (&tables.negation, &tables.unknown_disease);
+        let unknown = &tables.unknown_disease;
         Self {
             stop: set(&tables.words.stop),
             stop_units: single(&tables.words.stop),
@@ -95,15 +83,6 @@ impl Vocabulary {
             reports: set(&tables.words.reports),
             intents: Phrases::new(intents.iter().map(|it| &it.1)).expect(FITS),
             intent_sections: intents.into_iter().map(|it| it.0).collect(),
-            negation: Negation {
-                cues: set(&negation.cues),
-                pseudo: set(&negation.pseudo),
-                ends: set(&negation.ends),
-                reach: negation.reach,
-                near: single(&negation.near),
-                joins: single(&negation.joins),
-                resumes: single(&negation.resumes),
-            },
             blocked: read_all(&tables.block.phrases),
             off_topic: set(&tables.block.off_topic),
             animals: set(&tables.block.animals),
@@ -192,23 +171,20 @@ impl Rewriter {
 
     fn rewrite(&self, units: &UnitText) -> UnitText {
         let mut found = self.said.find_longest(units).into_iter().peekable();
-        let mut rewritten: Vec<&str> = Vec::new();
+        let mut rewritten: Vec<(&str, Range<usize>)> = Vec::new();
         let mut index = 0;
         while index < units.len() {
             if let Some(phrase) = found.next_if(|it| it.units.start == index) {
-                rewritten.extend(
-                    self.read_as
-                        .get(phrase.phrase)
-                        .into_iter()
-                        .flat_map(UnitText::units),
-                );
+                let origin = units.origin(phrase.units.clone());
+                let read_as = self.read_as.get(phrase.phrase).into_iter();
+                rewritten.extend(read_as.flat_map(UnitText::units).map(|it| (it, origin.clone())));
                 index = phrase.units.end;
             } else {
-                rewritten.push(units.unit(index));
+                rewritten.push((units.unit(index), units.origin(index..index + 1)));
                 index += 1;
             }
         }
-        UnitText::from_units(rewritten, self.language)
+        UnitText::from_units(rewritten, units, self.language)
     }
 }
 
@@ -254,7 +230,6 @@ struct Tables {
     rewrite: BTreeMap<String, String>,
     intents: BTreeMap<Section, Vec<String>>,
     words: Words,
-    negation: NegationTables,
     block: Block,
     unknown_disease: UnknownDiseaseTables,
     complaints: BTreeMap<String, Vec<String>>,
@@ -267,18 +242,6 @@ struct Words {
     stop: Vec<String>,
     fillers: Vec<String>,
     reports: Vec<String>,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct NegationTables {
-    cues: Vec<String>,
-    pseudo: Vec<String>,
-    ends: Vec<String>,
-    reach: usize,
-    near: Vec<String>,
-    joins: Vec<String>,
-    resumes: Vec<String>,
 }
 
 #[derive(Deserialize)]

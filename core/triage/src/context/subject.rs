@@ -4,8 +4,8 @@ use std::{ops::Range, sync::LazyLock};
 
 use regex::Regex;
 
-use super::Layout;
 use crate::pattern::{compile, pattern};
+use bedside_language::negation::Layout;
 
 /// Where a text changes the person that it speaks of.
 pub(crate) struct Subjects {

@@ -3,8 +3,8 @@
 use std::{collections::HashMap, ops::Range};
 
 use super::Reading;
-use crate::{context::Layout, data::FindingKind, facts::Duration, pattern::pattern};
-use bedside_language::is_han;
+use crate::{data::FindingKind, facts::Duration, pattern::pattern};
+use bedside_language::{is_han, negation::Layout};
 
 /// Days that a finding may have lasted.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]

@@ -1,7 +1,8 @@
 //! Attacks that are told to explain a question on epilepsy, not an attack that goes on.
 
 use super::Reading;
-use crate::{bundle::Bundle, context::Polarity, pattern::pattern};
+use crate::{bundle::Bundle, pattern::pattern};
+use bedside_language::negation::Polarity;
 
 /// What an attack looks like.
 const ATTACK: &[&str] = &[

@@ -2,17 +2,17 @@
 
 use std::ops::Range;
 
-use super::{Layout, Placed, Polarity, frame::clause_around, reduced};
-use crate::{data::FindingKind, pattern::pattern};
+use super::{Layout, Polarity, Span, SpanKind, clause_around, reduced};
+use crate::pattern;
 
 // Words with a negative character that deny nothing.
 pattern!(
     PSEUDO,
-    "不舒服|不适|不能|不停|不断|不了|不到|不行|不好|不清|不住|不敢|不想|不知|不安|不稳|不良|不畅|不明|不仅|不但|不只|不光|不过|不管|不久|不少|不一定|不一样|不得|不起|不着|不见好|不利|不通|不足|不全|不齐|不调|不振|不规律|不规则|不正常|不便|不下|不动|不出|不进|不上|不省|不对|不退|不消|不愈|不醒|不同|不小心|不慎|不太舒服|不太好|不算|不如|不由|不可|不容易|不按时|不爱|不肯|不愿|不吃|不喝|不睡|无力|无法|无精|无论|无意|无缘无故|无明显诱因|无明显原因|无诱因|无故|无奈|无聊|无助|无数|无规律|无效|没有?精神|没有?力|没有?胃口|没有?劲|没有?办?法|没有?睡|没有?吃|没有?喝|没有?注意|没有?过?多久|没有?几天|没有?想到|没有?来|没有?见?好|没有?缓解|没有?见?效|没有?用|没有?原因|没有?退|没有?停|没有?消|没有?人|没事|没有?反应|没有?知觉|没有?呼吸|没有?意识|没有?改善|没有?减|没有?休息|没有?大便|没有?尿|没有?排|没有?放屁|没有?在意|没有?管|没有?去|没有?看|没有?治|没有?重视|没有?感觉|没有?做|没有?带|没有?穿|没有?变|没有?规律|未来|未成年|未婚|未必|未消|未退|未缓解|未愈|未治|未予|未重视|未就"
+    "不舒服|不适|不能|不停|不断|不了|不到|不行|不好|不清|不住|不敢|不想|不知|不安|不稳|不良|不畅|不明|不仅|不但|不只|不光|不过|不管|不久|不少|不一定|不一样|不得|不起|不着|不见好|不利|不通|不足|不全|不齐|不调|不振|不规律|不规则|不正常|不便|不下|不动|不出|不进|不上|不省|不对|不退|不消|不愈|不醒|不同|不小心|不慎|不太舒服|不太好|不算|不如|不由|不可|不容易|不按时|不爱|不肯|不愿|不吃|不喝|不睡|无力|无法|无精|无论|无意|无缘无故|无明显诱因|不是一般|不是一点|不是普通|非常|除非|无非|是非|非得|非要|无明显原因|无诱因|无故|无奈|无聊|无助|无数|无规律|无效|没有?精神|没有?力|没有?胃口|没有?劲|没有?办?法|没有?睡|没有?吃|没有?喝|没有?注意|没有?过?多久|没有?几天|没有?想到|没有?来|没有?见?好|没有?缓解|没有?见?效|没有?用|没有?原因|没有?退|没有?停|没有?消|没有?人|没事|没有?反应|没有?知觉|没有?呼吸|没有?意识|没有?改善|没有?减|没有?休息|没有?大便|没有?尿|没有?排|没有?放屁|没有?在意|没有?管|没有?去|没有?看|没有?治|没有?重视|没有?感觉|没有?做|没有?带|没有?穿|没有?变|没有?规律|未来|未成年|未婚|未必|未消|未退|未缓解|未愈|未治|未予|未重视|未就"
 );
 pattern!(
     NEGATION,
-    "否认|没有|没|并无|毫无|无|并未|未见|未出现|未|从来不|从不|并不|不伴有?|不是|不觉得|不感到|不感觉|不再|不会|不怎么|不太|不|排除|阴性"
+    "否认|不带|不含|不见|没有|没|并无|毫无|无|并未|未见|未出现|未|从来不|从不|并不|不伴有?|不是|不觉得|不感到|不感觉|不再|不会|不怎么|不太|不|排除|阴性|非"
 );
 pattern!(
     SCOPE_ENDS,
@@ -33,7 +33,7 @@ pattern!(
 // Cues that make what follows them a matter of interest.
 pattern!(
     ASKS_ABOUT,
-    r"什么是|科普|疫苗|(怎么|如何|怎样)(预防|避免|判断|鉴别|区分|识别|分辨|知道)|一般都?会有|通常会"
+    r"什么是|科普|疫苗|(怎么|如何|怎样)(预防|避免|判断|鉴别|区分|识别|分辨|知道)|一般都?会有|通常会|(哪些|什么样?的?|哪种)人(容易|会|易)"
 );
 // What stands before them and is a disease, or a complaint that is named as a topic only.
 pattern!(
@@ -53,13 +53,17 @@ pattern!(
 // 没有一天不胸痛 says that there is pain every day.
 pattern!(
     DOUBLE_NEGATION,
-    r"没有?(哪?一?(天|日|夜|晚|刻|会儿?|次|小时|分钟)|时候|个时候|什么时候)不|不是(没有|没|不|无)|无时无刻不(在)?|不得不|不可能(没有|没|不)|并非(没有|没|不|无)|不能(说|讲|算|叫)(没有|没|不|无|是没有|是不)|不敢说(没有|没|不)|没少|哪有不|何尝不|怎么(会|可能)不|岂能不|难免不|否认不了|无法否认|不否认|免不了|少不了"
+    r"没有?(哪?一?(天|日|夜|晚|刻|会儿?|次|小时|分钟)|时候|个时候|什么时候)[^,。!?;不没]{0,4}不|谁说[^,。!?;不没]{0,3}(不|没有?)|不是(没有|没|不|无)|无时无刻不(在)?|不得不|不可能(没有|没|不)|并非(没有|没|不|无)|不能(说|讲|算|叫)(没有|没|不|无|是没有|是不)|不敢说(没有|没|不)|没少|哪有不|何尝不|怎么(会|可能)不|岂能不|难免不|否认不了|无法否认|不否认|免不了|少不了"
 );
 pattern!(
     CAUSES,
     "(会|能|可以|可能|是否|会不会).{0,10}(引起|导致|造成|诱发|引发|出现|有|产生).{0,6}$|(引起|导致|造成|诱发|引发).{0,4}$"
 );
-pattern!(ASKED_AFTER, "^[^。!?;]{0,8}(吗|么)");
+// Not 怎么办.
+pattern!(
+    ASKED_AFTER,
+    "^[^。!?;]{0,8}吗|^([^。!?;]{0,7}[^怎什那这多要。!?;])?么"
+);
 pattern!(WILL_BEFORE, "(会|能|可以|可能)[^,。]{0,6}$");
 pattern!(IS_BEFORE, "(是|算|属于|叫)[^,。]{0,3}$");
 pattern!(
@@ -76,42 +80,87 @@ pattern!(
 );
 pattern!(
     ABSENT_AFTER,
-    "^(也|倒|都|是|的|症状|现象|情况|这些|方面)*(没有|无|阴性|没|没出现|未见|不明显|不存在|\\(-\\)|\\(—\\)|-$)(出现|发生|过|了)?(的|$|[,。;!、)])"
+    "^([、和及与或]M)*(也|倒|都|均|皆|全|是|的|症状|现象|情况|这些|方面|更|根本|从来)*(没有|无|阴性|没|没出现|未见|不明显|不存在|-$)(出现|发生|过|了)?(的|$|[,。;!、)])"
 );
+// 发热(-), 胸痛:无
+pattern!(
+    MARKED_ABSENT,
+    r"^ ?(\((-|—|–|无|阴性|没有)\)|: ?(无|没有|否认|阴性|未见|-)( ?[,。;.!、)\n]| ?$))"
+);
+pattern!(
+    MARKED_PRESENT,
+    r"^ ?(\((\+|有|阳性)\)|: ?(有|是|阳性|\+)( ?[,。;.!、)\n]| ?$))"
+);
+// 已退烧
+pattern!(OVER_BEFORE, "(已经?|都|刚|后来|就)(退|消|止)了?$");
 pattern!(
     LIST_TAIL,
     "^[^。!?;]{0,30}(等|等等)(症状|情况|不适|表现|现象|病史|疾病)?"
 );
+// 没有哪一天头不疼
+pattern!(
+    EVERY_DAY,
+    "没有?哪?一?(天|日|夜|晚|刻|次|小时|分钟)[^,。!?;不没]{0,3}$"
+);
+// 昨天还胸痛,今天不痛了
+pattern!(
+    LATELY,
+    "(昨天|昨晚|前天|前几天|刚才|早上|之前|上午)[^,。!?;]{0,4}$"
+);
+pattern!(
+    NOT_NOW,
+    "^,?(但|但是|不过|可)?(今天|今早|现在|目前)(已经|就|都|也)?(不|没有?)(M|痛|发作)?了"
+);
+pattern!(SUPPOSED_AFTER, "^了?的话");
+pattern!(HAS_BEFORE, "(有|得了?|患了?)$");
+pattern!(ASKED_AT_ONCE, "^(病|症)?(吗|么)");
 pattern!(GAP_PSEUDO, "不停|不断|不住|不了|受不|止不");
 
-pub(super) fn polarity(text: &str, layout: &Layout, all: &[Placed<'_>], placed: &Placed<'_>) -> Polarity {
-    let span = &placed.mention.span;
+pub(super) fn polarity(text: &str, layout: &Layout, all: &[Span], target: &Span) -> Polarity {
+    let span = &target.bytes;
     let clause = layout.clause_of(span);
     let sentence = layout.sentence_of(span);
     let before = reduced(text, clause.start..span.start, all, span);
     let after = reduced(text, span.end..clause.end, all, span);
     let rest = reduced(text, span.end..sentence.end, all, span);
+    let before = match text.get(span.clone()) {
+        Some(own) if target.kind == SpanKind::Term => without_split_word(&before, own, &after),
+        _ => before,
+    };
 
-    if let Some(polarity) = in_gap(text, placed) {
-        return polarity;
+    if let Some(polarity) = in_gap(text, target) {
+        return if EVERY_DAY.is_match(&before) {
+            Polarity::Present
+        } else {
+            polarity
+        };
     }
-    if is_information(placed.kind, &before, &after, &rest) {
+    if is_information(target.kind, &before, &after, &rest) {
         return Polarity::Hypothetical;
     }
     if let Some(polarity) = asked(&before, &after) {
         return polarity;
     }
-    if is_negated(&before) || listed_after_negation(text, layout, all, placed, &rest) {
+    if MARKED_PRESENT.is_match(&rest) {
+        return Polarity::Present;
+    }
+    if MARKED_ABSENT.is_match(&rest) {
+        return Polarity::Absent;
+    }
+    if OVER_BEFORE.is_match(&before) {
+        return Polarity::Over;
+    }
+    if is_negated(&before) || listed_after_negation(text, layout, all, target, &rest) {
         return Polarity::Absent;
     }
     let trimmed = after.trim_end_matches(['.', ' ']);
     if ABSENT_AFTER.is_match(trimmed) {
         return Polarity::Absent;
     }
-    if OVER_AFTER.is_match(&after) {
+    if OVER_AFTER.is_match(&after) || LATELY.is_match(&before) && NOT_NOW.is_match(&rest) {
         return Polarity::Over;
     }
-    let stays = placed.kind == FindingKind::Condition;
+    let stays = target.kind == SpanKind::Condition;
     let goes_on = || {
         let (before, after) = clause_around(text, layout, span);
         STILL.is_match(before) || STILL.is_match(after)
@@ -122,9 +171,19 @@ pub(super) fn polarity(text: &str, layout: &Layout, all: &[Placed<'_>], placed: 
     Polarity::Present
 }
 
+/// A single character of 不适 is not denied by the other.
+fn without_split_word(before: &str, own: &str, after: &str) -> String {
+    let whole = format!("{before}{own}{after}");
+    PSEUDO
+        .find_iter(&whole)
+        .find(|it| it.start() < before.len() && before.len() < it.end())
+        .and_then(|it| before.get(..it.start()))
+        .map_or_else(|| before.to_owned(), |it| format!("{it}口"))
+}
+
 /// 头不疼: the negation stands inside the form.
-fn in_gap(text: &str, placed: &Placed<'_>) -> Option<Polarity> {
-    let gap = text.get(placed.mention.gap.clone()?)?;
+fn in_gap(text: &str, target: &Span) -> Option<Polarity> {
+    let gap = text.get(target.gap.clone()?)?;
     let gap = DOUBLE_NEGATION.replace_all(gap, "");
     let gap = GAP_PSEUDO.replace_all(&gap, "");
     if gap.contains("有没有") || gap.contains("是不是") || gap.contains("痛不") {
@@ -136,14 +195,14 @@ fn in_gap(text: &str, placed: &Placed<'_>) -> Option<Polarity> {
     gap.contains(['不', '没', '无', '未']).then_some(Polarity::Absent)
 }
 
-fn is_information(kind: FindingKind, before: &str, after: &str, rest: &str) -> bool {
+fn is_information(kind: SpanKind, before: &str, after: &str, rest: &str) -> bool {
     let says_has = ["我有", "我的", "现在", "出现了", "突然"]
         .iter()
         .any(|it| before.contains(it));
     if says_has {
         return false;
     }
-    let complaint = matches!(kind, FindingKind::Symptom | FindingKind::Event);
+    let complaint = kind == SpanKind::Complaint;
     let alone = !before.contains('M') && !after.contains('M');
     let named = || NAMED_AFTER.is_match(after);
     if ASKS_ABOUT.is_match(before) || TOPIC_AFTER.is_match(after) && (!complaint || alone) || named() {
@@ -159,6 +218,12 @@ fn is_information(kind: FindingKind, before: &str, after: &str, rest: &str) -> b
 }
 
 fn asked(before: &str, after: &str) -> Option<Polarity> {
+    if SUPPOSED_AFTER.is_match(after) {
+        return Some(Polarity::Hypothetical);
+    }
+    if HAS_BEFORE.is_match(before) && ASKED_AT_ONCE.is_match(after) {
+        return Some(Polarity::Possible);
+    }
     let near = last_characters(before, 12);
     if CAUSES.is_match(&near)
         && (ASKED_AFTER.is_match(after) || after.contains('?') || near.contains("会不会"))
@@ -195,7 +260,7 @@ fn is_negated(before: &str) -> bool {
     };
     let between = before.get(cue.end()..).unwrap_or_default();
     let reach = match cue.as_str() {
-        "不" | "不太" | "不怎么" | "不会" => 0,
+        "不" | "不太" | "不怎么" | "不会" | "非" => 0,
         "没" | "未" => 2,
         "无" => 4,
         "否认" => 30,
@@ -205,17 +270,11 @@ fn is_negated(before: &str) -> bool {
 }
 
 /// 没有发烧，咳嗽，胸痛等症状: commas as list signs, told by the 等 at the end.
-fn listed_after_negation(
-    text: &str,
-    layout: &Layout,
-    all: &[Placed<'_>],
-    placed: &Placed<'_>,
-    rest: &str,
-) -> bool {
+fn listed_after_negation(text: &str, layout: &Layout, all: &[Span], target: &Span, rest: &str) -> bool {
     if !LIST_TAIL.is_match(rest) {
         return false;
     }
-    let span = &placed.mention.span;
+    let span = &target.bytes;
     let sentence: Range<usize> = layout.sentence_of(span);
     let before = reduced(text, sentence.start..span.start, all, span);
     let mut items = before.rsplit(',');
