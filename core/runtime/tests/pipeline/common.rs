@@ -57,7 +57,7 @@ impl Generator for ScriptedModel {
         Some(ModelInfo {
             name: "scripted".to_owned(),
             architecture: "llama".to_owned(),
-            parameters: 1,
+            parameters: Some(self.parameters.load(Ordering::SeqCst)),
             context_length: 2048,
             sha256: None,
             languages: self.languages.clone(),
