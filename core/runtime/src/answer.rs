@@ -5,11 +5,9 @@ use std::time::{Duration, Instant};
 use bedside_contract::{
     AnswerMode, AnswerVerdict, Augmented, ConversationKey, Disposition, FinishReason, GenerateError,
     GenerateRequest, GenerationEvent, Language, MessageFacts, MessageVerdict, Part, Passage, PluginNote,
-    Priority, Prompt, PromptText, Provenance, Turn,
+    Priority, Prompt, PromptText, Turn,
 };
-use bedside_language::fingerprint;
 use bedside_triage::{Assessment, FindingStatus};
-use serde::Serialize;
 use tokio::time::MissedTickBehavior;
 
 pub(crate) use self::part::{AnswerWords, answer_part, gated, gated_line};

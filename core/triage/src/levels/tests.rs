@@ -7,7 +7,7 @@ use super::{
     time_text,
 };
 use crate::{
-    Rules, Words,
+    OutputGate, OutputVerdict, Rules, Words,
     assessment::{EmergencyContacts, PatientFacts},
     notice,
 };
@@ -209,11 +209,9 @@ fn a_level_is_told_in_both_languages_whatever_the_scheme() {
     ];
     for (rules, text, language, expect) in cases {
         let assessment = rules.assess(text, &PatientFacts::default());
-        assert_eq!(
-            rules.level_text(&assessment, language, &contacts),
-            expect,
-            "{text}"
-        );
+        let line = rules.level_text(&assessment, language, &contacts);
+        assert_eq!(line, expect, "{text}");
+        assert_eq!(OutputGate::check(&line), OutputVerdict::Pass, "{line}");
     }
     assert!(!china.version().contains("levels") && five.version().ends_with("levels five"));
     for colour in [
