@@ -340,5 +340,5 @@ async fn the_shell_is_told_as_well() {
         (report.disposition, report.part.kind),
         (Disposition::Emergency, PartKind::Emergency)
     );
-    assert_eq!(report.part.departments.len(), 1, "{:?}", report.part.departments);
+    assert_eq!(report.part.departments[0], "Emergency department");
 }
