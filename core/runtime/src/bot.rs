@@ -16,7 +16,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use crate::{
     answer::{AnswerReport, Asked, answer},
     commands::language_of_words,
-    config::RuntimeConfig,
+    config::{RuntimeConfig, ThirdReader},
     delivery::{self, Delivery},
     lanes::{Interrupt, InterruptReason, Lanes},
     live::Live,
@@ -159,8 +159,11 @@ impl Bot {
             text: &question.text,
             language,
         };
-        // The shell's process has only begun to load the model.
-        let loading = shared.config.answer_deadline();
+        // The shell's process has only begun to load the model: that is worth waiting for if it is surely asked.
+        let loading = match shared.config.third_reader {
+            ThirdReader::On => shared.config.answer_deadline(),
+            ThirdReader::Auto | ThirdReader::Off => shared.config.third_reader_deadline(),
+        };
         let assessment = third_reader::read(shared, &message, assessment, loading, &interrupt).await;
         if assessment.disposition == Disposition::Emergency {
             let notice = emergency_part(shared.rules, &assessment, language, &shared.config.contacts());

@@ -22,6 +22,9 @@ use crate::{
 /// Smaller models call too much an emergency, or nothing.
 pub const THIRD_READER_PARAMETERS: u64 = 3_000_000_000;
 
+/// Of the whole prompt. A longer message loses its middle.
+const MOST_TOKENS: usize = 2_048;
+
 /// What the model reads.
 pub(crate) struct Message<'a> {
     pub conversation: &'a ConversationKey,
@@ -115,7 +118,7 @@ async fn answer(
     model: &ModelInfo,
     message: &Message<'_>,
 ) -> Result<ThirdVerdict, GenerateError> {
-    let budget = config.prompt_tokens.min(model.context_length.saturating_sub(1));
+    let budget = model.context_length.saturating_sub(1).min(MOST_TOKENS);
     let request = GenerateRequest {
         conversation: message.conversation.clone(),
         messages: fitted(generator, message, budget)?,
@@ -155,7 +158,6 @@ fn verdict_of(word: &str) -> ThirdVerdict {
     }
 }
 
-/// A message that is too long loses its middle.
 fn fitted(
     generator: &dyn Generator,
     message: &Message<'_>,
