@@ -422,7 +422,7 @@ async fn a_third_reader_that_is_too_small_is_warned_of() {
     .await;
     let said = stdout(&output);
     assert!(
-        output.status.success() && said.contains("warning: bot.third_reader") && said.contains("134,515,584"),
+        output.status.success() && said.contains("warning: bot.third_reader") && said.contains("134,515,008"),
         "{said}{}",
         stderr(&output)
     );

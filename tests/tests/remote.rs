@@ -185,19 +185,21 @@ async fn a_large_model_raises_what_the_rules_do_not_see() {
         "{notice}"
     );
     assert!(!said.contains("gout"), "words of a patient in the log: {said}");
-    let seen = seen.lock().unwrap();
-    assert_eq!((seen.third_reader.len(), seen.bodies.len()), (2, 1));
-    let [first, second] = seen.third_reader.as_slice() else {
-        panic!("{:?}", seen.third_reader);
+    let requests = std::mem::take(&mut *seen.lock().unwrap());
+    assert_eq!((requests.third_reader.len(), requests.bodies.len()), (2, 1));
+    let [first, second] = requests.third_reader.as_slice() else {
+        panic!("{:?}", requests.third_reader);
     };
     assert_eq!(first, second, "the same message gives the same prompt");
     assert_eq!(first["temperature"], 0.0, "{first}");
 
+    seen.lock().unwrap().word = "Yes";
     let off = format!("base_url = {address:?}\n[bot]\nthird_reader = \"off\"");
     let config = configured(directory.path(), &off);
     let output = run(directory.path(), &config, &["ask", "--json", QUESTION]).await;
     let answer: Value = serde_json::from_slice(&output.stdout).unwrap();
     assert_ne!(answer["disposition"], "emergency", "{answer}");
+    assert!(seen.lock().unwrap().third_reader.is_empty());
 }
 
 #[tokio::test]
