@@ -192,7 +192,7 @@ fn a_level_is_told_in_both_languages_whatever_the_scheme() {
             Language::Zh,
             "I级 急危（红色），到院立即接诊。派救护车：120",
         ),
-        (&china, cold, Language::En, "Level IV, less or not urgent (green)"),
+        (&china, cold, Language::En, "Level IV, sub-acute or routine (green)"),
         (
             &five,
             arrest,
@@ -204,7 +204,7 @@ fn a_level_is_told_in_both_languages_whatever_the_scheme() {
             &five,
             cold,
             Language::En,
-            "Level 5, not urgent (blue), to be seen within 2 hours of arrival",
+            "Level 5, routine (blue), to be seen within 2 hours of arrival",
         ),
     ];
     for (rules, text, language, expect) in cases {
