@@ -192,7 +192,12 @@ fn a_level_is_told_in_both_languages_whatever_the_scheme() {
             Language::Zh,
             "I级 急危（红色），到院立即接诊。派救护车：120",
         ),
-        (&china, cold, Language::En, "Level IV, sub-acute or routine (green)"),
+        (
+            &china,
+            cold,
+            Language::En,
+            "Level IV, sub-acute or routine (green)",
+        ),
         (
             &five,
             arrest,
