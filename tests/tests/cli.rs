@@ -291,6 +291,143 @@ async fn triage_reads_and_writes_json_lines() {
     }
 }
 
+/// Triage of a text in words, with this configuration.
+async fn triage_in_words(directory: &Path, config: &str, text: &str) -> String {
+    let file = directory.join("bedside.toml");
+    std::fs::write(&file, config).unwrap();
+    let output = run(directory, &["--config", file.to_str().unwrap(), "triage", text]).await;
+    assert!(output.status.success(), "{}", stderr(&output));
+    stdout(&output)
+}
+
+#[tokio::test]
+async fn staff_are_told_the_level_of_the_hospitals_scheme() {
+    const OWN: &str = r#"
+[[triage.levels]]
+id = "A"
+name = { en = "resuscitation", zh = "抢救" }
+colour = "red"
+minutes = 0
+dispositions = ["immediate", "emergency"]
+ambulance = true
+[[triage.levels]]
+id = "B"
+name = { en = "all others", zh = "其他" }
+colour = "white"
+minutes = 240
+dispositions = ["same-day", "out-patient", "self-care"]
+"#;
+    let arrest = "My father is not breathing and has no pulse";
+    let cold = "我流鼻涕两天了，没有发烧";
+    let number = "[bot]\nemergency_number = \"999\"";
+    let cases = [
+        (
+            number.to_owned(),
+            "Level I, critical (red), to be seen at once. Ambulance: 999",
+            "IV级 亚急症或非急症（绿色）",
+            (1, 4),
+        ),
+        (
+            "[triage]\nlevels = \"five\"".to_owned(),
+            "Level 1, immediate (red), to be seen at once. Ambulance: 120",
+            "5级 非急（蓝色），到院2小时内接诊",
+            (1, 5),
+        ),
+        (
+            OWN.to_owned(),
+            "Level A, resuscitation (red), to be seen at once. Ambulance: 120",
+            "B级 其他（白色），到院4小时内接诊",
+            (1, 2),
+        ),
+    ];
+    let directory = directory();
+    for (config, of_arrest, of_cold, numbers) in cases {
+        let said = triage_in_words(directory.path(), &config, arrest).await;
+        assert!(said.lines().any(|it| it == of_arrest), "{config}: {said}");
+        let said = triage_in_words(directory.path(), &config, cold).await;
+        assert!(said.lines().any(|it| it == of_cold), "{config}: {said}");
+
+        let file = directory.path().join("bedside.toml");
+        let file = file.to_str().unwrap();
+        let line = |text: &str| serde_json::json!({ "id": 1, "text": text }).to_string();
+        let input = format!("{}\n{}\n", line(arrest), line(cold));
+        let arguments = ["--config", file, "triage", "--jsonl"];
+        let output = run_bedside(&directory.path().join("data"), &arguments, &input).await;
+        let output = output.unwrap();
+        let levels: Vec<u64> = stdout(&output)
+            .lines()
+            .map(|it| {
+                let line: Value = serde_json::from_str(it).unwrap();
+                assert_eq!(line.as_object().unwrap().len(), 7, "its form stays: {line}");
+                line["level"].as_u64().unwrap()
+            })
+            .collect();
+        assert_eq!(levels, [numbers.0, numbers.1], "{config}");
+
+        // The notice for patients knows no level.
+        let output = run(directory.path(), &["--config", file, "ask", arrest]).await;
+        let notice = stdout(&output);
+        assert!(
+            !notice.contains("Level") && !notice.contains("resuscitation"),
+            "{notice}"
+        );
+        let output = run(directory.path(), &["--config", file, "check-config"]).await;
+        assert!(
+            output.status.success() && stdout(&output).contains("triage levels:"),
+            "{output:?}"
+        );
+    }
+
+    let gap = OWN.replace("\"out-patient\", ", "");
+    let overlap = OWN.replace("\"same-day\",", "\"emergency\", \"same-day\",");
+    let colour = OWN.replace("\"white\"", "\"whit\"");
+    for (config, place, words) in [
+        (gap, ":2: triage.levels: ", "a gap: no level has \"out-patient\""),
+        (
+            overlap,
+            ":14: triage.levels.1.dispositions: ",
+            "an overlap: \"emergency\" leads to level \"A\"",
+        ),
+        (colour, ":12: triage.levels.1.colour: ", "did you mean \"white\"?"),
+    ] {
+        let file = directory.path().join("wrong.toml");
+        std::fs::write(&file, config).unwrap();
+        let file = file.to_str().unwrap();
+        for command in ["check-config", "run"] {
+            let output = run(directory.path(), &["--config", file, command]).await;
+            let said = stderr(&output);
+            assert_eq!(output.status.code(), Some(64), "{said}");
+            assert!(
+                said.contains(&format!("{file}{place}")) && said.contains(words),
+                "{said}"
+            );
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_third_reader_that_is_too_small_is_warned_of() {
+    let directory = directory();
+    let config = directory.path().join("bedside.toml");
+    let model = places::model().unwrap();
+    let text = format!(
+        "[bot]\nthird_reader = \"on\"\n[model]\nsource = \"file:{}\"",
+        model.display()
+    );
+    std::fs::write(&config, text).unwrap();
+    let output = run(
+        directory.path(),
+        &["--config", config.to_str().unwrap(), "check-config"],
+    )
+    .await;
+    let said = stdout(&output);
+    assert!(
+        output.status.success() && said.contains("warning: bot.third_reader") && said.contains("134,515,008"),
+        "{said}{}",
+        stderr(&output)
+    );
+}
+
 #[tokio::test]
 async fn a_taken_port_is_named_with_key_and_a_free_one() {
     let directory = directory();

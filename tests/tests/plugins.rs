@@ -111,6 +111,21 @@ async fn the_staged_plugins_are_ready() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn the_triage_command_names_the_configured_level_and_an_answer_does_not() {
+    let plugins = staged();
+    let bot = start_with(plugins.path(), "[triage]\nlevels = \"five\"").await;
+    let page = WebClient::open_with_consent(&bot.url()).await.unwrap();
+    let words = async |text: &str| {
+        let said = page.ask(text).await.unwrap();
+        said[0].part.as_ref().unwrap().text.clone()
+    };
+    let told = words("/triage 我流鼻涕两天了，没有发烧").await;
+    assert!(told.contains("5级 非急（蓝色）"), "{told}");
+    let answered = words("我流鼻涕两天了，没有发烧，怎么办").await;
+    assert!(!answered.contains("5级"), "{answered}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn an_evil_plugin_does_not_silence_the_bot() {
     let plugins = staged();
     add_evil(plugins.path());

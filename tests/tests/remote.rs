@@ -25,10 +25,16 @@ const QUESTION: &str = "How is gout treated?";
 #[derive(Default)]
 struct Seen {
     keys: Vec<String>,
+    /// Requests for answers.
     bodies: Vec<Value>,
+    /// Requests for one word.
+    third_reader: Vec<Value>,
+    /// What it says to those; "No" where it is empty.
+    word: &'static str,
 }
 
-/// A server whose model repeats the first sentence of the passages that it is given.
+/// A server whose model repeats the first sentence of the passages that it is given, and sees an emergency only if it
+/// is told to.
 async fn model_server() -> (String, Arc<Mutex<Seen>>) {
     let seen = Arc::new(Mutex::new(Seen::default()));
     let models = get(async || Json(json!({"data": [{"id": "ward-14b", "max_model_len": 4096}]})));
@@ -54,7 +60,12 @@ async fn answer(
         .find_map(|it| it.strip_prefix("Info: "))
         .unwrap_or(content);
     let (_title, passage) = passage.split_once(": ").unwrap_or(("", passage));
-    let sentence = format!("{}.", passage.split(". ").next().unwrap().trim_end_matches('.'));
+    let mut sentence = format!("{}.", passage.split(". ").next().unwrap().trim_end_matches('.'));
+    let is_third = body["max_tokens"] == 1;
+    if is_third {
+        let word = seen.lock().unwrap().word;
+        sentence = if word.is_empty() { "No" } else { word }.to_owned();
+    }
     let mut events = String::new();
     for word in sentence.split_inclusive(' ') {
         let event = json!({"choices": [{"index": 0, "delta": {"content": word}, "finish_reason": null}]});
@@ -68,7 +79,11 @@ async fn answer(
         .get(header::AUTHORIZATION)
         .map(|it| it.to_str().unwrap().to_owned());
     seen.keys.extend(key);
-    seen.bodies.push(body);
+    if is_third {
+        seen.third_reader.push(body);
+    } else {
+        seen.bodies.push(body);
+    }
     ([(header::CONTENT_TYPE, "text/event-stream")], events)
 }
 
@@ -104,7 +119,11 @@ async fn a_question_is_answered_by_the_server() {
     assert_eq!(answer["model"], "ward-14b", "{answer}{said}");
     assert_eq!(answer["timings"]["generated_tokens"], 17, "{answer}");
     let seen = seen.lock().unwrap();
-    assert_eq!(seen.keys, [format!("Bearer {KEY}")]);
+    assert!(
+        seen.keys.iter().all(|it| *it == format!("Bearer {KEY}")),
+        "{:?}",
+        seen.keys
+    );
     let body = &seen.bodies[0];
     assert_eq!(
         (&body["model"], &body["stream"]),
@@ -136,6 +155,51 @@ async fn without_its_server_patients_get_the_passages() {
         said.contains("cannot be reached") && !said.contains("gout"),
         "{said}"
     );
+}
+
+#[tokio::test]
+async fn a_large_model_raises_what_the_rules_do_not_see() {
+    let (address, seen) = model_server().await;
+    let directory = tempfile::tempdir().unwrap();
+    let log = "[log]\nlevel = \"debug\"";
+    let config = configured(directory.path(), &format!("base_url = {address:?}\n{log}"));
+    let ask = async || {
+        let output = run(directory.path(), &config, &["ask", "--json", QUESTION]).await;
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(output.status.success(), "{said}");
+        let answer: Value = serde_json::from_slice(&output.stdout).unwrap();
+        (answer, said)
+    };
+    let (answer, said) = ask().await;
+    assert_ne!(answer["disposition"], "emergency", "{answer}");
+    assert!(
+        said.contains("third reader") && said.contains("no-emergency"),
+        "{said}"
+    );
+    seen.lock().unwrap().word = "Yes";
+    let (answer, said) = ask().await;
+    assert_eq!(answer["disposition"], "emergency", "{answer}");
+    let notice = answer["answer"].as_str().unwrap();
+    assert!(
+        notice.contains("This could be an emergency") && notice.contains("120"),
+        "{notice}"
+    );
+    assert!(!said.contains("gout"), "words of a patient in the log: {said}");
+    let requests = std::mem::take(&mut *seen.lock().unwrap());
+    assert_eq!((requests.third_reader.len(), requests.bodies.len()), (2, 1));
+    let [first, second] = requests.third_reader.as_slice() else {
+        panic!("{:?}", requests.third_reader);
+    };
+    assert_eq!(first, second, "the same message gives the same prompt");
+    assert_eq!(first["temperature"], 0.0, "{first}");
+
+    seen.lock().unwrap().word = "Yes";
+    let off = format!("base_url = {address:?}\n[bot]\nthird_reader = \"off\"");
+    let config = configured(directory.path(), &off);
+    let output = run(directory.path(), &config, &["ask", "--json", QUESTION]).await;
+    let answer: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_ne!(answer["disposition"], "emergency", "{answer}");
+    assert!(seen.lock().unwrap().third_reader.is_empty());
 }
 
 #[tokio::test]

@@ -1,5 +1,7 @@
 //! One file, `BEDSIDE_*` variables over it, and errors that name file, line, key and the nearest right key.
 
+mod place;
+
 use std::{
     fmt,
     path::{Path, PathBuf},
@@ -12,6 +14,7 @@ use bedside_plugin_host::PluginsConfig;
 use bedside_remote::RemoteConfig;
 use bedside_runtime::RuntimeConfig;
 use bedside_telegram::TelegramConfig;
+use bedside_triage::{Levels, LevelsError, LevelsSetting};
 use bedside_web::WebConfig;
 use bedside_wechat::WechatConfig;
 use figment::{
@@ -21,6 +24,8 @@ use figment::{
 };
 use serde::Deserialize;
 
+use place::line_of;
+
 /// The whole configuration. Each section's fields are documented where they live.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -28,6 +33,10 @@ pub(crate) struct Config {
     /// Where models, store and plugin data are kept.
     pub data_dir: Option<PathBuf>,
     pub bot: RuntimeConfig,
+    pub triage: TriageSection,
+    /// Those of `[triage]`, checked. Set by [`Config::load`].
+    #[serde(skip)]
+    pub levels: Levels,
     pub model: ModelConfig,
     pub engine: EngineConfig,
     pub embeddings: EmbeddingsConfig,
@@ -39,6 +48,16 @@ pub(crate) struct Config {
     pub wechat: WechatConfig,
     pub terminal: TerminalSection,
     pub log: LogConfig,
+}
+
+/// `[triage]`: how urgency is called among staff.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct TriageSection {
+    /// The levels that `bedside triage` and `/triage` name: `china-2018` (the expert consensus, four levels), `five`,
+    /// or the hospital's own, each under `[[triage.levels]]`, most urgent first: docs/triage-levels.md. They change
+    /// no answer to patients.
+    pub levels: LevelsSetting,
 }
 
 /// `[terminal]`: `bedside chat`.
@@ -106,14 +125,21 @@ impl Config {
             .filter(|key| key.as_str().contains("__"))
             .split("__");
         let data_dir = Env::prefixed("BEDSIDE_").only(&["DATA_DIR"]);
-        Figment::new()
+        let config: Self = Figment::new()
             .merge(Toml::string(&text))
             .merge(environment)
             .merge(data_dir)
             .extract()
             .map_err(|error| ConfigError {
                 problems: error.into_iter().map(|it| describe(&it, file, &text)).collect(),
-            })
+            })?;
+        let levels = config.triage.levels.levels().map_err(|problems| ConfigError {
+            problems: problems
+                .iter()
+                .map(|it| placed(&path_of(it), &it.to_string(), file, &text))
+                .collect(),
+        })?;
+        Ok(Self { levels, ..config })
     }
 
     /// Where models, store and plugin data are kept.
@@ -156,14 +182,30 @@ fn describe(error: &figment::Error, file: Option<&Path>, text: &str) -> String {
         Kind::InvalidValue(found, expected) => format!("expected {expected}, found {found}"),
         other => other.to_string(),
     };
-    let key = path.join(".");
     if !from_file {
         return format!(
             "BEDSIDE_{} (environment): {reason}",
             path.join("__").to_uppercase()
         );
     }
-    let place = match (file, line_of(&path, text)) {
+    placed(&path, &reason, file, text)
+}
+
+/// Where a hospital's own level is wrong.
+fn path_of(error: &LevelsError) -> Vec<String> {
+    let level = error.level.map(|it| it.to_string());
+    let inside = level.into_iter().chain(error.key.map(str::to_owned));
+    ["triage", "levels"]
+        .map(str::to_owned)
+        .into_iter()
+        .chain(inside)
+        .collect()
+}
+
+/// What is wrong, with file, line and key.
+fn placed(path: &[String], reason: &str, file: Option<&Path>, text: &str) -> String {
+    let key = path.join(".");
+    let place = match (file, line_of(path, text)) {
         (Some(file), Some(line)) => format!("{}:{line}: ", file.display()),
         (Some(file), None) => format!("{}: ", file.display()),
         (None, _) => String::new(),
@@ -186,26 +228,6 @@ fn nearest(name: &str, known: &[&str]) -> String {
         }
         _ => format!("; known here: {}", known.join(", ")),
     }
-}
-
-/// The line on which a key stands: its table's header is looked for first.
-fn line_of(path: &[String], text: &str) -> Option<usize> {
-    let (key, tables) = path.split_last()?;
-    let mut table = String::new();
-    let wanted = tables.join(".");
-    let mut header = None;
-    for (number, line) in text.lines().enumerate() {
-        let line = line.trim();
-        if let Some(name) = line.strip_prefix('[') {
-            table = name.trim_end_matches(']').trim().to_owned();
-            if table == path.join(".") {
-                header = Some(number + 1);
-            }
-        } else if table == wanted && line.split('=').next().is_some_and(|it| it.trim() == key) {
-            return Some(number + 1);
-        }
-    }
-    header
 }
 
 #[cfg(test)]
@@ -240,6 +262,10 @@ mod tests {
                 "bedside.toml:4: bot.prompt_tokens: expected usize, found string \"many\"",
             ),
             ("[bot]\nai_label = \"of\"", "did you mean \"off\"?"),
+            (
+                "[triage]\nlevels = \"fve\"",
+                "bedside.toml:2: triage.levels: \"fve\" is not one of china-2018, five; did you mean \"five\"?",
+            ),
         ];
         for (text, expected) in cases {
             let problem = problem(text);
@@ -248,11 +274,50 @@ mod tests {
         assert!(problem("[web").contains("bedside.toml"));
     }
 
+    /// A level of a hospital's own on five lines, the first of which is its header.
+    fn level(id: &str, rest: &str) -> String {
+        format!("[[triage.levels]]\nid = \"{id}\"\nname = {{ en = \"{id}\", zh = \"{id}\" }}\n{rest}\n")
+    }
+
+    #[test]
+    fn a_hospitals_own_levels_are_checked_with_file_line_and_key() {
+        let first = level(
+            "A",
+            "colour = \"red\"\ndispositions = [\"immediate\", \"emergency\"]",
+        );
+        let check = |second: &str, expected: &str| {
+            let problem = problem(&(first.clone() + &level("B", second)));
+            assert!(problem.contains(expected), "{problem}");
+        };
+        let rest = "[\"same-day\", \"out-patient\", \"self-care\"]";
+        check(
+            &format!("colour = \"gren\"\ndispositions = {rest}"),
+            "bedside.toml:9: triage.levels.1.colour: \"gren\" is not one of red,",
+        );
+        check(
+            &format!("color = \"green\"\ndispositions = {rest}"),
+            "bedside.toml:9: triage.levels.1.color: there is no such key; did you mean \"colour\"?",
+        );
+        check(
+            "colour = \"green\"\ndispositions = [\"same-day\", \"self-care\"]",
+            "bedside.toml:1: triage.levels: a gap: no level has \"out-patient\"",
+        );
+        check(
+            "colour = \"green\"\ndispositions = [\"emergency\", \"same-day\", \"out-patient\", \"self-care\"]",
+            "bedside.toml:10: triage.levels.1.dispositions: an overlap: \"emergency\" leads to level \"A\" already",
+        );
+        check(
+            "colour = \"green\"\ndispositions = [\"sameday\"]",
+            "bedside.toml:10: triage.levels.1.dispositions.0: \"sameday\" is not one of",
+        );
+    }
+
     #[test]
     fn the_example_configuration_holds_every_default() {
         let example = concat!(env!("CARGO_MANIFEST_DIR"), "/../../configs/bedside.toml");
         let config = Config::load(Some(Path::new(example))).unwrap();
         assert_eq!(config.bot, Config::default().bot);
+        assert_eq!(config.triage, Config::default().triage);
         assert_eq!(config.web, Config::default().web);
         assert_eq!(config.embeddings, Config::default().embeddings);
         assert_eq!(

@@ -13,12 +13,12 @@ use bedside_plugin_host::{Contacts, PluginHost, PluginHostSetup, PluginsConfig};
 use bedside_runtime::{Bot, BotParts};
 use bedside_store::SqliteStore;
 use bedside_telegram::TelegramContext;
-use bedside_triage::{Rules, SecondReader};
+use bedside_triage::{Levels, Rules, SecondReader};
 use bedside_web::WebContext;
 use bedside_wechat::WechatContext;
 
 use crate::{
-    config::{Config, ConfigError},
+    config::{Config, ConfigError, TriageSection},
     language_model::LanguageModel,
 };
 
@@ -127,10 +127,10 @@ fn readiness(model: Option<&ModelInfo>) -> serde_json::Value {
     serde_json::json!({ "ready": model.is_some(), "model": model.map(|it| it.name.clone()) })
 }
 
-/// The safety rules and the second reader, with the hospital's own additions.
+/// The safety rules and the second reader, with the hospital's own additions and levels.
 pub(crate) fn rules(config: &Config) -> anyhow::Result<&'static Rules> {
     let (additions, reader) = (&config.bot.triage_additions, &config.bot.second_reader);
-    if additions.is_none() && reader.is_none() {
+    if additions.is_none() && reader.is_none() && config.levels == Levels::default() {
         return Ok(Rules::builtin());
     }
     let text = match additions {
@@ -142,7 +142,8 @@ pub(crate) fn rules(config: &Config) -> anyhow::Result<&'static Rules> {
         .map(|it| it.display().to_string())
         .unwrap_or_default();
     let mut rules = Rules::with_additions(&text, &name)
-        .map_err(|error| ConfigError::new(format!("bot.triage_additions: {error}")))?;
+        .map_err(|error| ConfigError::new(format!("bot.triage_additions: {error}")))?
+        .with_levels(config.levels.clone());
     if let Some(file) = reader {
         let problem = |error: &dyn std::fmt::Display| {
             ConfigError::new(format!("bot.second_reader: {}: {error}", file.display()))
@@ -155,13 +156,21 @@ pub(crate) fn rules(config: &Config) -> anyhow::Result<&'static Rules> {
     Ok(Box::leak(Box::new(rules)))
 }
 
-/// The plugins' settings, in which the triage plugin, which may read no files, finds the hospital's own rules.
-fn with_triage_additions(config: &Config) -> anyhow::Result<PluginsConfig> {
+/// The plugins' settings, in which the triage plugin, which may read no files, finds the hospital's own rules and
+/// levels.
+fn with_triage_settings(config: &Config) -> anyhow::Result<PluginsConfig> {
     let mut plugins = config.plugins.clone();
+    let mut own = serde_json::Map::new();
     if let Some(file) = &config.bot.triage_additions {
+        own.insert("additions".to_owned(), additions_text(file)?.into());
+    }
+    if config.triage != TriageSection::default() {
+        own.insert("levels".to_owned(), serde_json::to_value(&config.triage.levels)?);
+    }
+    if !own.is_empty() {
         let settings = plugins.settings.entry("bedside.triage".to_owned());
         if let serde_json::Value::Object(settings) = settings.or_insert_with(|| serde_json::json!({})) {
-            settings.insert("additions".to_owned(), additions_text(file)?.into());
+            settings.extend(own);
         }
     }
     Ok(plugins)
@@ -197,7 +206,7 @@ pub(crate) fn start_plugins(config: &Config, backing: PluginBacking<'_>) -> anyh
     let executable = std::env::current_exe().context("cannot tell where this program is")?;
     let beside = executable.parent().map(Path::to_path_buf).unwrap_or_default();
     Ok(PluginHost::start(PluginHostSetup {
-        config: with_triage_additions(config)?,
+        config: with_triage_settings(config)?,
         search_dirs: vec![beside.join("plugins")],
         runner: beside.join("bedside-plugin-runner"),
         data_dir: backing.data_dir,

@@ -179,7 +179,8 @@ pub struct ModelInfo {
     pub name: String,
     /// GGUF's `general.architecture`.
     pub architecture: String,
-    pub parameters: u64,
+    /// How many the model has; `None` where a server does not say.
+    pub parameters: Option<u64>,
     /// Tokens of prompt and answer together.
     pub context_length: usize,
     /// Hex sha256 of the file, where known.

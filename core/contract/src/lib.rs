@@ -36,5 +36,5 @@ pub use store::{
     ConversationSettings, ConversationState, Cursor, FinishedTurn, InboxItem, OutboxItem, Provenance,
     Receipt, Said, SendOutcome, Store, StoreError, TranscriptEntry, Turn, TurnRole, TurnState,
 };
-pub use triage::Disposition;
+pub use triage::{Disposition, ThirdReading, ThirdVerdict};
 pub use update::{Update, UpdateKind, asks_for_more, is_bare_number};

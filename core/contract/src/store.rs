@@ -12,6 +12,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 use crate::{
     ids::{ConversationKey, InboxSeq, Language, PartId, PlatformMessageId},
     part::{Part, QuickReply},
+    triage::ThirdReading,
     update::Update,
 };
 
@@ -164,6 +165,9 @@ pub struct Provenance {
     /// Nothing where the passages themselves, a plugin or a gate answered.
     pub model: Option<String>,
     pub adapter: Option<String>,
+    /// Nothing where the third reader was not asked.
+    #[serde(default)]
+    pub third_reader: Option<ThirdReading>,
 }
 
 impl Turn {

@@ -42,3 +42,39 @@ impl Disposition {
         other.map_or(self, |other| self.max(other))
     }
 }
+
+/// What the third reader, the served model itself, made of a message that rules and second reader call no emergency.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ThirdReading {
+    /// The model's name.
+    pub model: String,
+    pub verdict: ThirdVerdict,
+}
+
+/// Only the first changes anything.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ThirdVerdict {
+    Emergency,
+    NoEmergency,
+    /// It answered neither yes nor no.
+    Unclear,
+    /// No answer came before the deadline.
+    Late,
+    /// It could not be asked.
+    Failed,
+}
+
+impl ThirdVerdict {
+    /// `emergency`, `no-emergency`, `unclear`, `late` or `failed`.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Emergency => "emergency",
+            Self::NoEmergency => "no-emergency",
+            Self::Unclear => "unclear",
+            Self::Late => "late",
+            Self::Failed => "failed",
+        }
+    }
+}

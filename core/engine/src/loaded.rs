@@ -126,7 +126,7 @@ impl Loaded {
         let info = ModelInfo {
             name: facts.name.clone(),
             architecture: facts.architecture.clone(),
-            parameters: facts.parameters,
+            parameters: Some(facts.parameters),
             context_length: config
                 .context_length
                 .unwrap_or(DEFAULT_CONTEXT)

@@ -177,7 +177,7 @@ mod tests {
             info: ModelInfo {
                 name: "base".to_owned(),
                 architecture: String::new(),
-                parameters: 0,
+                parameters: None,
                 context_length: 64,
                 sha256: None,
                 languages: vec![Language::En],

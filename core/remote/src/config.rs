@@ -7,7 +7,7 @@ use reqwest::Url;
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 
-use crate::{generator::RemoteGenerator, server::Server};
+use crate::{generator::RemoteGenerator, parameters, server::Server};
 
 /// `[remote]`: a model server of the hospital's own answers in place of the model in this process; `[model]`
 /// then only says how answers are drawn (`[model.sampling]`). What patients write is sent there: docs/remote-model.md.
@@ -35,6 +35,9 @@ pub struct RemoteConfig {
     pub answer_mode: Option<AnswerMode>,
     /// Tokens of prompt and answer together. Left out: what the server says, else 4096.
     pub context_length: Option<usize>,
+    /// How large the model is, in thousand millions of parameters; a third reader (`bot.third_reader`) needs 3. Left
+    /// out: what the server says (llama-server does), else what the model's name says (`Qwen2.5-14B`).
+    pub billion_parameters: Option<f64>,
     /// Models that can think aloud are told not to, by the chat template's `enable_thinking`. Switch it off
     /// for a server that takes no `chat_template_kwargs` (vLLM with `--tokenizer-mode mistral`).
     pub disable_thinking: bool,
@@ -63,6 +66,7 @@ impl Default for RemoteConfig {
             languages: None,
             answer_mode: None,
             context_length: None,
+            billion_parameters: None,
             disable_thinking: true,
             connect_timeout_seconds: 5,
             first_token_timeout_seconds: 60,
@@ -117,6 +121,17 @@ impl RemoteConfig {
         .map(drop)
     }
 
+    /// The model's parameters, as far as they are known without asking the server.
+    #[must_use]
+    pub fn known_parameters(&self) -> Option<u64> {
+        self.configured_parameters()
+            .or_else(|| parameters::named_in(self.model.as_deref()?))
+    }
+
+    pub(crate) fn configured_parameters(&self) -> Option<u64> {
+        self.billion_parameters.map(parameters::of_billions)
+    }
+
     /// The config key that an operator sets or corrects when the server refuses us.
     pub(crate) fn key_of_the_api_key(&self) -> &'static str {
         match (&self.api_key, &self.api_key_file) {
@@ -147,6 +162,14 @@ impl RemoteConfig {
         within("queue", self.queue as u64, 1, 100_000)?;
         if let Some(length) = self.context_length {
             within("context_length", length as u64, 128, 100_000_000)?;
+        }
+        if let Some(billions) = self.billion_parameters
+            && !(0.001..=100_000.0).contains(&billions)
+        {
+            return Err(wrong(
+                "billion_parameters",
+                format!("{billions} is not within 0.001 to 100000"),
+            ));
         }
         if self.model.as_ref().is_some_and(|it| it.trim().is_empty()) {
             return Err(wrong(
@@ -265,6 +288,9 @@ mod tests {
             ("concurrent = 0", "remote.concurrent"),
             ("retries = 11", "remote.retries"),
             ("context_length = 5", "remote.context_length"),
+            ("billion_parameters = 14", ""),
+            ("billion_parameters = 0", "remote.billion_parameters"),
+            ("billion_parameters = 14e9", "remote.billion_parameters"),
             ("model = ' '", "remote.model"),
             ("adapters = ['x', 'x']", "remote.adapters"),
         ];

@@ -12,6 +12,7 @@ mod config;
 mod estimate;
 mod failure;
 mod generator;
+mod parameters;
 mod piece;
 mod probe;
 mod server;

@@ -10,6 +10,7 @@ use crate::{
     config::RemoteConfig,
     failure::{Failure, is_refused_key, refused_key},
     generator::{Shared, Status},
+    parameters,
     server::Server,
 };
 
@@ -201,7 +202,10 @@ fn info(config: &RemoteConfig, entry: &Entry, context_length: Option<usize>) -> 
             entry.id.clone()
         },
         architecture: "remote".to_owned(),
-        parameters: entry.meta.as_ref().and_then(|it| it.n_params).unwrap_or_default(),
+        parameters: config
+            .configured_parameters()
+            .or(entry.meta.as_ref().and_then(|it| it.n_params))
+            .or_else(|| parameters::named_in(&names)),
         context_length: match (config.context_length, told) {
             (Some(wished), Some(told)) => wished.min(told),
             (wished, told) => wished.or(told).unwrap_or(DEFAULT_CONTEXT),
@@ -272,17 +276,20 @@ mod tests {
         );
         assert_eq!(
             (llama.languages.as_slice(), llama.parameters),
-            ([Language::En].as_slice(), 134_515_584)
+            ([Language::En].as_slice(), Some(134_515_584))
         );
+        assert_eq!(vllm.parameters, Some(14_000_000_000), "its root's name says so");
         assert_eq!(read(&config, LLAMA, None).unwrap().context_length, 4096);
         config.context_length = Some(10_000);
         config.answer_mode = Some(AnswerMode::Free);
+        config.billion_parameters = Some(0.5);
         config.languages = Some(vec![Language::Zh]);
         let set = read(&config, VLLM, None).unwrap();
         assert_eq!(
             (set.context_length, set.answer_mode, set.languages),
             (8192, AnswerMode::Free, vec![Language::Zh])
         );
+        assert_eq!(set.parameters, Some(500_000_000), "the configuration knows best");
     }
 
     #[test]

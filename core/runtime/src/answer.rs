@@ -5,16 +5,16 @@ use std::time::{Duration, Instant};
 use bedside_contract::{
     AnswerMode, AnswerVerdict, Augmented, ConversationKey, Disposition, FinishReason, GenerateError,
     GenerateRequest, GenerationEvent, Language, MessageFacts, MessageVerdict, Part, Passage, PluginNote,
-    Priority, Prompt, PromptText, Provenance, Turn,
+    Priority, Prompt, PromptText, Turn,
 };
-use bedside_language::fingerprint;
 use bedside_triage::{Assessment, FindingStatus};
-use serde::Serialize;
 use tokio::time::MissedTickBehavior;
 
 pub(crate) use self::part::{AnswerWords, answer_part, gated, gated_line};
+pub use self::report::{AnswerReport, Timings};
 use self::{
     instructions::Instructions,
+    report::milliseconds,
     writer::{Writer, passages_text},
 };
 use crate::{
@@ -28,6 +28,7 @@ use crate::{
 
 mod instructions;
 mod part;
+mod report;
 mod writer;
 
 /// What is asked, by whom it is known, and what the gate found.
@@ -39,49 +40,6 @@ pub(crate) struct Asked<'a> {
     /// Earlier turns, oldest first.
     pub turns: &'a [Turn],
     pub assessment: &'a Assessment,
-}
-
-/// The answer and how it came about.
-#[derive(Debug, Clone)]
-pub struct AnswerReport {
-    pub part: Part,
-    pub disposition: Disposition,
-    /// The knowledge that the answer rests on.
-    pub passages: Vec<Passage>,
-    /// `None` where the passages themselves, a plugin or a gate answered.
-    pub model: Option<String>,
-    pub adapter: Option<String>,
-    pub timings: Timings,
-    pub(crate) interrupted: Option<InterruptReason>,
-    /// Whether question and answer belong into the conversation's memory.
-    pub(crate) remember: bool,
-}
-
-impl AnswerReport {
-    /// `rules`: the version of the triage rules.
-    pub(crate) fn made_by(&self, rules: String) -> Provenance {
-        let passages = self.passages.iter();
-        Provenance {
-            rules,
-            passages: passages
-                .map(|it| format!("{}@{:08x}", it.id, fingerprint(it.text.bytes())))
-                .collect(),
-            model: self.model.clone(),
-            adapter: self.adapter.clone(),
-        }
-    }
-}
-
-/// Milliseconds and tokens of one answer.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize)]
-pub struct Timings {
-    pub hooks_ms: f64,
-    pub queue_ms: f64,
-    pub prompt_ms: f64,
-    pub generate_ms: f64,
-    pub total_ms: f64,
-    pub prompt_tokens: usize,
-    pub generated_tokens: usize,
 }
 
 /// Answers one question. `live` shows progress; `interrupt` ends it early with what is there.
@@ -569,8 +527,4 @@ fn present_findings(assessment: &Assessment) -> Vec<String> {
         .filter(|it| it.status == FindingStatus::Present)
         .map(|it| it.name.clone())
         .collect()
-}
-
-fn milliseconds(duration: Duration) -> f64 {
-    (duration.as_secs_f64() * 10_000.0).round() / 10.0
 }

@@ -16,13 +16,14 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use crate::{
     answer::{AnswerReport, Asked, answer},
     commands::language_of_words,
-    config::RuntimeConfig,
+    config::{RuntimeConfig, ThirdReader},
     delivery::{self, Delivery},
     lanes::{Interrupt, InterruptReason, Lanes},
     live::Live,
     pacing::Paced,
     pieces::pieces_of,
     red_flags::{assess_long, emergency_part},
+    third_reader::{self, Message},
     turn,
     urgent::{self, Urgent},
     words::{Variable, say_with},
@@ -143,6 +144,7 @@ impl Bot {
 
     /// One turn through the whole pipeline, for `bedside ask`.
     pub async fn ask(&self, question: &Question) -> AnswerReport {
+        let started = Instant::now();
         let shared = &self.shared;
         let language = question
             .language
@@ -150,6 +152,23 @@ impl Bot {
             .unwrap_or(shared.config.default_language);
         let assessment = shared.rules.assess(&question.text, &PatientFacts::default());
         let conversation = ConversationKey::new("shell", "ask", "1");
+        let interrupt = Interrupt::default();
+        let message = Message {
+            conversation: &conversation,
+            before: None,
+            text: &question.text,
+            language,
+        };
+        // The shell's process has only begun to load the model: that is worth waiting for if it is surely asked.
+        let loading = match shared.config.third_reader {
+            ThirdReader::On => shared.config.answer_deadline(),
+            ThirdReader::Auto | ThirdReader::Off => shared.config.third_reader_deadline(),
+        };
+        let assessment = third_reader::read(shared, &message, assessment, loading, &interrupt).await;
+        if assessment.disposition == Disposition::Emergency {
+            let notice = emergency_part(shared.rules, &assessment, language, &shared.config.contacts());
+            return AnswerReport::emergency(notice, started.elapsed());
+        }
         let asked = Asked {
             conversation: &conversation,
             text: &question.text,
@@ -158,7 +177,7 @@ impl Bot {
             turns: &[],
             assessment: &assessment,
         };
-        answer(shared, &asked, &mut Live::silent(), &Interrupt::default()).await
+        answer(shared, &asked, &mut Live::silent(), &interrupt).await
     }
 
     /// Wakes whatever has something to do: after a start, and for parts whose retry is due.

@@ -28,6 +28,11 @@ pub struct RuntimeConfig {
     pub triage_additions: Option<std::path::PathBuf>,
     /// A second reader trained with the hospital's own messages: `bedside second-reader train`.
     pub second_reader: Option<std::path::PathBuf>,
+    /// Whether the served model is asked in one word if a message could be an emergency that rules and second reader do
+    /// not see; it may only raise. `auto`: from 3 thousand million parameters on; `on`, `off`: docs/medical.md.
+    pub third_reader: ThirdReader,
+    /// Seconds that the third reader has; after them the answer goes on without it.
+    pub third_reader_seconds: u64,
     /// Tokens of the whole prompt at most; what is dropped first is written in ARCHITECTURE.md.
     pub prompt_tokens: usize,
     /// Tokens of one answer at most.
@@ -54,6 +59,16 @@ pub enum AiLabel {
     Off,
 }
 
+/// Whether the served model reads messages for emergencies beside rules and second reader.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ThirdReader {
+    /// If it is known to be large enough.
+    Auto,
+    On,
+    Off,
+}
+
 impl Default for RuntimeConfig {
     fn default() -> Self {
         Self {
@@ -65,6 +80,8 @@ impl Default for RuntimeConfig {
             ai_label: AiLabel::On,
             triage_additions: None,
             second_reader: None,
+            third_reader: ThirdReader::Auto,
+            third_reader_seconds: 3,
             prompt_tokens: 512,
             answer_tokens: 160,
             history_messages: 12,
@@ -78,7 +95,9 @@ impl Default for RuntimeConfig {
 }
 
 impl RuntimeConfig {
-    pub(crate) fn contacts(&self) -> EmergencyContacts {
+    /// Whom to call.
+    #[must_use]
+    pub fn contacts(&self) -> EmergencyContacts {
         EmergencyContacts {
             emergency_number: self.emergency_number.clone(),
             crisis_line: self.crisis_line.clone(),
@@ -99,6 +118,10 @@ impl RuntimeConfig {
 
     pub(crate) fn answer_deadline(&self) -> Duration {
         Duration::from_secs(self.answer_deadline_seconds)
+    }
+
+    pub(crate) fn third_reader_deadline(&self) -> Duration {
+        Duration::from_secs(self.third_reader_seconds)
     }
 
     pub(crate) fn still_working_after(&self) -> Duration {

@@ -18,13 +18,15 @@ mod pieces;
 mod prompt;
 mod red_flags;
 mod split;
+mod third_reader;
 mod turn;
 mod urgent;
 mod words;
 
 pub use answer::{AnswerReport, Timings};
 pub use bot::{Bot, BotParts, Question};
-pub use config::{AiLabel, RuntimeConfig};
+pub use config::{AiLabel, RuntimeConfig, ThirdReader};
 pub use red_flags::emergency_part;
 pub use split::split_text;
+pub use third_reader::THIRD_READER_PARAMETERS;
 pub use words::{Variable, say, say_with};

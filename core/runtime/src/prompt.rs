@@ -154,7 +154,7 @@ fn messages_of(prompt: &Prompt, language: Language) -> Vec<ChatMessage> {
 }
 
 /// Three quarters of the question, its beginning and its end; `None` once it is short.
-fn without_middle(question: &str) -> Option<String> {
+pub(crate) fn without_middle(question: &str) -> Option<String> {
     let chars: Vec<char> = question.chars().collect();
     if chars.len() < 40 {
         return None;

@@ -6,8 +6,8 @@ use std::{sync::Arc, time::SystemTime};
 
 use bedside_contract::{
     Connector, ConversationSettings, ConversationState, Disposition, FinishedTurn, InboxItem, Initiative,
-    Language, Part, QuickReply, StoreError, Turn, TurnRole, TurnState, UpdateKind, asks_for_more,
-    is_bare_number,
+    Language, Part, QuickReply, StoreError, ThirdVerdict, Turn, TurnRole, TurnState, UpdateKind,
+    asks_for_more, is_bare_number,
 };
 use bedside_triage::Assessment;
 
@@ -19,6 +19,7 @@ use crate::{
     lanes::{Interrupt, InterruptReason},
     live::Live,
     red_flags::{assess_alone, assess_together},
+    third_reader::{self, Message},
     urgent::emergency_turn,
 };
 
@@ -144,7 +145,11 @@ impl TurnInWork<'_> {
             state,
             language,
         } = *self;
-        let assessment = assess_together(shared.rules, &self.said_before(), text);
+        let mut assessment = assess_together(shared.rules, &self.said_before(), text);
+        if state.settings.consent_ms.is_some() {
+            let before = self.said_before_without_notice();
+            assessment = self.read_by_third(before, text, assessment, interrupt).await;
+        }
         if assessment.disposition == Disposition::Emergency {
             return Ok(Some(emergency_turn(
                 shared,
@@ -218,6 +223,35 @@ impl TurnInWork<'_> {
         last.map(|it| it.text.as_str()).into_iter().collect()
     }
 
+    /// The last question, unless it had its emergency notice: that would be read out of it again.
+    fn said_before_without_notice(&self) -> Option<&str> {
+        let last = self.state.turns.last().and_then(|it| it.made_by.as_ref());
+        let reading = last.and_then(|it| it.third_reader.as_ref());
+        if reading.is_some_and(|it| it.verdict == ThirdVerdict::Emergency) {
+            return None;
+        }
+        let before = self.said_before().into_iter().next_back();
+        before.filter(|it| assess_alone(self.shared.rules, it).disposition < Disposition::Emergency)
+    }
+
+    /// The assessment, raised where the served model sees an emergency in the text. Only after consent.
+    async fn read_by_third(
+        &self,
+        before: Option<&str>,
+        text: &str,
+        assessment: Assessment,
+        interrupt: &Interrupt,
+    ) -> Assessment {
+        let message = Message {
+            conversation: &self.item.update.conversation,
+            before,
+            text,
+            language: self.language,
+        };
+        let loading = self.shared.config.third_reader_deadline();
+        third_reader::read(self.shared, &message, assessment, loading, interrupt).await
+    }
+
     /// `None`: the bot is being stopped.
     async fn answer(
         &self,
@@ -262,7 +296,7 @@ impl TurnInWork<'_> {
             "A question was answered."
         );
         let turns = if report.remember {
-            let made_by = report.made_by(shared.rules.version());
+            let made_by = report.made_by(shared.rules.version(), assessment);
             vec![Turn::patient(text), Turn::bot(report.part.text.clone(), made_by)]
         } else {
             Vec::new()

@@ -153,16 +153,7 @@ pub(crate) fn emergency_turn(
     let part = emergency_part(shared.rules, assessment, language, &shared.config.contacts());
     // Before consent nothing of what was said is remembered.
     let turns = if settings.consent_ms.is_some() {
-        vec![
-            Turn::patient(item.update.text().unwrap_or_default()),
-            Turn::bot(
-                part.text.clone(),
-                Provenance {
-                    rules: shared.rules.version(),
-                    ..Provenance::default()
-                },
-            ),
-        ]
+        emergency_turns(shared, item.update.text().unwrap_or_default(), &part, assessment)
     } else {
         Vec::new()
     };
@@ -177,6 +168,21 @@ pub(crate) fn emergency_turn(
         settings: None,
         reset: false,
     }
+}
+
+/// What is remembered of an emergency.
+pub(crate) fn emergency_turns(
+    shared: &Shared,
+    text: &str,
+    notice: &Part,
+    assessment: &Assessment,
+) -> Vec<Turn> {
+    let made_by = Provenance {
+        rules: shared.rules.version(),
+        third_reader: assessment.third_reading.clone(),
+        ..Provenance::default()
+    };
+    vec![Turn::patient(text), Turn::bot(notice.text.clone(), made_by)]
 }
 
 /// How to reach a person.

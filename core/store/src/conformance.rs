@@ -11,7 +11,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use bedside_contract::{
     ConversationKey, FinishedTurn, InboxItem, InboxSeq, Language, OutboxItem, Part, Provenance, Said, Store,
-    Turn, TurnState, Update, UpdateKind,
+    ThirdReading, ThirdVerdict, Turn, TurnState, Update, UpdateKind,
 };
 
 pub use conversations::*;
@@ -118,6 +118,10 @@ fn answered(conversation: &ConversationKey, seq: InboxSeq, answers: &[&str]) -> 
         passages: vec!["gout/treatment@2".to_owned()],
         model: Some("model 3".to_owned()),
         adapter: None,
+        third_reader: Some(ThirdReading {
+            model: "model 3".to_owned(),
+            verdict: ThirdVerdict::NoEmergency,
+        }),
     };
     let mut turns = vec![Turn::patient(format!("question {seq}"))];
     turns.extend(answers.first().map(|it| Turn::bot(*it, made_by)));

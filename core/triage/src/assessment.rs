@@ -1,6 +1,6 @@
 //! What goes in and what comes out.
 
-use bedside_contract::Disposition;
+use bedside_contract::{Disposition, ThirdReading};
 use serde::{Deserialize, Serialize};
 
 use crate::second_reader::SecondReading;
@@ -9,7 +9,8 @@ use crate::second_reader::SecondReading;
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Assessment {
     pub disposition: Disposition,
-    /// 1 (immediate) to 4 (not urgent), after the Chinese expert consensus on emergency triage of 2018.
+    /// The number of the hospital's level, 1 the most urgent: of China's four (expert consensus on emergency triage of
+    /// 2018) unless [`Rules::with_levels`](crate::Rules::with_levels) says otherwise.
     pub level: u8,
     /// Most urgent first.
     pub red_flags: Vec<RedFlag>,
@@ -31,6 +32,9 @@ pub struct Assessment {
     /// What the second reader makes of the text, where there is one.
     #[serde(default)]
     pub second_reading: Option<SecondReading>,
+    /// What the served model makes of the text, where it was asked.
+    #[serde(default)]
+    pub third_reading: Option<ThirdReading>,
     /// The language of a message that is not in Chinese or English, or that holds an emergency word of another one.
     #[serde(default)]
     pub other_language: Option<String>,

@@ -24,11 +24,11 @@ pub(crate) struct DataFile {
 }
 
 /// The same in both languages.
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct Words {
-    pub(crate) en: String,
-    pub(crate) zh: String,
+pub struct Words {
+    pub en: String,
+    pub zh: String,
 }
 
 impl Words {

@@ -21,6 +21,7 @@ mod evaluation;
 mod evidence;
 mod facts;
 mod forms;
+mod levels;
 mod lexicon;
 mod literal_table;
 mod measurements;
@@ -37,7 +38,9 @@ mod word_table;
 pub use bedside_contract::{Disposition, Language};
 
 pub use assessment::{Assessment, EmergencyContacts, Finding, FindingStatus, PatientFacts, RedFlag, Sex};
+pub use data::Words;
 pub use error::{RulesError, RulesProblem};
+pub use levels::{Colour, Level, Levels, LevelsError, LevelsProblem, LevelsSetting, Scheme, Urgency};
 pub use other_languages::OtherLanguage;
 pub use output_gate::{OutputGate, OutputVerdict};
 pub use rules::Rules;

@@ -13,6 +13,7 @@ use crate::{
     error::RulesError,
     evidence::Evidence,
     facts::TextFacts,
+    levels::{Levels, Urgency},
     measurements::Measurements,
     notice,
     other_languages::{self, OtherLanguage},
@@ -24,7 +25,7 @@ use bedside_language::{
     negation::{self, Polarity},
     normalized,
 };
-use urgency::{Said, is_unread_case, level_of};
+use urgency::{Said, is_unread_case};
 
 /// Findings, red flags, rules, departments and questions, ready to read texts.
 pub struct Rules {
@@ -33,6 +34,7 @@ pub struct Rules {
     second_reader: Option<SecondReader>,
     /// Fingerprint of a hospital's own file.
     additions: Option<u32>,
+    levels: Levels,
 }
 
 /// The rules that Bedside brings, as `build.rs` made them of `data/*.toml`.
@@ -74,6 +76,7 @@ impl Rules {
             bundle,
             second_reader: SecondReader::built_in().ok(),
             additions: addition.map(|(_, text)| fingerprint(text.bytes())),
+            levels: Levels::default(),
         })
     }
 
@@ -85,7 +88,7 @@ impl Rules {
     }
 
     /// Fingerprints of all that an assessment depends on: the built-in rules, a hospital's additions, the second
-    /// reader.
+    /// reader, levels other than China's.
     #[must_use]
     pub fn version(&self) -> String {
         static RULES: LazyLock<u32> = LazyLock::new(|| fingerprint(BUILT_IN.iter().copied()));
@@ -95,6 +98,9 @@ impl Rules {
         }
         if let Some(reader) = &self.second_reader {
             version.push_str(&format!(", second reader {:08x}", reader.fingerprint()));
+        }
+        if self.levels != Levels::default() {
+            version.push_str(&format!(", levels {}", self.levels.name()));
         }
         version
     }
@@ -157,7 +163,7 @@ impl Rules {
             })
             .unwrap_or_else(|| self.assess_reading(text, &NormalText::new(text), patient, reader));
         match other {
-            Some(other) => raised_by(other, assessment),
+            Some(other) => self.raised_by(other, assessment),
             None => assessment,
         }
     }
@@ -223,7 +229,8 @@ impl Rules {
             reading.raised = true;
             medical = true;
         }
-        let level = level_of(disposition, fired.iter().map(|it| it.level).min());
+        let immediate = fired.iter().any(|it| it.level == 1);
+        let level = self.levels.number(Urgency::of(disposition, immediate));
 
         let mut signs = Signs::default();
         let mut score = |departments: &[usize], weight: f32| {
@@ -265,6 +272,7 @@ impl Rules {
             medical,
             self_harm: fired.iter().any(|it| it.self_harm),
             second_reading,
+            third_reading: None,
             other_language: None,
         }
     }
@@ -560,28 +568,7 @@ fn denied(evidence: &Evidence) -> Vec<Range<usize>> {
     denied.map(|it| it.mention.span.clone()).collect()
 }
 
-/// The rules know nothing of the other language: its emergency words alone raise the urgency, and nothing lowers it.
-fn raised_by(other: &OtherLanguage, mut assessment: Assessment) -> Assessment {
-    assessment.other_language = Some(other.id.to_owned());
-    if !other.emergency {
-        return assessment;
-    }
-    let (title_en, title_zh) = other_languages::red_flag_title();
-    assessment.red_flags.push(RedFlag {
-        id: other_languages::RED_FLAG.to_owned(),
-        title_en: title_en.to_owned(),
-        title_zh: title_zh.to_owned(),
-    });
-    assessment.self_harm |= other.self_harm;
-    assessment.disposition = Disposition::Emergency;
-    assessment.level = 1;
-    assessment.medical = true;
-    assessment.departments.retain(|it| it != "emergency");
-    assessment.departments.insert(0, "emergency".to_owned());
-    assessment.departments.truncate(3);
-    assessment
-}
-
+mod grading;
 mod meaning;
 #[cfg(test)]
 mod tests;

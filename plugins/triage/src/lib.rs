@@ -11,14 +11,17 @@ use bedside_plugin_api::{
         Answer, AnswerVerdict, Command, CommandReply, Description, Message, PromptAdditions, PromptRequest,
     },
 };
-use bedside_triage::{Assessment, Disposition, Language, PatientFacts, Rules};
+use bedside_triage::{
+    Assessment, Disposition, EmergencyContacts, Language, LevelsSetting, PatientFacts, Rules,
+};
 use serde::Deserialize;
 
 /// The plugin.
 pub struct Triage {
     config: Config,
-    /// The built-in rules with the hospital's additions, if it has any.
+    /// The built-in rules with the hospital's additions and levels, if it has any.
     extended: Option<Rules>,
+    contacts: EmergencyContacts,
 }
 
 /// The plugin's settings.
@@ -29,6 +32,8 @@ pub struct Config {
     pub questions: usize,
     /// The text of the hospital's own rule file. The bot sends what `bot.triage_additions` names.
     pub additions: String,
+    /// The levels that `/triage` names beside the urgency. The bot sends what `triage.levels` says.
+    pub levels: LevelsSetting,
 }
 
 impl Default for Config {
@@ -36,6 +41,7 @@ impl Default for Config {
         Self {
             questions: 2,
             additions: String::new(),
+            levels: LevelsSetting::default(),
         }
     }
 }
@@ -43,15 +49,28 @@ impl Default for Config {
 impl Plugin for Triage {
     type Config = Config;
 
-    fn new(_host: Host, config: Config) -> Result<Self, Error> {
-        let extended = match config.additions.trim() {
-            "" => None,
-            additions => Some(
-                Rules::with_additions(additions, "bot.triage_additions")
-                    .map_err(|error| Error::new(error.to_string()))?,
-            ),
+    fn new(host: Host, config: Config) -> Result<Self, Error> {
+        let additions = config.additions.trim();
+        let extended = if additions.is_empty() && config.levels == LevelsSetting::default() {
+            None
+        } else {
+            let rules = Rules::with_additions(additions, "bot.triage_additions")
+                .map_err(|error| Error::new(error.to_string()))?;
+            let levels = config.levels.levels().map_err(|problems| {
+                let problems: Vec<_> = problems.iter().map(ToString::to_string).collect();
+                Error::new(format!("triage.levels: {}", problems.join("; ")))
+            })?;
+            Some(rules.with_levels(levels))
         };
-        Ok(Self { config, extended })
+        let contacts = EmergencyContacts {
+            emergency_number: host.contacts().emergency_number.clone(),
+            crisis_line: host.contacts().crisis_line.clone(),
+        };
+        Ok(Self {
+            config,
+            extended,
+            contacts,
+        })
     }
 
     fn describe(&mut self) -> Result<Description, Error> {
@@ -150,7 +169,11 @@ impl Triage {
     }
 
     fn in_words(&self, assessment: &Assessment, language: Language) -> String {
-        let mut lines = vec![self.rules().disposition_text(assessment.disposition, language)];
+        let rules = self.rules();
+        let mut lines = vec![
+            rules.disposition_text(assessment.disposition, language),
+            rules.level_text(assessment, language, &self.contacts),
+        ];
         lines.extend(assessment.red_flags.iter().map(|it| match language {
             Language::En => it.title_en.clone(),
             Language::Zh => it.title_zh.clone(),
@@ -269,6 +292,35 @@ mod tests {
             .unwrap();
         assert!(reply.text.contains("\"emergency\""), "{}", reply.text);
         assert!(plugin().command(&command(" ", false)).unwrap().failed);
+    }
+
+    #[test]
+    fn the_command_names_the_hospitals_level() {
+        let reply = |settings, arguments: &str| {
+            let mut plugin: Triage = FakeHost::default().contacts("999", "").start(settings).unwrap();
+            let command = Command {
+                arguments: arguments.to_owned(),
+                ..Command::default()
+            };
+            plugin.command(&command).unwrap().text
+        };
+        let arrest = "my father is not breathing and has no pulse";
+        let four = reply(serde_json::json!({}), arrest);
+        assert!(
+            four.contains("Level I, critical (red)") && four.contains("999"),
+            "{four}"
+        );
+        let five = reply(serde_json::json!({ "levels": "five" }), "流鼻涕一天了");
+        assert!(five.contains("5级 非急（蓝色）"), "{five}");
+        let own = serde_json::json!({ "levels": [
+            { "id": "A", "name": { "en": "now", "zh": "马上" }, "colour": "red", "dispositions": ["emergency"] },
+            { "id": "B", "name": { "en": "later", "zh": "稍后" }, "colour": "white",
+              "dispositions": ["same-day", "out-patient", "self-care"] },
+        ] });
+        let own = reply(own, "流鼻涕一天了");
+        assert!(own.contains("B级 稍后（白色）"), "{own}");
+        let gap = serde_json::json!({ "levels": [] });
+        assert!(FakeHost::default().start::<Triage>(gap).is_err());
     }
 
     #[test]

@@ -6,7 +6,7 @@ use anyhow::Context;
 use bedside_contract::{Disposition, Language, Part};
 use bedside_runtime::{AnswerReport, Question, emergency_part};
 use bedside_store::SqliteStore;
-use bedside_triage::{Assessment, EmergencyContacts, PatientFacts};
+use bedside_triage::{Assessment, PatientFacts};
 use serde_json::json;
 
 use crate::{
@@ -26,10 +26,7 @@ pub(crate) fn run(config: Config, arguments: &AskArguments) -> anyhow::Result<Ex
         let language = language
             .or_else(|| Language::detect(&arguments.text))
             .unwrap_or(config.bot.default_language);
-        let contacts = EmergencyContacts {
-            emergency_number: config.bot.emergency_number.clone(),
-            crisis_line: config.bot.crisis_line.clone(),
-        };
+        let contacts = config.bot.contacts();
         let part = emergency_part(rules, &assessment, language, &contacts);
         if arguments.json {
             let timings = json!({ "total_ms": started.elapsed().as_secs_f64() * 1000.0 });

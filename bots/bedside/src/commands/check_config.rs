@@ -3,11 +3,14 @@
 use std::{path::Path, process::ExitCode};
 
 use bedside_contract::AnswerMode;
+use bedside_model::{GgufFile, pull::place_of, source::DEFAULT_MODEL};
+use bedside_runtime::{THIRD_READER_PARAMETERS, ThirdReader};
+use indicatif::HumanCount;
 
 use crate::{
     config::{Config, ConfigError},
     output::say,
-    wiring::{NO_CONNECTOR, embeddings, rules},
+    wiring::{NO_CONNECTOR, embeddings, models_dir, rules},
 };
 
 pub(crate) fn run(config: Config, file: Option<&Path>) -> anyhow::Result<ExitCode> {
@@ -55,10 +58,17 @@ pub(crate) fn run(config: Config, file: Option<&Path>) -> anyhow::Result<ExitCod
     let name = file.map_or_else(|| "the defaults".to_owned(), |it| it.display().to_string());
     say(&format!("{name}: in order"));
     say(&format!("  data directory: {}", data_dir.display()));
+    let (levels, count) = (config.levels.name(), config.levels.list().len());
+    say(&format!("  triage levels:  {levels}, {count} levels"));
     for line in model_line.into_iter().chain(lines) {
         say(&line);
     }
-    for warning in warnings(&config).into_iter().chain(embeddings.warning()) {
+    let third_reader = third_reader_warning(&config, &data_dir);
+    for warning in warnings(&config)
+        .into_iter()
+        .chain(third_reader)
+        .chain(embeddings.warning())
+    {
         say(&format!("  warning: {warning}"));
     }
     Ok(ExitCode::SUCCESS)
@@ -89,11 +99,51 @@ fn warnings(config: &Config) -> Vec<String> {
         .collect()
 }
 
+/// A third reader that is switched on for a model that is too small for it, or whose size is not known here.
+fn third_reader_warning(config: &Config, data_dir: &Path) -> Option<String> {
+    if config.bot.third_reader != ThirdReader::On {
+        return None;
+    }
+    let (parameters, advice) = if config.remote.is_on() {
+        (
+            config.remote.known_parameters(),
+            "say it with remote.billion_parameters",
+        )
+    } else {
+        (
+            parameters_of_file(&config.model.source, data_dir),
+            "fetch it with `bedside model pull`",
+        )
+    };
+    let needed = HumanCount(THIRD_READER_PARAMETERS);
+    match parameters {
+        Some(found) if found >= THIRD_READER_PARAMETERS => None,
+        Some(found) => Some(format!(
+            "bot.third_reader is \"on\" and the model has {} parameters; smaller ones than {needed} call too much an \
+             emergency, or nothing: \"auto\" leaves them out",
+            HumanCount(found)
+        )),
+        None => Some(format!(
+            "bot.third_reader is \"on\" and how large the model is is not known here: {advice}; one below {needed} \
+             parameters calls too much an emergency, or nothing"
+        )),
+    }
+}
+
+/// Of a model that is on this disk already.
+fn parameters_of_file(source: &str, data_dir: &Path) -> Option<u64> {
+    let path = place_of(&source.parse().ok()?, &DEFAULT_MODEL, &models_dir(data_dir));
+    Some(GgufFile::open(&path).ok()?.parameters())
+}
+
 #[cfg(test)]
 mod tests {
-    use bedside_contract::AnswerMode;
+    use std::path::Path;
 
-    use super::warnings;
+    use bedside_contract::AnswerMode;
+    use bedside_runtime::ThirdReader;
+
+    use super::{third_reader_warning, warnings};
     use crate::config::Config;
 
     #[test]
@@ -108,5 +158,29 @@ mod tests {
             said.len() == 1 && said[0].starts_with("model.answer_mode"),
             "{said:?}"
         );
+    }
+
+    #[test]
+    fn a_third_reader_of_unknown_or_small_size_is_warned_of() {
+        let mut config = Config::default();
+        let nowhere = Path::new("/nowhere");
+        assert_eq!(third_reader_warning(&config, nowhere), None);
+        config.bot.third_reader = ThirdReader::On;
+        let unknown = third_reader_warning(&config, nowhere).unwrap();
+        assert!(
+            unknown.starts_with("bot.third_reader") && unknown.contains("model pull"),
+            "{unknown}"
+        );
+        config.remote.base_url = Some("http://127.0.0.1:8000/v1".to_owned());
+        let unknown = third_reader_warning(&config, nowhere).unwrap();
+        assert!(unknown.contains("remote.billion_parameters"), "{unknown}");
+        config.remote.model = Some("Qwen2.5-1.5B-Instruct".to_owned());
+        let small = third_reader_warning(&config, nowhere).unwrap();
+        assert!(
+            small.contains("has 1,500,000,000") && small.contains("3,000,000,000"),
+            "{small}"
+        );
+        config.remote.billion_parameters = Some(3.0);
+        assert_eq!(third_reader_warning(&config, nowhere), None);
     }
 }

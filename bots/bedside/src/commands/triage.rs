@@ -4,7 +4,7 @@ use std::{io::BufRead as _, process::ExitCode};
 
 use anyhow::Context;
 use bedside_contract::Language;
-use bedside_triage::{Assessment, PatientFacts, Rules, Sex};
+use bedside_triage::{Assessment, EmergencyContacts, PatientFacts, Rules, Sex};
 use serde::Deserialize;
 use serde_json::json;
 
@@ -33,7 +33,7 @@ pub(crate) fn run(config: &Config, arguments: &TriageArguments) -> anyhow::Resul
     let text = super::text_or_standard_input(arguments.text.as_deref())?;
     let language = Language::detect(&text).unwrap_or(config.bot.default_language);
     let assessment = rules.assess(&text, &PatientFacts::default());
-    say(&in_words(rules, &assessment, language));
+    say(&in_words(rules, &assessment, language, &config.bot.contacts()));
     Ok(ExitCode::SUCCESS)
 }
 
@@ -100,8 +100,16 @@ fn assess(rules: &Rules, case: &Case) -> serde_json::Value {
     })
 }
 
-fn in_words(rules: &Rules, assessment: &Assessment, language: Language) -> String {
-    let mut lines = vec![rules.disposition_text(assessment.disposition, language)];
+fn in_words(
+    rules: &Rules,
+    assessment: &Assessment,
+    language: Language,
+    contacts: &EmergencyContacts,
+) -> String {
+    let mut lines = vec![
+        rules.disposition_text(assessment.disposition, language),
+        rules.level_text(assessment, language, contacts),
+    ];
     for flag in &assessment.red_flags {
         let title = if language == Language::Zh {
             &flag.title_zh

@@ -54,7 +54,7 @@ impl Default for Scripted {
         let model = ModelInfo {
             name: BASE.to_owned(),
             architecture: "llama".to_owned(),
-            parameters: 135_000_000,
+            parameters: Some(135_000_000),
             context_length: CONTEXT,
             sha256: Some("0123456789abcdef0123".to_owned()),
             languages: vec![Language::En],

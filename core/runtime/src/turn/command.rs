@@ -12,7 +12,7 @@ use crate::{
     consent::consent_part,
     lanes::Interrupt,
     red_flags::{assess_together, emergency_part},
-    urgent::{emergency_turn, human_text},
+    urgent::{emergency_turn, emergency_turns, human_text},
     words::{Variable, say, say_with},
 };
 
@@ -185,10 +185,13 @@ impl TurnInWork<'_> {
         for (index, question) in held.iter().enumerate() {
             let before = held.get(..index).unwrap_or_default();
             let assessment = assess_together(shared.rules, before, question);
+            let last = before.last().copied();
+            let assessment = self.read_by_third(last, question, assessment, interrupt).await;
             if assessment.disposition == Disposition::Emergency {
                 let notice = emergency_part(shared.rules, &assessment, language, &shared.config.contacts());
                 return Ok(Some(FinishedTurn {
                     settings: Some(settings),
+                    turns: emergency_turns(shared, question, &notice, &assessment),
                     urgent: true,
                     ..self.finished(vec![notice])
                 }));

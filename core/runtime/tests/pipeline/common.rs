@@ -33,6 +33,8 @@ pub(crate) struct ScriptedModel {
     pub(crate) scripts: Mutex<VecDeque<Script>>,
     pub(crate) languages: Vec<Language>,
     pub(crate) prompts: Mutex<Vec<Vec<ChatMessage>>>,
+    pub(crate) requests: Mutex<Vec<GenerateRequest>>,
+    pub(crate) parameters: AtomicU64,
     pub(crate) is_free: AtomicBool,
 }
 
@@ -57,7 +59,7 @@ impl Generator for ScriptedModel {
         Some(ModelInfo {
             name: "scripted".to_owned(),
             architecture: "llama".to_owned(),
-            parameters: 1,
+            parameters: Some(self.parameters.load(Ordering::SeqCst)),
             context_length: 2048,
             sha256: None,
             languages: self.languages.clone(),
@@ -77,6 +79,7 @@ impl Generator for ScriptedModel {
     }
 
     async fn generate(&self, request: GenerateRequest) -> Result<Box<dyn Generation>, GenerateError> {
+        self.requests.lock().unwrap().push(request.clone());
         self.prompts.lock().unwrap().push(request.messages);
         let script = self.scripts.lock().unwrap().pop_front().unwrap_or(Script::Fail);
         let words = |text: &str| text.split_inclusive(' ').map(str::to_owned).collect();
@@ -431,10 +434,24 @@ impl Stage {
         scripts: &[Script],
         plugins: ScriptedPlugins,
     ) -> Self {
+        let config = RuntimeConfig::default();
+        Self::configured(config, platform, store, languages, scripts, plugins)
+    }
+
+    pub(crate) fn configured(
+        config: RuntimeConfig,
+        platform: Recorder,
+        store: Arc<SqliteStore>,
+        languages: &[Language],
+        scripts: &[Script],
+        plugins: ScriptedPlugins,
+    ) -> Self {
         let model = Arc::new(ScriptedModel {
             scripts: Mutex::new(scripts.iter().cloned().collect()),
             languages: languages.to_vec(),
             prompts: Mutex::new(Vec::new()),
+            requests: Mutex::new(Vec::new()),
+            parameters: AtomicU64::new(135_000_000),
             is_free: AtomicBool::new(false),
         });
         let platform = Arc::new(platform);
@@ -442,7 +459,7 @@ impl Stage {
         let bot = Bot::new(BotParts {
             config: RuntimeConfig {
                 drain_seconds: 1,
-                ..RuntimeConfig::default()
+                ..config
             },
             store: Arc::clone(&store) as Arc<dyn Store>,
             generator: Arc::clone(&model) as Arc<dyn Generator>,

@@ -5,6 +5,7 @@ mod attacks;
 mod common;
 mod passive;
 mod safety;
+mod third;
 mod worst;
 
 use std::{sync::atomic::Ordering, time::Duration};

@@ -131,15 +131,6 @@ impl Rules {
     }
 }
 
-/// `flag`: the level of the most urgent red flag.
-pub(super) fn level_of(disposition: Disposition, flag: Option<u8>) -> u8 {
-    match disposition {
-        Disposition::Emergency => flag.unwrap_or(2),
-        Disposition::SameDay => 3,
-        Disposition::OutPatient | Disposition::SelfCare => 4,
-    }
-}
-
 /// A bare complaint: 胸闷, "I have palpitations".
 fn says_little(text: &str) -> bool {
     let (mut size, mut in_word) = (0, false);
