@@ -70,6 +70,7 @@ impl Parts {
             generator: self.model.generator(),
             plugins: Arc::clone(&self.plugins) as Arc<dyn Plugins>,
             rules: self.rules,
+            embedder: Some(Arc::clone(&self.embeddings) as Arc<dyn Embedder>),
             sampling: self.config.model.sampling.clone(),
             connectors,
         })

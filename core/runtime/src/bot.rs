@@ -3,11 +3,7 @@
 use std::{collections::HashMap, panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
-use bedside_contract::{
-    Connector, ConnectorError, ConversationKey, ConversationSettings, Cursor, Disposition, FinishedTurn,
-    Generator, InboxSeq, Initiative, Intake, Language, Part, Plugins, Receipt, Sampling, Store, StoreError,
-    Update, UpdateKind,
-};
+use bedside_contract::{Connector, ConnectorError, ConversationKey, ConversationSettings, Cursor, Disposition, Embedder, FinishedTurn, Generator, InboxSeq, Initiative, Intake, Language, Part, Plugins, Receipt, Sampling, Store, StoreError, Update, UpdateKind};
 use bedside_triage::{PatientFacts, Rules};
 use futures::FutureExt;
 use tokio::{task::JoinSet, time::Instant};
@@ -36,6 +32,8 @@ pub struct BotParts {
     pub generator: Arc<dyn Generator>,
     pub plugins: Arc<dyn Plugins>,
     pub rules: &'static Rules,
+    /// Where there is one, departments are also chosen by what a message means.
+    pub embedder: Option<Arc<dyn Embedder>>,
     pub sampling: Sampling,
     pub connectors: Vec<Arc<dyn Connector>>,
 }
@@ -52,6 +50,7 @@ pub(crate) struct Shared {
     pub generator: Arc<dyn Generator>,
     pub plugins: Arc<dyn Plugins>,
     pub rules: &'static Rules,
+    pub embedder: Option<Arc<dyn Embedder>>,
     pub sampling: Sampling,
     pub connectors: HashMap<String, Arc<Paced>>,
     pub lanes: Lanes,
@@ -87,6 +86,7 @@ impl Bot {
             generator: parts.generator,
             plugins: parts.plugins,
             rules: parts.rules,
+            embedder: parts.embedder,
             sampling: parts.sampling,
             connectors,
             lanes: Lanes::default(),

@@ -13,6 +13,7 @@ mod delivery;
 mod grounding;
 mod lanes;
 mod live;
+mod meaning;
 mod pacing;
 mod pieces;
 mod prompt;
