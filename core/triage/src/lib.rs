@@ -21,6 +21,7 @@ mod evaluation;
 mod evidence;
 mod facts;
 mod forms;
+mod learning;
 mod lexicon;
 mod literal_table;
 mod measurements;
@@ -38,9 +39,8 @@ pub use bedside_contract::{Disposition, Language};
 
 pub use assessment::{Assessment, EmergencyContacts, Finding, FindingStatus, PatientFacts, RedFlag, Sex};
 pub use error::{RulesError, RulesProblem};
+pub use learning::ModelFileError;
 pub use other_languages::OtherLanguage;
 pub use output_gate::{OutputGate, OutputVerdict};
 pub use rules::Rules;
-pub use second_reader::{
-    Explanation, ModelFileError, NearExample, SecondReader, SecondReading, built_in_messages, training,
-};
+pub use second_reader::{Explanation, NearExample, SecondReader, SecondReading, built_in_messages, training};

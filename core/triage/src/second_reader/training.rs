@@ -6,11 +6,18 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     department_heads::{DepartmentHeads, Example, examples_of_terms},
-    features::{BUCKETS, Features, OF_URGENCY, Vocabulary, buckets},
-    logistic::fit,
-    model_file::{Calibration, Head, ModelFile, Thresholds},
+    message_blocks::{OF_URGENCY, blocks, features},
+    model_file::{Calibration, ModelFile, Thresholds},
 };
-use crate::rules::Rules;
+use crate::{
+    learning::{
+        features::{BUCKETS, Block, Features, Vocabulary},
+        heads::Head,
+        logistic::fit,
+        parallel::in_parallel,
+    },
+    rules::Rules,
+};
 
 /// One labelled message, a line of `data/messages/*.jsonl`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -165,7 +172,7 @@ impl Case {
     }
 
     fn features(&self, vocabulary: &Vocabulary) -> Features {
-        Features::new(&self.text, &self.evidence, vocabulary)
+        features(&self.text, &self.evidence, OF_URGENCY, vocabulary)
     }
 }
 
@@ -239,8 +246,8 @@ fn cross_validate(rules: &Rules, cases: &[Case]) -> Vec<HeldOut> {
 
 fn vocabulary_of(cases: &[Case], chosen: &[usize]) -> Vocabulary {
     let chosen = chosen.iter().filter_map(|it| cases.get(*it));
-    let messages = chosen.map(|it| buckets(&it.text, &it.evidence, OF_URGENCY));
-    Vocabulary::counted(messages, 2, OF_URGENCY)
+    let messages = chosen.map(|it| Block::distinct(&blocks(&it.text, &it.evidence, OF_URGENCY)));
+    Vocabulary::counted(messages, 2)
 }
 
 fn department_heads<'a>(rules: &Rules, cases: impl Iterator<Item = &'a Case>) -> DepartmentHeads {
@@ -275,19 +282,6 @@ fn urgency_heads(cases: &[Case], chosen: &[usize], rows: &[&Features]) -> [Head;
     ]
 }
 
-/// Two at a time; results in the order of `items`.
-pub(super) fn in_parallel<T: Sync, R: Send>(items: &[&T], work: impl Fn(&T) -> R + Sync) -> Vec<R> {
-    let work = &work;
-    let results: Vec<Vec<R>> = std::thread::scope(|scope| {
-        let threads: Vec<_> = items
-            .chunks(items.len().div_ceil(2).max(1))
-            .map(|part| scope.spawn(move || part.iter().map(|it| work(it)).collect::<Vec<R>>()))
-            .collect();
-        threads.into_iter().filter_map(|it| it.join().ok()).collect()
-    });
-    results.into_iter().flatten().collect()
-}
-
 /// Platt's slope and intercept by Newton's method on the held-out scores.
 fn calibrate(held_out: &[HeldOut], cases: &[Case]) -> Calibration {
     let (mut slope, mut intercept) = (1.0_f64, 0.0_f64);
@@ -315,7 +309,7 @@ fn calibrate(held_out: &[HeldOut], cases: &[Case]) -> Calibration {
 }
 
 fn probability(it: &HeldOut, calibration: Calibration) -> f32 {
-    super::logistic(calibration.slope * it.score + calibration.intercept)
+    crate::learning::logistic(calibration.slope * it.score + calibration.intercept)
 }
 
 /// The emergency's threshold by false alarms, the others by what is worth most together with the rules.
