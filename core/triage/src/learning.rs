@@ -4,10 +4,12 @@
 
 pub(crate) mod features;
 pub(crate) mod heads;
+pub(crate) mod json_lines;
 pub(crate) mod logistic;
 pub(crate) mod parallel;
 pub(crate) mod weights_file;
 
+pub use json_lines::TrainingError;
 pub use weights_file::ModelFileError;
 
 pub(crate) fn logistic(score: f32) -> f32 {

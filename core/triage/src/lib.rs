@@ -41,6 +41,6 @@ pub use assessment::{Assessment, EmergencyContacts, Finding, FindingStatus, Pati
 pub use error::{RulesError, RulesProblem};
 pub use learning::ModelFileError;
 pub use other_languages::OtherLanguage;
-pub use output_gate::{OutputGate, OutputVerdict};
+pub use output_gate::{OutputGate, OutputVerdict, answer_training};
 pub use rules::Rules;
 pub use second_reader::{Explanation, NearExample, SecondReader, SecondReading, built_in_messages, training};

@@ -58,7 +58,7 @@ impl Vocabulary {
         }
     }
 
-    fn weight(&self, bucket: u32) -> f32 {
+    pub(crate) fn weight(&self, bucket: u32) -> f32 {
         self.rarity
             .get(bucket as usize)
             .map_or(0.0, |it| f32::from(*it) * Self::STEP)

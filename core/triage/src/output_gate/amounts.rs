@@ -128,6 +128,15 @@ pattern!(
     r"\b(frequency|applications?|dosing|intervals?|schedule)\b|频率|次数|间隔"
 );
 
+/// By weight, in the shorthand of prescriptions, or as an answer of its own.
+pub(super) fn is_exact(reading: &Reading, medicine: bool) -> bool {
+    let text = reading.text.as_str();
+    BY_WEIGHT.is_match(text) && (medicine || !reading.diet)
+        || SHORTHAND.is_match(text)
+        || AMOUNT_ALONE.is_match(text)
+        || SCHEME.is_match(text) && medicine
+}
+
 /// Judged with the quantities of [`super::dose`]; `medicine`: this sentence or one before it names one.
 pub(super) fn gives(reading: &Reading, medicine: bool) -> bool {
     let text = reading.text.as_str();

@@ -4,6 +4,8 @@
 use bedside_contract::Disposition;
 use serde::{Deserialize, Serialize};
 
+pub use crate::learning::TrainingError;
+
 use super::{
     department_heads::{DepartmentHeads, Example, examples_of_terms},
     message_blocks::{OF_URGENCY, blocks, features},
@@ -13,6 +15,7 @@ use crate::{
     learning::{
         features::{BUCKETS, Block, Features, Vocabulary},
         heads::Head,
+        json_lines,
         logistic::fit,
         parallel::in_parallel,
     },
@@ -71,40 +74,15 @@ pub struct Report {
     pub department_right: f32,
 }
 
-/// Why messages cannot be trained on.
-#[derive(Debug, thiserror::Error)]
-pub enum TrainingError {
-    #[error("batch {batch}, line {line}: {reason}")]
-    Line {
-        batch: String,
-        line: usize,
-        reason: String,
-    },
-    #[error("{found} messages are too few: at least 200 are needed, with emergencies among them")]
-    TooFew { found: usize },
-}
-
 impl Batch {
     /// Reads JSON lines.
     ///
     /// # Errors
     /// Names the batch and the line.
     pub fn parse(name: &str, lines: &str) -> Result<Self, TrainingError> {
-        let messages = lines
-            .lines()
-            .zip(1..)
-            .filter(|(line, _)| !line.trim().is_empty())
-            .map(|(line, number)| {
-                serde_json::from_str(line).map_err(|error| TrainingError::Line {
-                    batch: name.to_owned(),
-                    line: number,
-                    reason: error.to_string(),
-                })
-            })
-            .collect::<Result<_, _>>()?;
         Ok(Self {
             name: name.to_owned(),
-            messages,
+            messages: json_lines::parse(name, lines)?,
         })
     }
 }
@@ -128,7 +106,10 @@ pub fn train(rules: &Rules, batches: &[Batch]) -> Result<Trained, TrainingError>
     let cases = read_cases(rules, batches);
     let emergencies = cases.iter().filter(|it| it.is_emergency()).count();
     if cases.len() < 200 || emergencies < 20 || emergencies + 20 > cases.len() {
-        return Err(TrainingError::TooFew { found: cases.len() });
+        return Err(TrainingError::TooFew {
+            found: cases.len(),
+            needed: "200, with emergencies among them,",
+        });
     }
     let held_out = cross_validate(rules, &cases);
     let calibration = calibrate(&held_out, &cases);
