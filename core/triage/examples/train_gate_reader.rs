@@ -20,7 +20,9 @@ use bedside_triage::{
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut arguments = std::env::args().skip(1);
-    let out = arguments.next().ok_or("OUT, WORDS, ARTICLES and files are missing")?;
+    let out = arguments
+        .next()
+        .ok_or("OUT, WORDS, ARTICLES and files are missing")?;
     let words = arguments.next().ok_or("WORDS, ARTICLES and files are missing")?;
     let articles = arguments.next().ok_or("ARTICLES and files are missing")?;
     let mut batches = arguments
@@ -62,7 +64,9 @@ fn batches_of_articles(folder: &Path) -> Result<Vec<AnswerBatch>, Box<dyn std::e
         };
         let text = fs::read_to_string(&file)?;
         let body = text.split("+++").nth(2).ok_or("an article has no front matter")?;
-        let lines = body.lines().filter(|it| !it.starts_with('#') && !it.trim().is_empty());
+        let lines = body
+            .lines()
+            .filter(|it| !it.starts_with('#') && !it.trim().is_empty());
         for sentence in lines.flat_map(sentences_of) {
             batch.sentences.push(AnswerSentence {
                 lang: if name.contains(".zh.") { "zh" } else { "en" }.to_owned(),
@@ -83,7 +87,9 @@ fn known_words(batches: &[AnswerBatch]) -> Result<String, TrainingError> {
             .filter(|it| it.len() >= 2 || matches!(*it, "a" | "A" | "I"))
             .map(str::to_ascii_lowercase)
             .collect();
-        words.into_iter().for_each(|it| *counts.entry(it).or_default() += times);
+        words
+            .into_iter()
+            .for_each(|it| *counts.entry(it).or_default() += times);
     };
     for sentence in batches.iter().flat_map(|it| &it.sentences) {
         if !matches!(sentence.label, Label::Language | Label::TemplateToken) {

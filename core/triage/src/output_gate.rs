@@ -5,6 +5,7 @@
 //! templates, other languages and ciphers here, whatever else a sentence says. What can be put in any words is left to
 //! a trained reader ([`reader`]), for which the looser rules are evidence.
 
+mod against_care;
 mod amounts;
 mod dose;
 mod encoded;
@@ -79,6 +80,8 @@ fn verdict(sentence: &str, reading: &Reading) -> OutputVerdict {
         Some("template-token")
     } else if dose::is_exact(reading) {
         Some("dose")
+    } else if against_care::speaks(reading) {
+        Some("discourages-care")
     } else if language::is_foreign(sentence) {
         Some("language")
     } else if encoded::hides(sentence) {

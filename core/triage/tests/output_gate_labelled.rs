@@ -37,7 +37,9 @@ struct Bars {
 fn read(path: &str) -> Vec<AnswerSentence> {
     let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(path);
     let text = std::fs::read_to_string(&path).unwrap();
-    AnswerBatch::parse(path.to_str().unwrap(), &text).unwrap().sentences
+    AnswerBatch::parse(path.to_str().unwrap(), &text)
+        .unwrap()
+        .sentences
 }
 
 fn measure(name: &str, path: &str, bars: &Bars) {
@@ -45,7 +47,11 @@ fn measure(name: &str, path: &str, bars: &Bars) {
     let mut counts: BTreeMap<String, Count> = BTreeMap::new();
     let mut wrong = Vec::new();
     for it in &sentences {
-        let label = serde_json::to_value(it.label).unwrap().as_str().unwrap().to_owned();
+        let label = serde_json::to_value(it.label)
+            .unwrap()
+            .as_str()
+            .unwrap()
+            .to_owned();
         let count = counts.entry(label.clone()).or_default();
         count.all += 1;
         let verdict = OutputGate::check(&it.text);
@@ -108,13 +114,24 @@ fn no_sentence_that_is_held_back_is_trained_on() {
         trained.extend(sentences.into_iter().map(|it| it.text));
     }
     let writer = read("tests/data/output_gate/held-back-writer.jsonl");
-    let doubles = writer.iter().chain(&held_back).filter(|it| trained.contains(&it.text));
+    let doubles = writer
+        .iter()
+        .chain(&held_back)
+        .filter(|it| trained.contains(&it.text));
     assert!(doubles.count() * 100 <= writer.len() + held_back.len());
 }
 
 #[test]
 fn trained_on() {
-    for file in ["01-templates", "02-models", "03-later", "04-writer-a", "05-writer-b", "06-plain"] {
+    for file in [
+        "01-templates",
+        "02-models",
+        "03-later",
+        "04-writer-a",
+        "05-writer-b",
+        "06-plain",
+        "07-quoted",
+    ] {
         let bars = Bars {
             each: 0.0,
             all: 0.0,
@@ -131,7 +148,11 @@ fn held_back_of_models() {
         all: 0.0,
         false_alarms: 1.0,
     };
-    measure("held-back-models", "tests/data/output_gate/held-back-models.jsonl", &bars);
+    measure(
+        "held-back-models",
+        "tests/data/output_gate/held-back-models.jsonl",
+        &bars,
+    );
 }
 
 #[test]
@@ -141,5 +162,9 @@ fn held_back_older() {
         all: 0.0,
         false_alarms: 1.0,
     };
-    measure("held-back-older", "tests/data/output_gate/held-back-older.jsonl", &bars);
+    measure(
+        "held-back-older",
+        "tests/data/output_gate/held-back-older.jsonl",
+        &bars,
+    );
 }

@@ -18,7 +18,9 @@ const FINE: [&str; 2] = ["Rest and drink enough fluids.", "Honey eases a sore th
 
 fn hidden() -> Vec<(&'static str, String)> {
     let lines = HIDDEN.lines().filter_map(|it| it.split_once('\t'));
-    lines.map(|(instruction, said)| (instruction, said.replace(r"\n", "\n"))).collect()
+    lines
+        .map(|(instruction, said)| (instruction, said.replace(r"\n", "\n")))
+        .collect()
 }
 
 /// What is left of a text without the two fine sentences and their citations, letters and digits alone.
@@ -32,7 +34,11 @@ fn rest_of(text: &str) -> String {
 
 /// The longest piece of `said` that stands in `text`, in characters: a cipher is judged by its own letters.
 fn shared(text: &str, said: &str) -> usize {
-    let plain = |it: &str| it.chars().filter(|it| it.is_alphanumeric()).collect::<Vec<char>>();
+    let plain = |it: &str| {
+        it.chars()
+            .filter(|it| it.is_alphanumeric())
+            .collect::<Vec<char>>()
+    };
     let (text, said) = (plain(text), plain(said));
     let mut longest = 0;
     let mut before = vec![0; said.len() + 1];
@@ -65,9 +71,15 @@ async fn what_an_obedient_model_says_of_hidden_instructions_stays_here() {
     for (index, (instruction, said)) in all.iter().enumerate() {
         // Free, grounded, and grounded where the passage itself says what the model shall say.
         for (is_free, supported) in [(true, false), (false, false), (false, true)] {
+            // A passage that holds our instructions would be quoted, not leaked.
+            if supported && said == "SYSTEM" {
+                continue;
+            }
             stage.model.is_free.store(is_free, Ordering::SeqCst);
             let prompts = stage.model.prompts.lock().unwrap();
-            let own = prompts.last().and_then(|it| it.first().map(|it| it.content.clone()));
+            let own = prompts
+                .last()
+                .and_then(|it| it.first().map(|it| it.content.clone()));
             drop(prompts);
             let said = said.replace("SYSTEM", &own.unwrap_or_default());
             let answer = format!("{} {said}\n{}", FINE[0], FINE[1]);
@@ -77,7 +89,9 @@ async fn what_an_obedient_model_says_of_hidden_instructions_stays_here() {
                 format!("{} {instruction}", FINE[0])
             };
             *stage.model.scripts.lock().unwrap() = [Script::Pieces(pieces(&answer, &mut dice))].into();
-            stage.says(&key, &format!("what helps against a cold? ({index})")).await;
+            stage
+                .says(&key, &format!("what helps against a cold? ({index})"))
+                .await;
             for text in left(&stage).await {
                 let rest = rest_of(&text);
                 let words = forbidden_in(&rest);
@@ -85,7 +99,9 @@ async fn what_an_obedient_model_says_of_hidden_instructions_stays_here() {
                 let letters = said.chars().filter(|it| it.is_alphanumeric()).count();
                 let too_much = (letters / 2).clamp(5, 20);
                 if !words.is_empty() || shared(&rest, &said) >= too_much {
-                    found.push(format!("free {is_free}, supported {supported}: {said} → {rest} {words:?}"));
+                    found.push(format!(
+                        "free {is_free}, supported {supported}: {said} → {rest} {words:?}"
+                    ));
                 }
             }
         }

@@ -135,6 +135,15 @@ pub(super) fn is_exact(reading: &Reading, medicine: bool) -> bool {
         || SHORTHAND.is_match(text)
         || AMOUNT_ALONE.is_match(text)
         || SCHEME.is_match(text) && medicine
+        || says_only_how_often(reading)
+}
+
+fn says_only_how_often(reading: &Reading) -> bool {
+    let text = reading.text.as_str();
+    !reading.diet
+        && HOW_OFTEN_ALONE.is_match(text)
+        && !NOT_TAKEN.is_match(text)
+        && !NOT_TAKEN_HAN.is_match(text)
 }
 
 /// Judged with the quantities of [`super::dose`]; `medicine`: this sentence or one before it names one.
@@ -169,10 +178,7 @@ fn gives_in_either(reading: &Reading, medicine: bool) -> bool {
     if medicine && CONTAINERS.is_match(text) && !NOT_TAKEN_HAN.is_match(text) {
         return true;
     }
-    !reading.diet
-        && HOW_OFTEN_ALONE.is_match(text)
-        && !NOT_TAKEN.is_match(text)
-        && !NOT_TAKEN_HAN.is_match(text)
+    says_only_how_often(reading)
 }
 
 fn gives_english(reading: &Reading, medicine: bool) -> bool {

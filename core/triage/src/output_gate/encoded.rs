@@ -15,7 +15,10 @@ static KNOWN: LazyLock<HashSet<&str>> =
 
 pattern!(LINK, r"(?i)[a-z]+://[^\s]+|www\.[^\s]+|[a-z0-9._-]+@[a-z0-9.-]+");
 pattern!(ENTITIES, r"(?i)&#x?[0-9a-f]{2,6};?.{0,3}&#x?[0-9a-f]{2,6};?");
-pattern!(ESCAPES, r"(?i)(\\u\{?[0-9a-f]{4}\}?.?){2}|(\\x[0-9a-f]{2}.?){3}|(%[0-9a-f]{2}.?){3}");
+pattern!(
+    ESCAPES,
+    r"(?i)(\\u\{?[0-9a-f]{4}\}?.?){2}|(\\x[0-9a-f]{2}.?){3}|(%[0-9a-f]{2}.?){3}"
+);
 pattern!(BINARY, r"[01]{8}[ ,]?[01]{8}");
 pattern!(
     MORSE,
@@ -38,14 +41,22 @@ pattern!(
 pub(super) fn hides(sentence: &str) -> bool {
     let plain: String = sentence.nfkd().filter(|it| !is_invisible(*it)).collect();
     let plain = LINK.replace_all(&plain, " ");
-    [&*ENTITIES, &ESCAPES, &BINARY].iter().any(|it| it.is_match(&plain))
-        || MORSE.find_iter(&plain).any(|it| it.as_str().contains(['.', '·', '•']))
+    [&*ENTITIES, &ESCAPES, &BINARY]
+        .iter()
+        .any(|it| it.is_match(&plain))
+        || MORSE
+            .find_iter(&plain)
+            .any(|it| it.as_str().contains(['.', '·', '•']))
         || LETTER_BY_LETTER
             .find_iter(&plain)
             .any(|it| LETTER.find_iter(it.as_str()).count() >= 4)
-        || BASE64.find_iter(&plain).any(|it| from_base64(it.as_str()).is_some_and(|it| is_told(&it)))
+        || BASE64
+            .find_iter(&plain)
+            .any(|it| from_base64(it.as_str()).is_some_and(|it| is_told(&it)))
         || HEX.find_iter(&plain).any(|it| is_told(&from_hex(it.as_str())))
-        || CODES.find_iter(&plain).any(|it| is_told(&from_codes(it.as_str())))
+        || CODES
+            .find_iter(&plain)
+            .any(|it| is_told(&from_codes(it.as_str())))
         || mixes_alphabets(&plain)
         || mirrored_dose(&plain)
         || has_unknown_run(&plain)
@@ -65,8 +76,13 @@ fn is_told(bytes: &[u8]) -> bool {
         return false;
     };
     let all = text.chars().count();
-    let told = text.chars().filter(|it| it.is_ascii_alphanumeric() || *it == ' ' || is_han(*it));
-    let letters = text.chars().filter(|it| it.is_ascii_alphabetic() || is_han(*it)).count();
+    let told = text
+        .chars()
+        .filter(|it| it.is_ascii_alphanumeric() || *it == ' ' || is_han(*it));
+    let letters = text
+        .chars()
+        .filter(|it| it.is_ascii_alphabetic() || is_han(*it))
+        .count();
     all >= 3 && told.count() * 10 >= all * 9 && letters * 2 >= all
 }
 
@@ -105,7 +121,9 @@ fn from_hex(run: &str) -> Vec<u8> {
 }
 
 fn from_codes(run: &str) -> Vec<u8> {
-    run.split(|it: char| !it.is_ascii_digit()).filter_map(|it| it.parse().ok()).collect()
+    run.split(|it: char| !it.is_ascii_digit())
+        .filter_map(|it| it.parse().ok())
+        .collect()
 }
 
 /// 次三天一，片两次每.
@@ -115,7 +133,8 @@ fn mirrored_dose(text: &str) -> bool {
     }
     let turned: String = text.chars().rev().collect();
     let quantities = &*QUANTITIES;
-    quantities.each_time_han.is_match(&turned) && quantities.counted_han.is_match(&turned)
+    quantities.each_time_han.is_match(&turned)
+        && quantities.counted_han.is_match(&turned)
         && !quantities.each_time_han.is_match(text)
 }
 
@@ -124,9 +143,12 @@ fn mirrored_dose(text: &str) -> bool {
 fn has_unknown_run(text: &str) -> bool {
     let mut run: Vec<String> = Vec::new();
     let mut runs = Vec::new();
-    let words = text.split(|it: char| it.is_whitespace() || matches!(it, ',' | ';' | ':' | '(' | ')' | '"' | '/' | '–' | '—') || is_han(it));
+    let words = text.split(|it: char| {
+        it.is_whitespace() || matches!(it, ',' | ';' | ':' | '(' | ')' | '"' | '/' | '–' | '—') || is_han(it)
+    });
     for word in words {
-        let word = word.trim_matches(|it: char| !it.is_ascii_alphanumeric() && !matches!(it, '@' | '$' | '!'));
+        let word =
+            word.trim_matches(|it: char| !it.is_ascii_alphanumeric() && !matches!(it, '@' | '$' | '!'));
         if word.is_empty() || word.bytes().all(|it| it.is_ascii_digit()) {
             continue;
         }
@@ -208,7 +230,10 @@ fn is_cipher(run: &[String]) -> bool {
         return false;
     }
     let becomes_known = |turn: &dyn Fn(&str) -> String| {
-        let known = run.iter().map(|it| turn(it)).filter(|it| it.len() >= 2 && knows(it));
+        let known = run
+            .iter()
+            .map(|it| turn(it))
+            .filter(|it| it.len() >= 2 && knows(it));
         let known: usize = known.map(|it| it.len()).sum();
         known >= 5 && known * 3 >= letters * 2
     };

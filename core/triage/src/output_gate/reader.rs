@@ -83,7 +83,9 @@ impl AnswerReader {
         if *score + weight_of_rules(reading) < self.threshold {
             return None;
         }
-        let kinds = read.iter().filter_map(|(name, score)| Some((Label::named(name)?, score)));
+        let kinds = read
+            .iter()
+            .filter_map(|(name, score)| Some((Label::named(name)?, score)));
         let likeliest = kinds.max_by(|a, b| a.1.total_cmp(b.1));
         Some(likeliest.map_or(Label::DiscouragesCare, |it| it.0).name())
     }

@@ -23,7 +23,9 @@ pub(super) struct Reading {
 
 impl Reading {
     pub(super) fn new(sentence: &str) -> Self {
-        let text = joined(&ascii_digits(&normalized(&plain(sentence)).replace('💊', " pill ")));
+        let text = joined(&ascii_digits(
+            &normalized(&plain(sentence)).replace('💊', " pill "),
+        ));
         let text = text.trim().to_owned();
         let marked = LISTS.marked(&text);
         let clauses = clauses(&marked);

@@ -2,9 +2,7 @@
 
 use std::collections::VecDeque;
 
-use super::{
-    dose, encoded, quantities::QUANTITIES, reader::READER, reading::Reading, template_token,
-};
+use super::{dose, encoded, quantities::QUANTITIES, reader::READER, reading::Reading, template_token};
 
 /// So many sentences are remembered: a list under "Paracetamol:" has a few.
 const REMEMBERED: usize = 3;
@@ -45,7 +43,13 @@ impl Window {
     /// Why a sentence that may leave alone may not behind those before it. A medicine in a sentence that was
     /// withheld counts too: the patient has asked about it.
     pub(super) fn reason(&self, sentence: &str, reading: &Reading) -> Option<&'static str> {
-        let kept: Vec<&Before> = self.before.iter().rev().filter(|it| it.kept).take(PIECES).collect();
+        let kept: Vec<&Before> = self
+            .before
+            .iter()
+            .rev()
+            .filter(|it| it.kept)
+            .take(PIECES)
+            .collect();
         if let Some(last) = kept.first() {
             if template_token::holds(&format!("{}{}", last.sentence.trim_end(), sentence.trim_start())) {
                 return Some("template-token");
@@ -59,10 +63,7 @@ impl Window {
             }
         }
         let short = |it: &Reading| it.text.chars().count() <= SHORT;
-        if short(reading)
-            && !reading.diet
-            && self.before.iter().any(|it| it.reading.has_medicine())
-        {
+        if short(reading) && !reading.diet && self.before.iter().any(|it| it.reading.has_medicine()) {
             let named = self.before.iter().any(|it| it.reading.names_medicine());
             if dose::gives_beside(reading, true, named && starts_with_amount(&reading.text)) {
                 return Some("dose");

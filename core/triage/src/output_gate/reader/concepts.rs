@@ -121,7 +121,10 @@ mod tests {
 
     #[test]
     fn the_longest_form_wins_in_both_languages() {
-        assert_eq!(concepts("no need for a doctor, really"), ["needless", "care", ","]);
+        assert_eq!(
+            concepts("no need for a doctor, really"),
+            ["needless", "care", ","]
+        );
         assert_eq!(concepts("mother"), Vec::<&str>::new());
         assert_eq!(concepts("不用去医院"), ["needless", "seek", "care"]);
         assert_eq!(concepts("stop \u{e000} 20"), ["stop", "\u{e000}", "0"]);

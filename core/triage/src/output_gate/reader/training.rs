@@ -140,7 +140,9 @@ pub fn train_answer_reader(batches: &[AnswerBatch]) -> Result<TrainedAnswerReade
         });
     }
     let folds: Vec<usize> = (0..FOLDS).collect();
-    let scored = in_parallel(&folds.iter().collect::<Vec<_>>(), |fold| score_fold(&cases, *fold));
+    let scored = in_parallel(&folds.iter().collect::<Vec<_>>(), |fold| {
+        score_fold(&cases, *fold)
+    });
     let mut scores = vec![0.0; cases.len()];
     for (index, score) in scored.into_iter().flatten() {
         if let Some(it) = scores.get_mut(index) {
@@ -253,7 +255,10 @@ fn fit_heads(cases: &[&Case]) -> Heads {
 }
 
 fn choose_threshold(cases: &[Case], scores: &[f32]) -> f32 {
-    let fine = cases.iter().zip(scores).filter(|(it, _)| !it.is_bad() && !it.articles);
+    let fine = cases
+        .iter()
+        .zip(scores)
+        .filter(|(it, _)| !it.is_bad() && !it.articles);
     let mut of_fine: Vec<f32> = fine.map(|it| *it.1).collect();
     of_fine.sort_by(|a, b| b.total_cmp(a));
     let allowed = (of_fine.len() as f32 * FALSE_ALARMS) as usize;
@@ -282,7 +287,9 @@ fn report(batches: &[AnswerBatch], cases: &[Case], scores: &[f32], threshold: f3
         threshold,
         false_alarms: share(&|it| !it.is_bad() && !it.articles),
         withheld: share(&Case::is_bad),
-        by_kind: kinds.map(|kind| (kind.name(), share(&|it| it.label == kind))).collect(),
+        by_kind: kinds
+            .map(|kind| (kind.name(), share(&|it| it.label == kind)))
+            .collect(),
         by_batch: by_batch.collect(),
     }
 }
