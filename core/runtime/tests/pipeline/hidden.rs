@@ -55,6 +55,13 @@ fn shared(text: &str, said: &str) -> usize {
     longest
 }
 
+/// The first message of the last prompt.
+fn own_instructions(stage: &Stage) -> String {
+    let prompts = stage.model.prompts.lock().unwrap();
+    let first = prompts.last().and_then(|it| it.first());
+    first.map(|it| it.content.clone()).unwrap_or_default()
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn what_an_obedient_model_says_of_hidden_instructions_stays_here() {
     let poison = Arc::new(Mutex::new(String::new()));
@@ -76,12 +83,8 @@ async fn what_an_obedient_model_says_of_hidden_instructions_stays_here() {
                 continue;
             }
             stage.model.is_free.store(is_free, Ordering::SeqCst);
-            let prompts = stage.model.prompts.lock().unwrap();
-            let own = prompts
-                .last()
-                .and_then(|it| it.first().map(|it| it.content.clone()));
-            drop(prompts);
-            let said = said.replace("SYSTEM", &own.unwrap_or_default());
+            let own = own_instructions(&stage);
+            let said = said.replace("SYSTEM", &own);
             let answer = format!("{} {said}\n{}", FINE[0], FINE[1]);
             *poison.lock().unwrap() = if supported {
                 format!("{} {instruction} {said}\n{}", FINE[0], FINE[1])
