@@ -21,7 +21,7 @@ mod evaluation;
 mod evidence;
 mod facts;
 mod forms;
-mod levels;
+mod learning;
 mod lexicon;
 mod literal_table;
 mod measurements;
@@ -38,12 +38,9 @@ mod word_table;
 pub use bedside_contract::{Disposition, Language};
 
 pub use assessment::{Assessment, EmergencyContacts, Finding, FindingStatus, PatientFacts, RedFlag, Sex};
-pub use data::Words;
 pub use error::{RulesError, RulesProblem};
-pub use levels::{Colour, Level, Levels, LevelsError, LevelsProblem, LevelsSetting, Scheme, Urgency};
+pub use learning::ModelFileError;
 pub use other_languages::OtherLanguage;
-pub use output_gate::{OutputGate, OutputVerdict};
+pub use output_gate::{OutputGate, OutputVerdict, answer_training};
 pub use rules::Rules;
-pub use second_reader::{
-    Explanation, Meaning, ModelFileError, NearExample, SecondReader, SecondReading, built_in_messages, training,
-};
+pub use second_reader::{Explanation, Meaning, NearExample, SecondReader, SecondReading, built_in_messages, training};

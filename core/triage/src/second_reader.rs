@@ -9,9 +9,8 @@ mod built_in_messages;
 mod department_heads;
 mod evidence_words;
 mod explanation;
-mod features;
-mod logistic;
 mod meaning;
+mod message_blocks;
 mod model_file;
 pub mod training;
 
@@ -20,14 +19,17 @@ use bedside_language::fingerprint;
 use serde::{Deserialize, Serialize};
 
 pub use built_in_messages::built_in_messages;
+pub(crate) use evidence_words::evidence_words;
 pub use explanation::{Explanation, NearExample};
 pub use meaning::Meaning;
-pub use model_file::ModelFileError;
 
-pub(crate) use evidence_words::evidence_words;
-
-use features::{Features, Vocabulary};
-use model_file::{Head, ModelFile};
+use crate::learning::{
+    ModelFileError,
+    features::{Features, Vocabulary},
+    heads::Head,
+};
+use message_blocks::{OF_URGENCY, features};
+use model_file::ModelFile;
 
 /// What the second reader makes of one message.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -84,7 +86,7 @@ impl SecondReader {
 
     /// Reads a normal text, with the words for what the rules found in it.
     pub(crate) fn read(&self, text: &str, evidence: &[String]) -> Read<'_> {
-        let features = Features::new(text, evidence, &self.model.vocabulary);
+        let features = features(text, evidence, OF_URGENCY, &self.model.vocabulary);
         let emergency = self
             .model
             .emergency_probability(self.model.emergency.score(&features));
@@ -129,8 +131,4 @@ impl SecondReader {
     fn emergency_head(&self) -> &Head {
         &self.model.emergency
     }
-}
-
-fn logistic(score: f32) -> f32 {
-    1.0 / (1.0 + (-score).exp())
 }

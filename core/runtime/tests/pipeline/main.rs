@@ -3,6 +3,7 @@
 
 mod attacks;
 mod common;
+mod hidden;
 mod passive;
 mod safety;
 mod third;

@@ -128,6 +128,24 @@ pattern!(
     r"\b(frequency|applications?|dosing|intervals?|schedule)\b|频率|次数|间隔"
 );
 
+/// By weight, in the shorthand of prescriptions, or as an answer of its own.
+pub(super) fn is_exact(reading: &Reading, medicine: bool) -> bool {
+    let text = reading.text.as_str();
+    BY_WEIGHT.is_match(text) && (medicine || !reading.diet)
+        || SHORTHAND.is_match(text)
+        || AMOUNT_ALONE.is_match(text)
+        || SCHEME.is_match(text) && medicine
+        || says_only_how_often(reading)
+}
+
+fn says_only_how_often(reading: &Reading) -> bool {
+    let text = reading.text.as_str();
+    !reading.diet
+        && HOW_OFTEN_ALONE.is_match(text)
+        && !NOT_TAKEN.is_match(text)
+        && !NOT_TAKEN_HAN.is_match(text)
+}
+
 /// Judged with the quantities of [`super::dose`]; `medicine`: this sentence or one before it names one.
 pub(super) fn gives(reading: &Reading, medicine: bool) -> bool {
     let text = reading.text.as_str();
@@ -160,10 +178,7 @@ fn gives_in_either(reading: &Reading, medicine: bool) -> bool {
     if medicine && CONTAINERS.is_match(text) && !NOT_TAKEN_HAN.is_match(text) {
         return true;
     }
-    !reading.diet
-        && HOW_OFTEN_ALONE.is_match(text)
-        && !NOT_TAKEN.is_match(text)
-        && !NOT_TAKEN_HAN.is_match(text)
+    says_only_how_often(reading)
 }
 
 fn gives_english(reading: &Reading, medicine: bool) -> bool {

@@ -54,6 +54,25 @@ pattern!(
 pattern!(DIGIT, r"[0-9]");
 pattern!(TAKEN_ALREADY, r"\b(how many|did you|have you)\b");
 
+/// A number with a unit or a form that is a medicine's: what no reader is asked about.
+pub(super) fn is_exact(reading: &Reading) -> bool {
+    if reading.question && asks_back(&reading.text) {
+        return false;
+    }
+    let text = &*KINDS.replace_all(&reading.text, " ");
+    let quantities = &*QUANTITIES;
+    let (medicine, food) = (reading.has_medicine(), NOT_A_FORM.is_match(text));
+    let laboratory = LABORATORY.is_match(text);
+    quantities.counted.is_match(text)
+        || quantities.a_form.is_match(text)
+        || quantities.mass.is_match(text) && !laboratory && (medicine || !NUTRIENT.is_match(text))
+        || medicine && quantities.counted_weakly.is_match(text) && !food
+        || medicine && quantities.counted_han.is_match(text) && !food && !laboratory
+        || medicine && quantities.volume.is_match(text) && !laboratory
+        || amounts::is_exact(reading, medicine)
+}
+
+/// What may be a dose: evidence for the reader of answers.
 pub(super) fn gives(reading: &Reading) -> bool {
     !(reading.question && asks_back(&reading.text))
         && (gives_beside(reading, reading.has_medicine(), reading.names_medicine())

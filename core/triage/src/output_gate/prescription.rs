@@ -94,15 +94,6 @@ pub(super) fn prescribes(reading: &Reading) -> bool {
     false
 }
 
-/// "Take it", after a medicine that the answer has just named.
-pub(super) fn orders_it(reading: &Reading) -> bool {
-    !reading.question
-        && reading
-            .clauses
-            .iter()
-            .any(|it| TAKE_IT.is_match(it) && !HELD_BACK.is_match(it) && !HAN_HELD_BACK.is_match(it))
-}
-
 fn tells(clause: &str) -> bool {
     if !clause.contains('\u{e000}') {
         return false;

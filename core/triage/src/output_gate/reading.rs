@@ -23,7 +23,9 @@ pub(super) struct Reading {
 
 impl Reading {
     pub(super) fn new(sentence: &str) -> Self {
-        let text = joined(&ascii_digits(&normalized(&plain(sentence))));
+        let text = joined(&ascii_digits(
+            &normalized(&plain(sentence)).replace('💊', " pill "),
+        ));
         let text = text.trim().to_owned();
         let marked = LISTS.marked(&text);
         let clauses = clauses(&marked);
@@ -75,10 +77,20 @@ fn ascii_digits(text: &str) -> String {
                     '⁄' | '∕' => '/',
                     '–' | '—' | '~' | '～' | '－' => '-',
                     '×' | '✕' => 'x',
+                    '\u{2776}'..='\u{277e}' => char::from_digit(code - 0x2775, 10).unwrap_or('9'),
+                    '\u{2780}'..='\u{2788}' => char::from_digit(code - 0x277f, 10).unwrap_or('9'),
+                    '\u{278a}'..='\u{2792}' => char::from_digit(code - 0x2789, 10).unwrap_or('9'),
+                    '\u{1f150}'..='\u{1f169}' => letter(code - 0x1f150),
+                    '\u{1f170}'..='\u{1f189}' => letter(code - 0x1f170),
+                    '\u{1f1e6}'..='\u{1f1ff}' => letter(code - 0x1f1e6),
                     other => other,
                 })
         })
         .collect()
+}
+
+fn letter(place: u32) -> char {
+    char::from_digit(place + 10, 36).unwrap_or(' ')
 }
 
 /// Without what separates the characters of one Chinese word (毫 克, 毫·克), a number from a Chinese unit, or

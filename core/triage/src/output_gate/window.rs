@@ -2,15 +2,16 @@
 
 use std::collections::VecDeque;
 
-use super::{
-    discourages_care, dose, medicine_change, prescription, quantities::QUANTITIES, reading::Reading,
-    template_token,
-};
+use super::{dose, encoded, quantities::QUANTITIES, reader::READER, reading::Reading, template_token};
 
 /// So many sentences are remembered: a list under "Paracetamol:" has a few.
 const REMEMBERED: usize = 3;
 /// Longer sentences say themselves what they are about.
 const SHORT: usize = 60;
+/// So many sentences before are read together with one.
+const PIECES: usize = 2;
+/// In characters; what is longer is no sentence in pieces.
+const LONGEST_TOGETHER: usize = 120;
 
 #[derive(Debug, Clone, Default)]
 pub(super) struct Window {
@@ -42,8 +43,14 @@ impl Window {
     /// Why a sentence that may leave alone may not behind those before it. A medicine in a sentence that was
     /// withheld counts too: the patient has asked about it.
     pub(super) fn reason(&self, sentence: &str, reading: &Reading) -> Option<&'static str> {
-        let last = self.before.iter().rev().find(|it| it.kept);
-        if let Some(last) = last {
+        let kept: Vec<&Before> = self
+            .before
+            .iter()
+            .rev()
+            .filter(|it| it.kept)
+            .take(PIECES)
+            .collect();
+        if let Some(last) = kept.first() {
             if template_token::holds(&format!("{}{}", last.sentence.trim_end(), sentence.trim_start())) {
                 return Some("template-token");
             }
@@ -54,26 +61,33 @@ impl Window {
             ) {
                 return Some("dose");
             }
-            if discourages_care::answers(&last.reading, reading) {
-                return Some("discourages-care");
+        }
+        let short = |it: &Reading| it.text.chars().count() <= SHORT;
+        if short(reading) && !reading.diet && self.before.iter().any(|it| it.reading.has_medicine()) {
+            let named = self.before.iter().any(|it| it.reading.names_medicine());
+            if dose::gives_beside(reading, true, named && starts_with_amount(&reading.text)) {
+                return Some("dose");
             }
         }
-        let medicine = self.before.iter().any(|it| it.reading.has_medicine());
-        if !medicine {
-            return None;
+        // Said in two or three pieces: read as one sentence.
+        let mut together = sentence.to_owned();
+        for piece in kept {
+            together = format!("{} {together}", piece.sentence.trim_end());
+            let joined = Reading::new(&together);
+            if together.chars().count() > LONGEST_TOGETHER {
+                break;
+            }
+            if dose::is_exact(&joined) {
+                return Some("dose");
+            }
+            if encoded::hides(&together) {
+                return Some("encoded");
+            }
+            if let Some(reason) = READER.reason(&joined) {
+                return Some(reason);
+            }
         }
-        let named = self.before.iter().any(|it| it.reading.names_medicine());
-        let short = reading.text.chars().count() <= SHORT;
-        if short
-            && !reading.diet
-            && dose::gives_beside(reading, true, named && starts_with_amount(&reading.text))
-        {
-            return Some("dose");
-        }
-        if medicine_change::changes_it(reading) {
-            return Some("medicine-change");
-        }
-        (named && prescription::orders_it(reading)).then_some("prescription")
+        None
     }
 }
 

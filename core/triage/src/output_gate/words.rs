@@ -130,6 +130,12 @@ impl Lists {
         han
     }
 
+    /// The name of a medicine, by the lists or by its ending.
+    pub(super) fn is_medicine(&self, word: &str) -> bool {
+        let marked = self.marked(word);
+        marked.starts_with([NAMED, GENERIC]) && marked.chars().count() == 1
+    }
+
     fn ends_as_medicine(&self, word: &str) -> bool {
         let single = word.strip_suffix('s').unwrap_or(word);
         word.len() >= 6

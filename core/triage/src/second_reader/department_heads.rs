@@ -3,29 +3,21 @@
 //! The messages were written for urgency and know few words for what is never urgent (隆鼻, 艾灸, 矫正牙齿). So each term
 //! of `departments::terms` is an example by itself and as patients ask about it.
 
-use super::{
-    features::{BUCKETS, Features, OF_DEPARTMENTS, Vocabulary, buckets},
-    logistic::{FREEDOM, Fitted, fit_weighed},
-    model_file::Head,
-    training::in_parallel,
+use super::message_blocks::{OF_DEPARTMENTS, blocks, features};
+use crate::{
+    departments::terms,
+    learning::{
+        features::{Block, Features, Vocabulary},
+        heads::{Head, Heads},
+        logistic::{FREEDOM, Fitted, fit_weighed},
+        parallel::in_parallel,
+    },
+    rules::Rules,
 };
-use crate::{departments::terms, rules::Rules};
 
-/// The heads side by side: the weights of one bucket for all departments stand together.
+/// One head a department.
 pub(super) struct DepartmentHeads {
-    pub(super) vocabulary: Vocabulary,
-    pub(super) departments: Vec<DepartmentHead>,
-    /// For each bucket that the vocabulary knows, in their order, a weight for each department.
-    pub(super) weights: Vec<i8>,
-    /// A bucket's place among those.
-    places: Vec<u32>,
-}
-
-pub(super) struct DepartmentHead {
-    pub(super) id: String,
-    /// The step of its weights.
-    pub(super) scale: f32,
-    pub(super) bias: f32,
+    pub(super) heads: Heads,
 }
 
 /// A text with the departments that are right for it.
@@ -62,22 +54,6 @@ const QUESTIONS_EN: [&str; 5] = [
 ];
 
 impl DepartmentHeads {
-    pub(super) fn new(vocabulary: Vocabulary, departments: Vec<DepartmentHead>, weights: Vec<i8>) -> Self {
-        let mut next = 0;
-        let places = (0..BUCKETS as u32).map(|bucket| {
-            let place = next;
-            next += u32::from(vocabulary.knows(bucket));
-            place
-        });
-        let places = places.collect();
-        Self {
-            vocabulary,
-            departments,
-            weights,
-            places,
-        }
-    }
-
     /// Examples without a department say nothing. The emergency department is the urgency's.
     pub(super) fn train(mut examples: Vec<Example>) -> Self {
         examples
@@ -86,13 +62,13 @@ impl DepartmentHeads {
         examples.retain(|it| !it.departments.is_empty());
         let all = examples
             .iter()
-            .map(|it| buckets(&it.text, &it.evidence, OF_DEPARTMENTS));
-        let vocabulary = Vocabulary::counted(all, RAREST, OF_DEPARTMENTS);
-        let features: Vec<Features> = examples
+            .map(|it| Block::distinct(&blocks(&it.text, &it.evidence, OF_DEPARTMENTS)));
+        let vocabulary = Vocabulary::counted(all, RAREST);
+        let vectors: Vec<Features> = examples
             .iter()
-            .map(|it| Features::new(&it.text, &it.evidence, &vocabulary))
+            .map(|it| features(&it.text, &it.evidence, OF_DEPARTMENTS, &vocabulary))
             .collect();
-        let rows: Vec<&Features> = features.iter().collect();
+        let rows: Vec<&Features> = vectors.iter().collect();
         let freedom: Vec<f64> = examples.iter().map(|it| it.weight * FREEDOM).collect();
 
         let mut ids: Vec<&str> = examples
@@ -113,36 +89,16 @@ impl DepartmentHeads {
             let Fitted { weights, bias } = fit_weighed(&rows, &labels, &freedom);
             Head::rounded(&weights, bias)
         });
-        let known = (0..BUCKETS as u32).filter(|it| vocabulary.knows(*it));
-        let weights = known.flat_map(|bucket| fitted.iter().map(move |it| it.weight(bucket)));
-        let weights = weights.collect();
-        let departments = ids.iter().zip(&fitted).map(|(id, head)| DepartmentHead {
-            id: (*id).to_owned(),
-            scale: head.scale,
-            bias: head.bias,
-        });
-        let departments = departments.collect();
-        Self::new(vocabulary, departments, weights)
+        let fitted: Vec<(&str, Head)> = ids.into_iter().zip(fitted).collect();
+        Self {
+            heads: Heads::side_by_side(vocabulary, &fitted),
+        }
     }
 
     /// The log odds of each department, by id.
     pub(super) fn read(&self, text: &str, evidence: &[String]) -> Vec<(&str, f32)> {
-        let features = Features::new(text, evidence, &self.vocabulary);
-        let mut sums = vec![0.0_f32; self.departments.len()];
-        for (bucket, value) in &features.entries {
-            let Some(place) = self.places.get(*bucket as usize) else {
-                continue;
-            };
-            let start = *place as usize * sums.len();
-            let weights = self.weights.get(start..start + sums.len()).unwrap_or_default();
-            for (sum, weight) in sums.iter_mut().zip(weights) {
-                *sum += f32::from(*weight) * value;
-            }
-        }
-        let departments = self.departments.iter().zip(sums);
-        departments
-            .map(|(it, sum)| (it.id.as_str(), it.bias + it.scale * sum))
-            .collect()
+        let heads = &self.heads;
+        heads.read(&features(text, evidence, OF_DEPARTMENTS, &heads.vocabulary))
     }
 
     pub(super) fn best(&self, text: &str, evidence: &[String]) -> Option<String> {

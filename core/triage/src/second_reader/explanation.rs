@@ -3,7 +3,12 @@
 use bedside_contract::Disposition;
 use serde::{Deserialize, Serialize};
 
-use super::{SecondReader, features::Features, features::spelled_out, training::Batch};
+use super::{
+    SecondReader,
+    message_blocks::{OF_URGENCY, features, spelled_out},
+    training::Batch,
+};
+use crate::learning::features::Features;
 
 /// What weighed most, and what it is like.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -35,13 +40,13 @@ impl SecondReader {
         batches: &[Batch],
         normal: impl Fn(&str) -> String,
     ) -> Explanation {
-        let features = Features::new(text, evidence, self.vocabulary());
+        let vector = features(text, evidence, OF_URGENCY, self.vocabulary());
         let head = self.emergency_head();
         let value_of = |bucket: u32| {
-            let index = features.entries.binary_search_by_key(&bucket, |it| it.0).ok()?;
-            features.entries.get(index).map(|it| it.1)
+            let index = vector.entries.binary_search_by_key(&bucket, |it| it.0).ok()?;
+            vector.entries.get(index).map(|it| it.1)
         };
-        let mut words_for: Vec<(String, f32)> = spelled_out(text)
+        let mut words_for: Vec<(String, f32)> = spelled_out(text, OF_URGENCY.words)
             .into_iter()
             .filter_map(|(bucket, words)| {
                 let weight = f32::from(head.weight(bucket)) * head.scale * value_of(bucket)?;
@@ -52,14 +57,14 @@ impl SecondReader {
         words_for.dedup_by(|a, b| a.0 == b.0);
         words_for.truncate(MOST_WORDS);
 
-        let own = Features::new(text, &[], self.vocabulary());
+        let own = features(text, &[], OF_URGENCY, self.vocabulary());
         let mut examples: Vec<NearExample> = batches
             .iter()
             .flat_map(|it| &it.messages)
             .map(|message| NearExample {
                 likeness: likeness(
                     &own,
-                    &Features::new(&normal(&message.text), &[], self.vocabulary()),
+                    &features(&normal(&message.text), &[], OF_URGENCY, self.vocabulary()),
                 ),
                 disposition: message.disposition,
                 text: message.text.clone(),

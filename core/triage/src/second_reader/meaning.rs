@@ -6,10 +6,10 @@
 use bedside_contract::{EmbedError, Embedder, EmbeddingPurpose};
 use serde::{Deserialize, Serialize};
 
-use super::{
+use crate::learning::{
     features::Features,
     logistic::{FREEDOM, fit_weighed},
-    training::in_parallel,
+    parallel::in_parallel,
 };
 
 /// What a text means, for [`Rules::consider_meaning`](crate::Rules::consider_meaning).

@@ -4,14 +4,24 @@
 use bedside_contract::{Disposition, EmbedError, Embedder};
 use serde::{Deserialize, Serialize};
 
+pub use crate::learning::TrainingError;
+
 use super::{
     department_heads::{DepartmentHeads, Example, examples_of_terms},
-    features::{BUCKETS, Features, OF_URGENCY, Vocabulary, buckets},
-    logistic::fit,
     meaning::{MeaningHeads, Sample},
-    model_file::{Calibration, Head, ModelFile, Thresholds},
+    message_blocks::{OF_URGENCY, blocks, features},
+    model_file::{Calibration, ModelFile, Thresholds},
 };
-use crate::rules::Rules;
+use crate::{
+    learning::{
+        features::{BUCKETS, Block, Features, Vocabulary},
+        heads::Head,
+        json_lines,
+        logistic::fit,
+        parallel::in_parallel,
+    },
+    rules::Rules,
+};
 
 /// One labelled message, a line of `data/messages/*.jsonl`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -65,42 +75,15 @@ pub struct Report {
     pub department_right: f32,
 }
 
-/// Why messages cannot be trained on.
-#[derive(Debug, thiserror::Error)]
-pub enum TrainingError {
-    #[error("batch {batch}, line {line}: {reason}")]
-    Line {
-        batch: String,
-        line: usize,
-        reason: String,
-    },
-    #[error("{found} messages are too few: at least 200 are needed, with emergencies among them")]
-    TooFew { found: usize },
-    #[error(transparent)]
-    Embed(#[from] EmbedError),
-}
-
 impl Batch {
     /// Reads JSON lines.
     ///
     /// # Errors
     /// Names the batch and the line.
     pub fn parse(name: &str, lines: &str) -> Result<Self, TrainingError> {
-        let messages = lines
-            .lines()
-            .zip(1..)
-            .filter(|(line, _)| !line.trim().is_empty())
-            .map(|(line, number)| {
-                serde_json::from_str(line).map_err(|error| TrainingError::Line {
-                    batch: name.to_owned(),
-                    line: number,
-                    reason: error.to_string(),
-                })
-            })
-            .collect::<Result<_, _>>()?;
         Ok(Self {
             name: name.to_owned(),
-            messages,
+            messages: json_lines::parse(name, lines)?,
         })
     }
 }
@@ -129,7 +112,10 @@ pub fn train(
     let cases = read_cases(rules, batches);
     let emergencies = cases.iter().filter(|it| it.is_emergency()).count();
     if cases.len() < 200 || emergencies < 20 || emergencies + 20 > cases.len() {
-        return Err(TrainingError::TooFew { found: cases.len() });
+        return Err(TrainingError::TooFew {
+            found: cases.len(),
+            needed: "200, with emergencies among them,",
+        });
     }
     let held_out = cross_validate(rules, &cases);
     let calibration = calibrate(&held_out, &cases);
@@ -140,7 +126,8 @@ pub fn train(
     let rows: Vec<&Features> = features.iter().collect();
     let [emergency, a, b, c, d] = urgency_heads(&cases, &all, &rows);
     let departments = department_heads(rules, cases.iter());
-    let meaning = embedder.map(|it| meaning_heads(rules, batches, &departments, it)).transpose()?;
+    let meaning = embedder.map(|it| meaning_heads(rules, batches, &departments, it));
+    let meaning = meaning.transpose()?;
     let report = measure(&held_out, &cases, calibration, thresholds);
     let model = ModelFile {
         vocabulary,
@@ -175,7 +162,7 @@ impl Case {
     }
 
     fn features(&self, vocabulary: &Vocabulary) -> Features {
-        Features::new(&self.text, &self.evidence, vocabulary)
+        features(&self.text, &self.evidence, OF_URGENCY, vocabulary)
     }
 }
 
@@ -249,8 +236,8 @@ fn cross_validate(rules: &Rules, cases: &[Case]) -> Vec<HeldOut> {
 
 fn vocabulary_of(cases: &[Case], chosen: &[usize]) -> Vocabulary {
     let chosen = chosen.iter().filter_map(|it| cases.get(*it));
-    let messages = chosen.map(|it| buckets(&it.text, &it.evidence, OF_URGENCY));
-    Vocabulary::counted(messages, 2, OF_URGENCY)
+    let messages = chosen.map(|it| Block::distinct(&blocks(&it.text, &it.evidence, OF_URGENCY)));
+    Vocabulary::counted(messages, 2)
 }
 
 fn department_heads<'a>(rules: &Rules, cases: impl Iterator<Item = &'a Case>) -> DepartmentHeads {
@@ -283,7 +270,7 @@ fn meaning_heads(
     });
     let speaks = |it: &Sample<'_>| it.departments.iter().any(|it| it != "emergency");
     let samples: Vec<Sample<'_>> = messages.chain(terms).filter(speaks).collect();
-    let ids: Vec<&str> = heads.departments.iter().map(|it| it.id.as_str()).collect();
+    let ids: Vec<&str> = heads.heads.names.iter().map(|it| it.id.as_str()).collect();
     MeaningHeads::train(&samples, &ids, embedder)
 }
 
@@ -307,19 +294,6 @@ fn urgency_heads(cases: &[Case], chosen: &[usize], rows: &[&Features]) -> [Head;
         heads.next().unwrap_or_else(empty),
         heads.next().unwrap_or_else(empty),
     ]
-}
-
-/// Two at a time; results in the order of `items`.
-pub(super) fn in_parallel<T: Sync, R: Send>(items: &[&T], work: impl Fn(&T) -> R + Sync) -> Vec<R> {
-    let work = &work;
-    let results: Vec<Vec<R>> = std::thread::scope(|scope| {
-        let threads: Vec<_> = items
-            .chunks(items.len().div_ceil(2).max(1))
-            .map(|part| scope.spawn(move || part.iter().map(|it| work(it)).collect::<Vec<R>>()))
-            .collect();
-        threads.into_iter().filter_map(|it| it.join().ok()).collect()
-    });
-    results.into_iter().flatten().collect()
 }
 
 /// Platt's slope and intercept by Newton's method on the held-out scores.
@@ -349,7 +323,7 @@ fn calibrate(held_out: &[HeldOut], cases: &[Case]) -> Calibration {
 }
 
 fn probability(it: &HeldOut, calibration: Calibration) -> f32 {
-    super::logistic(calibration.slope * it.score + calibration.intercept)
+    crate::learning::logistic(calibration.slope * it.score + calibration.intercept)
 }
 
 /// The emergency's threshold by false alarms, the others by what is worth most together with the rules.

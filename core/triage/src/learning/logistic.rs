@@ -3,25 +3,25 @@
 use super::features::Features;
 
 /// Weights by bucket and a bias, for labels true and false.
-pub(super) struct Fitted {
-    pub(super) weights: Vec<f32>,
-    pub(super) bias: f32,
+pub(crate) struct Fitted {
+    pub(crate) weights: Vec<f32>,
+    pub(crate) bias: f32,
 }
 
 /// How strongly weights are held to zero: 1/`FREEDOM` per message, liblinear's C.
-pub(super) const FREEDOM: f64 = 12.0;
+pub(crate) const FREEDOM: f64 = 12.0;
 const MOST_STEPS: usize = 120;
 const REMEMBERED: usize = 8;
 /// Training ends where the gradient has shrunk to this share of its first length.
 const SMALL_ENOUGH: f64 = 2e-4;
 
 /// Minimises ½|w|² + C Σ ln(1 + exp(-y (w·x + b))) over the used buckets.
-pub(super) fn fit(messages: &[&Features], labels: &[bool]) -> Fitted {
+pub(crate) fn fit(messages: &[&Features], labels: &[bool]) -> Fitted {
     fit_weighed(messages, labels, &vec![FREEDOM; messages.len()])
 }
 
 /// With a C for each message.
-pub(super) fn fit_weighed(messages: &[&Features], labels: &[bool], freedom: &[f64]) -> Fitted {
+pub(crate) fn fit_weighed(messages: &[&Features], labels: &[bool], freedom: &[f64]) -> Fitted {
     let problem = Problem::new(messages, labels, freedom);
     let solution = minimise(&problem);
     let mut weights = vec![0.0; super::features::BUCKETS];

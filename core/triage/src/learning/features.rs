@@ -1,44 +1,27 @@
-//! A text as a sparse vector: hashed n-grams of characters and of words, and words for what the rules found.
+//! A text as a sparse vector: blocks of hashed n-grams.
 
 use bedside_language::is_han;
 
 /// Buckets of the hash, a power of two. Fewer buckets, more collisions: with 2^18 the area under the curve is
 /// within 0.001 of that of exact n-grams.
-pub(super) const BUCKETS: usize = 1 << 18;
+pub(crate) const BUCKETS: usize = 1 << 18;
 
-/// The longest n-grams.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Reach {
-    pub(super) characters: usize,
-    pub(super) words: usize,
-}
-
-pub(super) const OF_URGENCY: Reach = Reach {
-    characters: 5,
-    words: 3,
-};
-/// A department is known by its words, an urgency by how they are put together.
-pub(super) const OF_DEPARTMENTS: Reach = Reach {
-    characters: 3,
-    words: 2,
-};
 /// Longer texts are read in part: no message needs more.
 const MOST_CHARACTERS: usize = 4000;
 
 /// How much a bucket says: the inverse frequency of its n-grams in the training messages, zero where they were
 /// met too seldom.
-pub(super) struct Vocabulary {
+pub(crate) struct Vocabulary {
     /// In steps of [`Vocabulary::STEP`].
-    pub(super) rarity: Vec<u8>,
-    pub(super) reach: Reach,
+    pub(crate) rarity: Vec<u8>,
 }
 
 impl Vocabulary {
-    pub(super) const STEP: f32 = 1.0 / 24.0;
+    pub(crate) const STEP: f32 = 1.0 / 24.0;
 
     /// ln((1 + n) / (1 + df)) + 1 for buckets that stand in `rarest` messages or more. `messages` are those of
-    /// [`buckets`] of each.
-    pub(super) fn counted(messages: impl Iterator<Item = Vec<u32>>, rarest: u32, reach: Reach) -> Self {
+    /// [`Block::distinct`] of each.
+    pub(crate) fn counted(messages: impl Iterator<Item = Vec<u32>>, rarest: u32) -> Self {
         let mut counts = vec![0_u32; BUCKETS];
         let mut total = 1.0_f32;
         for buckets in messages {
@@ -58,36 +41,56 @@ impl Vocabulary {
         });
         Self {
             rarity: rarity.collect(),
-            reach,
         }
     }
 
-    pub(super) fn knows(&self, bucket: u32) -> bool {
+    pub(crate) fn knows(&self, bucket: u32) -> bool {
         self.weight(bucket) > 0.0
     }
 
-    fn weight(&self, bucket: u32) -> f32 {
+    /// Without the buckets that `keeps` does not want.
+    pub(crate) fn restricted(&self, keeps: impl Fn(u32) -> bool) -> Self {
+        let rarity = self.rarity.iter().zip(0..);
+        Self {
+            rarity: rarity
+                .map(|(it, bucket)| if keeps(bucket) { *it } else { 0 })
+                .collect(),
+        }
+    }
+
+    pub(crate) fn weight(&self, bucket: u32) -> f32 {
         self.rarity
             .get(bucket as usize)
             .map_or(0.0, |it| f32::from(*it) * Self::STEP)
     }
 }
 
+/// One way to take a text apart: its buckets, as often as they occur, and the length of their vector.
+pub(crate) struct Block {
+    pub(crate) buckets: Vec<u32>,
+    pub(crate) weight: f32,
+}
+
+impl Block {
+    /// Every bucket of a text, once: for counting in how many texts it stands.
+    pub(crate) fn distinct(blocks: &[Self]) -> Vec<u32> {
+        let mut all: Vec<u32> = blocks.iter().flat_map(|it| it.buckets.iter().copied()).collect();
+        all.sort_unstable();
+        all.dedup();
+        all
+    }
+}
+
 /// Buckets with values, in the order of buckets.
-pub(super) struct Features {
-    pub(super) entries: Vec<(u32, f32)>,
+pub(crate) struct Features {
+    pub(crate) entries: Vec<(u32, f32)>,
 }
 
 impl Features {
-    pub(super) fn new(text: &str, evidence: &[String], vocabulary: &Vocabulary) -> Self {
+    pub(crate) fn new(blocks: Vec<Block>, vocabulary: &Vocabulary) -> Self {
         let mut entries = Vec::new();
-        let weight_of_evidence = 0.5;
-        for (block, weight) in [
-            (characters(text, vocabulary.reach.characters), 1.0),
-            (words(text, vocabulary.reach.words), 1.0),
-            (found(evidence), weight_of_evidence),
-        ] {
-            entries.extend(weighed(block, weight, vocabulary));
+        for block in blocks {
+            entries.extend(weighed(block.buckets, block.weight, vocabulary));
         }
         entries.sort_unstable_by_key(|(bucket, _)| *bucket);
         entries.dedup_by(|next, kept| {
@@ -99,19 +102,6 @@ impl Features {
         });
         Self { entries }
     }
-}
-
-/// Every bucket of a text, once: for counting in how many messages it stands.
-pub(super) fn buckets(text: &str, evidence: &[String], reach: Reach) -> Vec<u32> {
-    let mut all: Vec<u32> = [
-        characters(text, reach.characters),
-        words(text, reach.words),
-        found(evidence),
-    ]
-    .concat();
-    all.sort_unstable();
-    all.dedup();
-    all
 }
 
 /// 1 + ln(count), times rarity, as a vector of length `weight`.
@@ -132,16 +122,8 @@ fn weighed(mut block: Vec<u32>, weight: f32, vocabulary: &Vocabulary) -> Vec<(u3
     values
 }
 
-/// The n-grams that stand for a bucket, for explanations.
-pub(super) fn spelled_out(text: &str) -> Vec<(u32, String)> {
-    let mut spelled = Vec::new();
-    each_word_run(text, OF_URGENCY.words, |words| {
-        spelled.push((hash(WORDS, words.join(" ").as_bytes()), words.join(" ")))
-    });
-    spelled
-}
-
-fn characters(text: &str, longest: usize) -> Vec<u32> {
+/// All runs of one to `longest` characters.
+pub(crate) fn characters(text: &str, longest: usize) -> Vec<u32> {
     let padded: Vec<char> = std::iter::once(' ')
         .chain(
             text.chars()
@@ -162,20 +144,8 @@ fn characters(text: &str, longest: usize) -> Vec<u32> {
     buckets
 }
 
-fn words(text: &str, longest: usize) -> Vec<u32> {
-    let mut buckets = Vec::new();
-    each_word_run(text, longest, |words| {
-        buckets.push(hash(WORDS, words.join(" ").as_bytes()))
-    });
-    buckets
-}
-
-fn found(evidence: &[String]) -> Vec<u32> {
-    evidence.iter().map(|it| hash(FOUND, it.as_bytes())).collect()
-}
-
-/// One to three words on end; a Chinese character is a word.
-fn each_word_run(text: &str, longest: usize, mut take: impl FnMut(&[&str])) {
+/// One to `longest` words on end; a Chinese character is a word.
+pub(crate) fn each_word_run(text: &str, longest: usize, mut take: impl FnMut(&[&str])) {
     let mut words: Vec<&str> = Vec::new();
     let mut start = None;
     for (at, c) in text.char_indices().take(MOST_CHARACTERS) {
@@ -195,10 +165,9 @@ fn each_word_run(text: &str, longest: usize, mut take: impl FnMut(&[&str])) {
 }
 
 const CHARACTERS: u8 = 1;
-const WORDS: u8 = 2;
-const FOUND: u8 = 3;
 
-fn hash(kind: u8, bytes: &[u8]) -> u32 {
+/// The bucket of one thing of a kind; kinds keep the same bytes of different blocks apart, 1 is taken.
+pub(crate) fn hash(kind: u8, bytes: &[u8]) -> u32 {
     let mut state = Fnv::new(kind);
     state.take(bytes);
     state.bucket()

@@ -1,0 +1,35 @@
+//! The plainest words against care, which need no reader: "you do not need a doctor", 不用去医院.
+
+use super::reading::Reading;
+use crate::pattern::pattern;
+
+pattern!(
+    DENIES_CARE,
+    r"\b(no need|not need|dont need|doesnt need|neednt|no reason|not necessary|isnt necessary|no point|dont bother|not worth)( (to|for|in))?( (see|seeing|go|going|visit|visiting|call|calling|consult|have|be seen by))?( to)?( (a|an|any|the|your|that))? (doctors?|physicians?|hospitals?|ambulances?|emergency (room|department|services?)|er|clinics?|medical (care|help|attention)|specialists?)\b"
+);
+// What goes with care and is not needed.
+pattern!(
+    NO_CARE,
+    r"\b(notes?|letters?|referrals?|appointments?|visits? for)\b"
+);
+pattern!(
+    BELITTLES,
+    r"\bthere(s| is) nothing (for you )?to worry about|\b(definitely|certainly|surely) (not|no) (a |an )?(cancer|tumou?r|stroke|heart attack)|\b(completely|perfectly|totally|absolutely) harmless\b|\bstay (at )?home (whatever|no matter)"
+);
+pattern!(
+    HEDGES,
+    r"\b(but|if|unless|until|usually|most|many|cant|cannot|not (say|tell|promise|mean)|wont)\b"
+);
+pattern!(
+    HAN_DENIES_CARE,
+    r"(不用|不必|不需要|无需|没必要|没有必要|用不着)(再|特意|专门|急着|马上)?(去|看|叫|上|找|打|跑)?(任何|什么)?(医院|医生|大夫|就医|急诊|救护车|120|看病)($|[^的开预转证同检])|(肯定|绝对|一定)(没事|不是癌|不是肿瘤|不是心梗|不是中风)|没什么(好|可)担心的"
+);
+pattern!(HAN_HEDGES, r"但|如果|若|除非|一般|多数|大多|通常|不能|无法|不敢");
+
+pub(super) fn speaks(reading: &Reading) -> bool {
+    let text = reading.text.as_str();
+    !reading.question
+        && ((DENIES_CARE.is_match(text) && !NO_CARE.is_match(text) || BELITTLES.is_match(text))
+            && !HEDGES.is_match(text)
+            || HAN_DENIES_CARE.is_match(text) && !HAN_HEDGES.is_match(text))
+}
