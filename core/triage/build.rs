@@ -55,6 +55,7 @@ const FILES: &[&str] = &[
     "findings/conditions.toml",
     "findings/context.toml",
     "findings/everyday.toml",
+    "findings/calm_signs.toml",
     "groups.toml",
     "red_flags/heart_and_lungs.toml",
     "red_flags/nerves_and_mind.toml",
