@@ -22,6 +22,7 @@ mod evidence;
 mod facts;
 mod forms;
 mod learning;
+mod levels;
 mod lexicon;
 mod literal_table;
 mod measurements;
@@ -38,8 +39,10 @@ mod word_table;
 pub use bedside_contract::{Disposition, Language};
 
 pub use assessment::{Assessment, EmergencyContacts, Finding, FindingStatus, PatientFacts, RedFlag, Sex};
+pub use data::Words;
 pub use error::{RulesError, RulesProblem};
 pub use learning::ModelFileError;
+pub use levels::{Colour, Level, Levels, LevelsError, LevelsProblem, LevelsSetting, Scheme, Urgency};
 pub use other_languages::OtherLanguage;
 pub use output_gate::{OutputGate, OutputVerdict, answer_training};
 pub use rules::Rules;
