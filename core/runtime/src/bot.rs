@@ -3,7 +3,11 @@
 use std::{collections::HashMap, panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
-use bedside_contract::{Connector, ConnectorError, ConversationKey, ConversationSettings, Cursor, Disposition, Embedder, FinishedTurn, Generator, InboxSeq, Initiative, Intake, Language, Part, Plugins, Receipt, Sampling, Store, StoreError, Update, UpdateKind};
+use bedside_contract::{
+    Connector, ConnectorError, ConversationKey, ConversationSettings, Cursor, Disposition, Embedder,
+    FinishedTurn, Generator, InboxSeq, Initiative, Intake, Language, Part, Plugins, Receipt, Sampling, Store,
+    StoreError, Update, UpdateKind,
+};
 use bedside_triage::{PatientFacts, Rules};
 use futures::FutureExt;
 use tokio::{task::JoinSet, time::Instant};

@@ -49,7 +49,7 @@ pattern!(
 );
 pattern!(
     OXYGEN,
-    r"\bsats?( \w+){0,2} in the (low |mid |high )?(?<decade>[5-9]0)s|(?<word>血氧|氧饱和|指脉氧|指氧|脉氧|spo2|\bsp02|\bsao2|\bo2|\boxygen|\bsat(s|uration|urating|ting)?\b|\bpulse ?ox|\bpulse ?oximeter|\boximeter)(?<between>[^0-9,。;\n]{0,22})((?<n>[0-9]{2,3}) ?(?<unit>%|天|年|个?月|周|次|小时|分钟|元|块|升|l\b|ml|litre|liter|day|week|month|year|hour|min|dollar|pound|euro|times|bucks)?|(?<tens>[六七八九]十)(?<ones>[一二三四五六七八九])?)"
+    r"\bsats?( \w+){0,2} in the (low |mid |high )?(?<decade>[5-9]0)s|(?<word>血氧|氧饱和|指脉氧|指氧|脉氧|spo2|\bsp02|\bsao2|\bo2|\boxygen|\bsat(s|uration|urating|ting)?\b|\bpulse ?ox|\bpulse ?oximeter|\boximeter)(?<between>[^0-9,。;.\n]{0,22})((?<n>[0-9]{2,3}) ?(?<unit>%|天|年|个?月|周|次|小时|分钟|元|块|升|l\b|ml|litre|liter|day|week|month|year|hour|min|dollar|pound|euro|times|bucks)?|(?<tens>[六七八九]十)(?<ones>[一二三四五六七八九])?)"
 );
 pattern!(PRESSURE_PAIR, r"(?<s>[0-9]{2,3}) ?(/|over) ?(?<d>[0-9]{2,3})");
 pattern!(
@@ -66,7 +66,7 @@ pattern!(
 );
 pattern!(
     BREATHING_RATE,
-    r"(呼吸频率|呼吸次数|\bresp(iratory|iration)?s?( rate)?|\bbreathing rate|\brr)\b?[^0-9,。;\n]{0,10}(?<n>[0-9]{2,3})( ?(?<unit>天|年|个?月|周|小时|day|week|month|year|hour))?|(呼吸|喘气?|喘息|\bbreath\w*)(?<between>[^0-9,。;\n]{0,16})(?<n2>[0-9]{2,3}) ?(次|下|bpm|times|breaths|/ ?m|per m|a min|每分)|(?<n3>[0-9]{2,3}) ?(breaths|respirations)"
+    r"(呼吸频率|呼吸次数|\bresp(iratory|iration)?s?( rate)?|\bbreathing rate|\brr)\b?[^0-9,。;\n]{0,10}(?<n>[0-9]{2,3})( ?(?<unit>天|年|个?月|周|小时|岁|day|week|month|year|hour|yo\b|[mfy]\b))?|(呼吸|喘气?|喘息|\bbreath\w*)(?<between>[^0-9,。;\n]{0,16})(?<n2>[0-9]{2,3}) ?(次|下|bpm|times|breaths|/ ?m|per m|a min|每分)|(?<n3>[0-9]{2,3}) ?(breaths|respirations)"
 );
 pattern!(
     PAIN,
@@ -81,7 +81,12 @@ impl Measurements {
             return values;
         }
         values.temperature = temperature(text);
-        values.oxygen_saturation = lowest(OXYGEN.captures_iter(text).filter_map(|it| oxygen(&it)));
+        // The saturation of transferrin is one of iron.
+        let of_iron = text.contains("ferritin") || text.contains("transferrin");
+        let said = OXYGEN.captures_iter(text);
+        let said =
+            said.filter(|it| !(of_iron && it.name("word").is_some_and(|it| it.as_str().starts_with("sat"))));
+        values.oxygen_saturation = lowest(said.filter_map(|it| oxygen(&it)));
         for pair in PRESSURE_PAIR.captures_iter(text) {
             if let (Some(systolic), Some(diastolic)) = (number(&pair, "s"), number(&pair, "d"))
                 && (50.0..=300.0).contains(&systolic)

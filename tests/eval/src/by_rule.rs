@@ -29,7 +29,11 @@ pub(crate) fn by_rule(rules: &Rules, cases: &[Case]) -> ByRule {
                 raised.emergencies += 1;
                 raised.alone += usize::from(said.red_flags.len() == 1);
             } else {
-                raised.others.push(format!("{}\n        {}", case.text.replace('\n', " / "), words(&said, &case.text)));
+                raised.others.push(format!(
+                    "{}\n        {}",
+                    case.text.replace('\n', " / "),
+                    words(&said, &case.text)
+                ));
             }
         }
     }
@@ -39,9 +43,16 @@ pub(crate) fn by_rule(rules: &Rules, cases: &[Case]) -> ByRule {
 /// `chest-pain "胸口疼", sweating "一身汗"`: the findings that are there, with their words.
 fn words(said: &Assessment, text: &str) -> String {
     let characters: Vec<char> = text.chars().collect();
-    let there = said.findings.iter().filter(|it| it.status != FindingStatus::Absent);
+    let there = said
+        .findings
+        .iter()
+        .filter(|it| it.status != FindingStatus::Absent);
     let shown = there.map(|it| {
-        let words: String = characters.get(it.start..it.end).unwrap_or_default().iter().collect();
+        let words: String = characters
+            .get(it.start..it.end)
+            .unwrap_or_default()
+            .iter()
+            .collect();
         format!("{} {words:?}", it.name)
     });
     shown.collect::<Vec<_>>().join(", ")

@@ -77,14 +77,19 @@ fn main() -> anyhow::Result<()> {
         return Ok(());
     }
     if !arguments.departments.is_empty() {
-        let embeddings = arguments.embeddings.as_deref().map(Embeddings::open).transpose()?;
+        let embeddings = arguments
+            .embeddings
+            .as_deref()
+            .map(Embeddings::open)
+            .transpose()?;
         let embedder = embeddings.as_ref().map(|it| it as &dyn Embedder);
         for file in &arguments.departments {
-            let measured = departments::measure(rules, embedder, file, arguments.half, |label, text, named| {
-                if arguments.show {
-                    let _closed_pipe = writeln!(std::io::stderr(), "{label} sent to {named:?}: {text}");
-                }
-            })?;
+            let measured =
+                departments::measure(rules, embedder, file, arguments.half, |label, text, named| {
+                    if arguments.show {
+                        let _closed_pipe = writeln!(std::io::stderr(), "{label} sent to {named:?}: {text}");
+                    }
+                })?;
             writeln!(out, "# {}\n{measured}", file.display())?;
         }
         return Ok(());

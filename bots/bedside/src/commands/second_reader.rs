@@ -8,7 +8,7 @@ use std::{
 };
 
 use anyhow::Context;
-use bedside_contract::{EmbeddingPurpose, Embedder};
+use bedside_contract::{Embedder, EmbeddingPurpose};
 use bedside_triage::{
     Explanation, PatientFacts, Rules, SecondReading, built_in_messages,
     training::{Batch, train as train_reader},

@@ -42,7 +42,12 @@ pub(crate) fn run(config: &Config, arguments: &TriageArguments) -> anyhow::Resul
     let text = super::text_or_standard_input(arguments.text.as_deref())?;
     let language = Language::detect(&text).unwrap_or(config.bot.default_language);
     let assessment = reader.assess(&text, &PatientFacts::default());
-    say(&in_words(reader.rules, &assessment, language, &config.bot.contacts()));
+    say(&in_words(
+        reader.rules,
+        &assessment,
+        language,
+        &config.bot.contacts(),
+    ));
     Ok(ExitCode::SUCCESS)
 }
 

@@ -31,7 +31,9 @@ impl Rules {
             })
             .collect();
         let sum: f32 = chances.iter().map(|it| it.1).sum();
-        chances.iter_mut().for_each(|it| it.1 /= sum.max(f32::MIN_POSITIVE));
+        chances
+            .iter_mut()
+            .for_each(|it| it.1 /= sum.max(f32::MIN_POSITIVE));
         chances.sort_by(|a, b| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0)));
         chances.retain(|it| it.1 >= LEAST_CHANCE);
         assessment.departments = self.departments(&chances, assessment.disposition);

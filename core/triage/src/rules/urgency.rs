@@ -114,6 +114,8 @@ impl Rules {
         let complaint = exact.map(|it| it.base).max();
         let complaint = complaint.or_else(|| self.complaints(evidence).map(|it| it.base).max());
         let clinic = || evidence.active().any(|it| self.calls_for_a_clinic(it));
+        // Only a red flag makes an emergency: it has a name and a notice.
+        let complaint = complaint.map(|it| it.min(Disposition::SameDay));
         complaint.unwrap_or(if !ASKED_OUT_OF_INTEREST.is_match(text) && clinic() {
             Disposition::OutPatient
         } else {

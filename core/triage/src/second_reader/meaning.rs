@@ -86,7 +86,10 @@ impl MeaningHeads {
         let vectors = vectors.into_iter().collect::<Result<Vec<_>, _>>()?;
         let model = embedder.model().map_or_else(String::new, |it| it.id);
         let middle = mean(&vectors);
-        let squares = vectors.iter().flat_map(|it| centred(it, &middle)).map(|it| it * it);
+        let squares = vectors
+            .iter()
+            .flat_map(|it| centred(it, &middle))
+            .map(|it| it * it);
         let count = vectors.len() * middle.len();
         let scale = SPREAD / (squares.sum::<f32>() / count.max(1) as f32).sqrt().max(1e-6);
         let rows: Vec<Features> = vectors
@@ -103,7 +106,12 @@ impl MeaningHeads {
                 .map(|it| it.departments.iter().any(|it| it == *id))
                 .collect();
             let fitted = fit_weighed(&rows, &labels, &freedom);
-            let weights: Vec<f32> = fitted.weights.iter().take(middle.len()).map(|it| it * scale).collect();
+            let weights: Vec<f32> = fitted
+                .weights
+                .iter()
+                .take(middle.len())
+                .map(|it| it * scale)
+                .collect();
             let shift: f32 = weights.iter().zip(&middle).map(|(a, b)| a * b).sum();
             MeaningHead::rounded(id, &weights, fitted.bias - shift)
         });
@@ -131,7 +139,11 @@ impl MeaningHead {
     }
 
     fn score(&self, vector: &[f32]) -> f32 {
-        let products = self.weights.iter().zip(vector).map(|(weight, it)| f32::from(*weight) * it);
+        let products = self
+            .weights
+            .iter()
+            .zip(vector)
+            .map(|(weight, it)| f32::from(*weight) * it);
         self.bias + self.step * products.sum::<f32>()
     }
 }
