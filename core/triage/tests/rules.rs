@@ -193,7 +193,7 @@ fn known_facts_count() {
     assert_eq!(baby.disposition, Disposition::Emergency);
     let grown_up = rules.assess_by_rules("fever since last night", &facts(30.0, Sex::Male, None));
     assert_eq!(grown_up.disposition, Disposition::SelfCare);
-    let pregnant = rules.assess("肚子痛", &facts(30.0, Sex::Female, Some(true)));
+    let pregnant = rules.assess_by_rules("肚子痛", &facts(30.0, Sex::Female, Some(true)));
     assert_eq!(pregnant.disposition, Disposition::SameDay);
     assert!(
         rules

@@ -273,7 +273,7 @@ mod tests {
         let mut file = tempfile::Builder::new().suffix(".csv").tempfile().unwrap();
         file.write_all(&encoding_rs::GB18030.encode(rows).0).unwrap();
         let rules = Rules::builtin();
-        let measured = |half| measure(rules, file.path(), half, |_, _, _| ()).unwrap();
+        let measured = |half| measure(rules, None, file.path(), half, |_, _, _| ()).unwrap();
         let [held_back, development, all] = [Half::HeldBack, Half::Development, Half::All].map(measured);
         assert_eq!(all.all.first.of, 2);
         assert_eq!(held_back.all.first.of + development.all.first.of, 2);

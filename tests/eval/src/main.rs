@@ -19,7 +19,7 @@ use std::{
 use anyhow::{Context, bail};
 use bedside_contract::Embedder;
 use bedside_embeddings::Embeddings;
-use bedside_triage::Rules;
+use bedside_triage::{Rules, SecondReader};
 use clap::Parser;
 
 use batch::{Case, batches_in, read};
@@ -62,6 +62,9 @@ struct Arguments {
     /// With `--departments`: the embedding model's file, so that meaning counts, too; without it words alone do.
     #[arg(long)]
     embeddings: Option<PathBuf>,
+    /// Measure with this model of the second reader, e.g. one that a hospital trained.
+    #[arg(long)]
+    second_reader: Option<PathBuf>,
     /// Of each file of questions only so many, at even distances.
     #[arg(long)]
     sample: Option<usize>,
@@ -69,7 +72,16 @@ struct Arguments {
 
 fn main() -> anyhow::Result<()> {
     let arguments = Arguments::parse();
-    let rules = Rules::builtin();
+    let own;
+    let rules = match &arguments.second_reader {
+        None => Rules::builtin(),
+        Some(file) => {
+            let bytes = std::fs::read(file).with_context(|| format!("{} cannot be read", file.display()))?;
+            let reader = SecondReader::from_bytes(&bytes)?;
+            own = Rules::with_additions("", "none")?.with_second_reader(Some(reader));
+            &own
+        }
+    };
     let mut out = std::io::stdout().lock();
     if let Some(name) = &arguments.first_look {
         let measured = first_look(&arguments.batches, name, rules)?;

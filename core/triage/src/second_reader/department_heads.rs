@@ -32,7 +32,7 @@ pub(super) struct Example {
 /// A department with fewer examples gets no head.
 const FEWEST: usize = 25;
 /// N-grams of fewer examples have no weights.
-const RAREST: u32 = 5;
+const RAREST: u32 = 8;
 const OF_OWN_TERMS: f64 = 0.5;
 const OF_COUNTED_TERMS: f64 = 0.2;
 
