@@ -40,7 +40,7 @@ const ARROWS: [(&str, &[&str]); 20] = [
     ("adapters/trainer", &["core/model", "adapters/formats"]),
     ("plugins/triage", &["core/plugin-api", "core/triage"]),
     ("plugins/knowledge", &["core/plugin-api", "core/language"]),
-    ("tests/eval", &["core/triage"]),
+    ("tests/eval", &["core/contract", "core/embeddings", "core/triage"]),
     ("tests/load", &[]),
     ("tests/reference", &[]),
 ];

@@ -219,9 +219,12 @@ impl Rules {
             Said::EMERGENCY
         };
         let mut second_reading = second.as_ref().map(|it| it.reading.clone());
-        // Small talk is not raised to a doctor's visit.
+        // Small talk is not raised to a doctor's visit, and to an emergency only where little doubt is left.
         let asked = second_reading.as_ref().map(|it| it.disposition);
-        let asked = asked.filter(|it| medical || *it == Disposition::Emergency);
+        let is_sure = second_reading
+            .as_ref()
+            .is_some_and(|it| it.emergency >= SURE_OF_SMALL_TALK);
+        let asked = asked.filter(|it| medical || *it == Disposition::Emergency && is_sure);
         let disposition = said.with(asked);
         if let Some(reading) = &mut second_reading
             && disposition > said.disposition
@@ -556,6 +559,9 @@ impl Rules {
     }
 }
 
+/// The second reader's probability from which on it may call a text an emergency in which the rules find nothing of
+/// health: who gives away the cat may mean to die.
+const SURE_OF_SMALL_TALK: f32 = 0.5;
 /// Departments with a smaller chance are not kept.
 const LEAST_CHANCE: f32 = 0.001;
 

@@ -1,5 +1,5 @@
 use super::Rules;
-use crate::{assessment::PatientFacts, error::RulesProblem};
+use crate::{assessment::PatientFacts, error::RulesProblem, second_reader::Meaning};
 
 #[test]
 fn built_in_files_load() {
@@ -75,4 +75,36 @@ fn errors_name_the_place() {
     );
     let problem = duplicate.err().map(|it| it.problem);
     assert!(matches!(problem.as_deref(), Some(RulesProblem::Duplicate { .. })));
+}
+
+#[test]
+fn meaning_ranks_departments_and_touches_nothing_else() {
+    let rules = Rules::builtin();
+    let text = "我想割双眼皮，恢复期多久";
+    let before = rules.assess(text, &PatientFacts::default());
+    assert!(!before.department_chances.is_empty());
+    let meaning = |model: &str, value: f32| Meaning {
+        model: model.to_owned(),
+        vector: (0..384).map(|it| value * (it as f32 * 0.7).sin()).collect(),
+    };
+    let mut same = before.clone();
+    rules.consider_meaning(&mut same, &meaning("another model", 0.05));
+    assert_eq!(same, before);
+
+    let mut after = before.clone();
+    rules.consider_meaning(&mut after, &meaning("e5-small-q4-1571fc98", 0.05));
+    assert_ne!(after.department_chances, before.department_chances);
+    assert_eq!(
+        (after.disposition, &after.red_flags, after.medical),
+        (before.disposition, &before.red_flags, before.medical)
+    );
+    let known = |id: &String| before.department_chances.iter().any(|it| it.0 == *id);
+    assert!(after.department_chances.iter().all(|it| known(&it.0)));
+    let ordered = after.department_chances.windows(2).all(|it| it[0].1 >= it[1].1);
+    assert!(ordered, "{:?}", after.department_chances);
+
+    let mut none = rules.assess("谢谢，再见", &PatientFacts::default());
+    assert!(none.department_chances.is_empty());
+    rules.consider_meaning(&mut none, &meaning("e5-small-q4-1571fc98", 0.05));
+    assert!(none.departments.is_empty());
 }
