@@ -102,7 +102,8 @@ pub fn polarity(text: &str, layout: &Layout, all: &[Span], span: &Span) -> Polar
 }
 
 /// What stands in `range`, with each span shortened to `M` (`S` for a modifier), so that distances count
-/// other words only and no cue is seen inside a finding's own name.
+/// other words only and no cue is seen inside a finding's own name. Of a circumstance that is itself a denial ("no
+/// bleeding") the "no" stays: it reaches over the list behind it.
 fn reduced(text: &str, range: Range<usize>, all: &[Span], target: &Range<usize>) -> String {
     let inside: Vec<&Span> = all
         .iter()
@@ -117,6 +118,9 @@ fn reduced(text: &str, range: Range<usize>, all: &[Span], target: &Range<usize>)
             .filter(|it| it.bytes.start == at)
             .max_by_key(|it| it.bytes.end);
         if let Some(other) = here {
+            if other.kind == SpanKind::Other {
+                reduced.push_str(leading_denial(text.get(other.bytes.clone()).unwrap_or_default()));
+            }
             reduced.push(if other.kind == SpanKind::Modifier {
                 'S'
             } else {
@@ -132,6 +136,17 @@ fn reduced(text: &str, range: Range<usize>, all: &[Span], target: &Range<usize>)
         at += c.len_utf8();
     }
     reduced
+}
+
+/// The denial that a span's words begin with; nothing where they do not.
+fn leading_denial(words: &str) -> &'static str {
+    const DENIALS: [&str; 12] = [
+        "no ", "not ", "without ", "never ", "denies ", "denied ", "nil ", "没有", "没", "无", "否认", "未",
+    ];
+    DENIALS
+        .into_iter()
+        .find(|it| words.starts_with(it))
+        .unwrap_or_default()
 }
 
 fn overlaps(a: &Range<usize>, b: &Range<usize>) -> bool {

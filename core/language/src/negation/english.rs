@@ -333,12 +333,13 @@ fn reaches(cue: &str, between: &str, after: &str) -> bool {
     if leftover > 2 * segments.len() {
         return false;
     }
-    // In a list: 'no fever, chills or cough' denies all, 'no fever, severe headache' only the first.
-    if segments
-        .iter()
-        .take(segments.len() - 1)
-        .any(|it| !it.contains('M'))
-    {
+    // In a list: 'no fever, chills or cough' denies all, 'no fever, severe headache' only the first. Nobody knows all
+    // items: 'no warning signs, fever or rash'.
+    let list_tail = after.trim_end_matches(['.', '!', '?', '\n', ' ']);
+    let alternatives = between.contains(" or ") || between.contains(" nor ") || tail_has_or(list_tail);
+    let items = segments.iter().take(segments.len() - 1);
+    let mut unknown = items.filter(|it| !it.contains('M'));
+    if unknown.any(|it| !(alternatives || firm) || !may_be_an_item(it)) {
         return false;
     }
     let last = between.rsplit([',']).next().unwrap_or_default();
@@ -346,10 +347,17 @@ fn reaches(cue: &str, between: &str, after: &str) -> bool {
     if firm {
         return true;
     }
-    let list_tail = after.trim_end_matches(['.', '!', '?', '\n', ' ']);
-    let alternatives = between.contains(" or ") || between.contains(" nor ") || tail_has_or(list_tail);
     let closes = ends_with_list(list_tail) && (between.contains(" and ") || list_tail.contains(" and "));
     !newly_stressed && (alternatives || closes)
+}
+
+/// Up to three words that name something one may have: no "no idea, …", no "no problem, i …".
+fn may_be_an_item(words: &str) -> bool {
+    pattern!(
+        NO_ITEM,
+        r"\b(idea|clue|problem|problems|doubt|reason|wonder|worries|thanks|matter|way|luck|joke|one|body|need|point|rush|sleep|food|money|more|longer|answer|help|i|im|ive|my|we|he|she|they|it|its|is|are|was|were|has|have|had|can|cant|will|should|please|sorry|yet|now|today)\b"
+    );
+    words.split_whitespace().count() <= 3 && !NO_ITEM.is_match(words)
 }
 
 fn tail_has_or(tail: &str) -> bool {

@@ -4,7 +4,7 @@ use crate::{facts::TextFacts, measurements::Measurements, pattern::pattern};
 
 pattern!(
     ABOUT_NOBODY,
-    r"作文|小说|剧情|主角|剧本|电视剧|追剧|电影|恐怖片|考试|考题|题目|考研|期末|病例分析|科普|培训|应急预案|论文|课件|编码|规培|新闻|视频|刷到|网上说|网传|谣言|段子|演习|演练|剧本|影评|综述|宣传栏|宣传稿|科普稿|备课|宣讲|讲座|动画片|朋友圈(都|里|有人)?(在)?[传转]|急救课|培训课|追的剧|\b(fanfic\w*|fiction\w*|short story|memoir|leaflet about|scenario|simulation|news report|in the (film|movie|book|novel|show)|celebrity|teacher told us|workshop|novel|novelist|screenplay|my (heroine|hero|character|protagonist)|essay|dissertation|thesis|exam|osce|quiz|trivia|revising|lecture|first aid (course|training)|training (course|day)|protocol|coding|film|movie|tv show|episode|podcast|documentary|facebook|tiktok|youtube|is it true|myth|rumou?r|hoax|student project|coursework|homework|crossword)\b"
+    r"作文|小说|网文|抽考|背不下来|[谍古仙偶]\p{Han}{0,2}剧|连续剧|第[0-9一二三四五六七八九十]+章|[男女][主二]|剧情|主角|剧本|电视剧|追剧|电影|恐怖片|考试|考题|题目|考研|期末|病例分析|科普|培训|应急预案|论文|课件|编码|规培|新闻|视频|刷到|网上说|网传|谣言|段子|演习|演练|剧本|影评|综述|宣传栏|宣传稿|科普稿|备课|宣讲|讲座|动画片|朋友圈(都|里|有人)?(在)?[传转]|急救课|培训课|追的剧|\b(fanfic\w*|fiction\w*|short story|memoir|leaflet about|scenario|simulation|news report|in the (film|movie|book|novel|show)|celebrity|teacher told us|workshop|novel|novelist|screenplay|my (heroine|hero|character|protagonist)|essay|dissertation|thesis|exam|osce|quiz|trivia|revising|lecture|first aid (course|training)|training (course|day)|protocol|coding|film|movie|tv show|episode|podcast|documentary|facebook|tiktok|youtube|is it true|myth|rumou?r|hoax|student project|coursework|homework|crossword)\b"
 );
 // No patient writes so, whatever age and duration the case has.
 pattern!(
@@ -17,7 +17,7 @@ pattern!(
 );
 pattern!(
     NOBODY_ILL,
-    r"我(本人|自己|们)?(也)?(没事|没毛病|挺好|很好|都好)|没有?(任何)?(不舒服|症状)|身体(很|挺|一直)好|啥事(儿)?(也|都)?没有?|没(啥|什么)症状|啥症状(也|都)?没|(没|无)(有)?(人|谁)(生病|不舒服|犯病)|我没病|本人(很|挺)?健康|纯好奇|只是好奇|就是好奇|纯属好奇|没有病例|不是真的|\b(nobodys (ill|sick|hurt|unwell)|(nobody|no one) is (actually )?(ill|sick|hurt|unwell)|im (absolutely |totally |perfectly )?(fine|well|ok)\b|(is|are|am|feel) (perfectly )?(well|fine)\b|no (live|real) (case|patient)|no pupil involved|pure(ly)? fiction|just curious|purely (academic|theoretical|hypothetical)|hypothetical(ly)?|no symptoms|candidate,? not patient|not a patient|fictional)\b"
+    r"我(本人|自己|们)?(也)?(没事|没毛病|挺好|很好|都好)|没有?(任何)?(不舒服|症状)|身体(很|挺|一直)好|啥事(儿)?(也|都)?没有?|没(啥|什么)症状|啥症状(也|都)?没|(没|无)(有)?(人|谁)(生病|不舒服|犯病)|我没病|我本人(很|挺)?健康|活得(很|挺)?滋润|本人(很|挺)?健康|纯好奇|只是好奇|就是好奇|纯属好奇|没有病例|不是真的|\b(isnt about me|not about me|in rude health|nothing wrong with me|nobodys (ill|sick|hurt|unwell)|(nobody|no one) is (actually )?(ill|sick|hurt|unwell)|im (absolutely |totally |perfectly )?(fine|well|ok)\b|(is|are|am|feel) (perfectly )?(well|fine)\b|no (live|real) (case|patient)|no pupil involved|pure(ly)? fiction|just curious|purely (academic|theoretical|hypothetical)|hypothetical(ly)?|no symptoms|candidate,? not patient|not a patient|fictional)\b"
 );
 pattern!(
     IS_ILL,

@@ -1,5 +1,9 @@
 use super::Rules;
-use crate::{assessment::PatientFacts, error::RulesProblem, second_reader::Meaning};
+use crate::{
+    assessment::{FindingStatus, PatientFacts},
+    error::RulesProblem,
+    second_reader::Meaning,
+};
 
 #[test]
 fn built_in_files_load() {
@@ -107,4 +111,25 @@ fn meaning_ranks_departments_and_touches_nothing_else() {
     assert!(none.department_chances.is_empty());
     rules.consider_meaning(&mut none, &meaning("e5-small-q4-1571fc98", 0.05));
     assert!(none.departments.is_empty());
+}
+
+/// "No bleeding" is a circumstance of its own; its "no" still reaches over the list behind it.
+#[test]
+fn denials_that_are_circumstances_reach_over_the_list_behind_them() {
+    let rules = Rules::builtin();
+    for (text, denied) in [
+        (
+            "INR today 7.2. No bleeding, bruising, headache or falls. Obs normal.",
+            "headache",
+        ),
+        ("No bleeding of any kind, vomiting or headache", "headache"),
+        ("No warning signs, cough, fever or rash", "fever"),
+        ("没有出血、头痛、呕吐", "headache"),
+        ("无出血，无头痛、发热", "fever"),
+    ] {
+        let said = rules.assess_by_rules(text, &PatientFacts::default());
+        let found = said.findings.iter().filter(|it| it.name == denied);
+        let statuses: Vec<_> = found.map(|it| it.status).collect();
+        assert_eq!(statuses, [FindingStatus::Absent], "{text}: {denied}");
+    }
 }

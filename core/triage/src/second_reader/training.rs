@@ -89,7 +89,7 @@ impl Batch {
 }
 
 /// Of the messages that are no emergencies, the reader alone may call this share.
-const FALSE_ALARMS: f32 = 0.05;
+const FALSE_ALARMS: f32 = 0.04;
 const FOLDS: usize = 5;
 
 const LEVELS: [Disposition; 4] = [
