@@ -7,6 +7,7 @@
 
 mod against_care;
 mod amounts;
+mod bare_order;
 mod dose;
 mod encoded;
 mod language;
@@ -80,6 +81,8 @@ fn verdict(sentence: &str, reading: &Reading) -> OutputVerdict {
         Some("template-token")
     } else if dose::is_exact(reading) {
         Some("dose")
+    } else if bare_order::is_given(reading) {
+        Some("medicine-change")
     } else if against_care::speaks(reading) {
         Some("discourages-care")
     } else if language::is_foreign(sentence) {

@@ -130,9 +130,10 @@ impl Rules {
     /// Reads a message by rules and second reader. Never panics, whatever the text; takes about a millisecond.
     #[must_use]
     pub fn assess(&self, text: &str, patient: &PatientFacts) -> Assessment {
-        // It was trained with Chinese and English.
+        // It was trained with Chinese and English, and a bare number says nothing.
         let other = self.other_language(text);
-        let reader = self.second_reader.as_ref().filter(|_| other.is_none());
+        let is_words = other.is_none() && text.chars().any(char::is_alphabetic);
+        let reader = self.second_reader.as_ref().filter(|_| is_words);
         self.most_urgent(text, patient, reader, other.as_ref())
     }
 

@@ -156,6 +156,9 @@ fn changes_of_a_medicine_stay_here() {
             "Yes, you should double your blood pressure pills today.",
             "把降压药停了",
             "加量",
+            "停药吧。",
+            "Double it.",
+            "Just skip the next dose.",
         ],
         Some("medicine-change"),
     );
