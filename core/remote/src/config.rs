@@ -35,7 +35,7 @@ pub struct RemoteConfig {
     pub answer_mode: Option<AnswerMode>,
     /// Tokens of prompt and answer together. Left out: what the server says, else 4096.
     pub context_length: Option<usize>,
-    /// How large the model is, in thousand millions of parameters; a third reader (`bot.third_reader`) needs 3. Left
+    /// How large the model is, in billions of parameters; a third reader (`bot.third_reader`) needs 3. Left
     /// out: what the server says (llama-server does), else what the model's name says (`Qwen2.5-14B`).
     pub billion_parameters: Option<f64>,
     /// Models that can think aloud are told not to, by the chat template's `enable_thinking`. Switch it off

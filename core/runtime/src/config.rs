@@ -29,7 +29,7 @@ pub struct RuntimeConfig {
     /// A second reader trained with the hospital's own messages: `bedside second-reader train`.
     pub second_reader: Option<std::path::PathBuf>,
     /// Whether the served model is asked in one word if a message could be an emergency that rules and second reader do
-    /// not see; it may only raise. `auto`: from 3 thousand million parameters on; `on`, `off`: docs/medical.md.
+    /// not see; it may only raise. `auto`: from 3 billion parameters up; `on`, `off`: docs/medical.md.
     pub third_reader: ThirdReader,
     /// Seconds that the third reader has; after them the answer goes on without it.
     pub third_reader_seconds: u64,

@@ -48,6 +48,7 @@ pub(crate) struct Finding {
     pub(crate) ask: Vec<String>,
     pub(crate) counts_when_over: bool,
     pub(crate) is_exposure: bool,
+    pub(crate) of_its_sentence: bool,
     pub(crate) generic: bool,
 }
 
@@ -274,6 +275,7 @@ impl Builder {
             ask: Vec::new(),
             counts_when_over: data.counts_when_over,
             is_exposure: data.is_exposure,
+            of_its_sentence: data.of_its_sentence,
             generic: data.generic,
         });
         self.bundle.ids.insert(id.clone(), index);
@@ -309,6 +311,7 @@ impl Builder {
                 ask: Vec::new(),
                 counts_when_over: false,
                 is_exposure: false,
+                of_its_sentence: false,
                 generic: true,
             });
             for form in &data.terms {

@@ -3,5 +3,5 @@
 mod register;
 mod subject;
 
-pub(crate) use register::is_about_nobody;
+pub(crate) use register::{Story, story, tells_a_story};
 pub(crate) use subject::{Subjects, is_family_history};

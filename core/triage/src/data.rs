@@ -76,6 +76,9 @@ pub(crate) struct FindingData {
     /// It matters for weeks: a bite, a dirty wound.
     #[serde(default)]
     pub(crate) is_exposure: bool,
+    /// It speaks of the complaint in its own sentence alone: "back to normal since".
+    #[serde(default)]
+    pub(crate) of_its_sentence: bool,
     /// It says little (pain, swelling): it counts only where nothing more exact is said.
     #[serde(default)]
     pub(crate) generic: bool,

@@ -11,13 +11,14 @@ use crate::{
     assessment::{FindingStatus, PatientFacts, Sex},
     bundle::Bundle,
     condition::{Fact, Value},
-    context::{self, Subjects, is_family_history},
+    context::{self, Story, Subjects, is_family_history},
     data::FindingKind,
     facts::{Duration, TextFacts},
     lexicon::Mention,
     measurements::Measurements,
     pattern::{has_any, pattern},
 };
+use bedside_contract::Disposition;
 use bedside_language::{
     NormalText, is_han,
     negation::{Layout, Polarity, Span, SpanKind, polarity},
@@ -76,10 +77,21 @@ impl Evidence {
         let facts = TextFacts::read(text);
         let mut measurements = Measurements::read(text);
         let mut mentions = read_mentions(bundle, text, &layout, found, &facts.durations);
-        if context::is_about_nobody(text, &facts, &measurements) {
-            mentions.iter_mut().for_each(Reading::imagine);
-            measurements = Measurements::default();
+        match context::story(text, &facts, &measurements) {
+            Story::None => {}
+            Story::Whole => {
+                mentions.iter_mut().for_each(Reading::imagine);
+                measurements = Measurements::default();
+            }
+            Story::Sentences => mentions
+                .iter_mut()
+                .filter(|it| {
+                    let sentence = text.get(layout.sentence_of(&it.mention.span));
+                    context::tells_a_story(sentence.unwrap_or_default())
+                })
+                .for_each(Reading::imagine),
         }
+        bind_to_sentences(bundle, &layout, &mut mentions);
         epilepsy::settle_told_attacks(bundle, text, &mut mentions);
         let mut evidence = Self {
             active: vec![false; bundle.findings.len()],
@@ -267,6 +279,23 @@ impl Evidence {
         } else if denied || self.sex == Some(Sex::Male) {
             self.pregnant = Some(false);
         }
+    }
+}
+
+/// What speaks of the complaint in its own sentence counts only where there is one: a cold that is over says nothing of
+/// an arm that hangs.
+fn bind_to_sentences(bundle: &Bundle, layout: &Layout, mentions: &mut [Reading]) {
+    let finding = |it: &Reading| bundle.findings.get(it.mention.entry);
+    let sentence = |it: &Reading| layout.sentence_of(&it.mention.span);
+    let is_grave = |it: &&Reading| {
+        finding(it).is_some_and(|it| {
+            matches!(it.kind, FindingKind::Symptom | FindingKind::Event) && it.base >= Disposition::SameDay
+        })
+    };
+    let told: Vec<Range<usize>> = mentions.iter().filter(is_grave).map(sentence).collect();
+    for it in mentions.iter_mut() {
+        let bound = finding(it).is_some_and(|it| it.of_its_sentence);
+        it.active &= !bound || told.contains(&sentence(it));
     }
 }
 

@@ -73,6 +73,9 @@ pattern!(
     r"(?<n>[0-9]{1,2}) ?(/|out of|分之) ?10\b|(痛|评分)[^0-9,。;\n]{0,6}(?<m>[0-9]{1,2}) ?分"
 );
 
+/// mmHg: the further from it, the more a systolic pressure says.
+const USUAL: f32 = 120.0;
+
 impl Measurements {
     pub(crate) fn read(text: &str) -> Self {
         let mut values = Self::default();
@@ -92,6 +95,8 @@ impl Measurements {
                 && (50.0..=300.0).contains(&systolic)
                 && (20.0..=200.0).contains(&diastolic)
                 && systolic > diastolic
+                // Last week's good value takes nothing away.
+                && values.systolic.is_none_or(|it| (systolic - USUAL).abs() > (it - USUAL).abs())
             {
                 values.systolic = Some(systolic);
                 values.diastolic = Some(diastolic);

@@ -384,3 +384,30 @@ fn neighbour(letter: char) -> char {
     }
     'x'
 }
+
+/// What is said of something else: another illness that is over, an exam, a film, an animal, a plan for tomorrow.
+#[test]
+fn a_sentence_about_something_else_takes_nothing_away() {
+    for aside in [
+        "I have an exam and a lecture tomorrow.",
+        "My cold is fully recovered since last week.",
+        "My blood pressure was 120/80 last week.",
+        "My dog eats and walks fine.",
+        "The trains were late today.",
+        "I ride a bicycle to work.",
+    ] {
+        stays_red(Language::En, aside, |it| format!("{}. {aside}", english(it)));
+        stays_red(Language::En, aside, |it| format!("{aside} {it}"));
+    }
+    for aside in [
+        "我明天有考试，还要听讲座。",
+        "上周感冒已经全好了。",
+        "上周血压120/80。",
+        "我家狗能吃能走。",
+        "我姐是护士。",
+        "我平时骑自行车上班。",
+    ] {
+        stays_red(Language::Zh, aside, |it| format!("{}。{aside}", chinese(it)));
+        stays_red(Language::Zh, aside, |it| format!("{aside}{it}"));
+    }
+}

@@ -30,30 +30,54 @@ pattern!(
     r"我(也|真的?|真|就|都|现在|已经)?(不想(再)?活|想死|想自杀|要自杀|想轻生|活不下去|想一了百了)|\bi (really |just |do |also |still )?(want to|wanna|wish to|need to|am going to|will) (die|kill myself|end it all|end my life|be dead)|\bi (dont|no longer) want to (live|be alive|exist)"
 );
 
-/// The text is about a book, an exam, a rumour, and says of nobody that he or she is ill.
-pub(crate) fn is_about_nobody(text: &str, facts: &TextFacts, measurements: &Measurements) -> bool {
+// An exam that somebody sits, a lecture that somebody hears.
+pattern!(
+    ATTENDED,
+    r"(有|要|去|参加|听|准备|复习|赶|考完|忙|明天|后天|下周|今天|昨天)[^,。;!?]{0,5}(考试|讲座|培训|期末|考研|论文|备课|宣讲|演习|演练)|(考试|讲座|培训|期末|考研)(前|后|完|结束|压力)|\b(have|had|has|got|after|before|during|for|sit|sitting) (my |an? |the |some )?(\w+ )?(exams?|lectures?|quiz|osce|workshop|essay|dissertation|thesis)( and an? \w+)?( (today|tonight|tomorrow|yesterday|on|next|this|last)\b|$|[,.!?])"
+);
+
+/// How much of a text is about a book, an exam, a rumour, and says of nobody that he or she is ill.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Story {
+    None,
+    /// Of nobody in it.
+    Whole,
+    /// It may be about somebody: only what stands beside the book itself belongs to it.
+    Sentences,
+}
+
+pub(crate) fn story(text: &str, facts: &TextFacts, measurements: &Measurements) -> Story {
     if OWN_WISH_TO_DIE.is_match(text) {
-        return false;
+        return Story::None;
     }
     if EXAMINES.is_match(text) && !OWN_NOW.is_match(text) {
-        return true;
+        return Story::Whole;
     }
-    if !ABOUT_NOBODY.is_match(text) {
-        return false;
+    if !tells_a_story(text) || OWN_NOW.is_match(text) {
+        return Story::None;
     }
-    if OWN_NOW.is_match(text) {
-        return false;
+    if NOBODY_ILL.is_match(text) {
+        return Story::Whole;
     }
-    NOBODY_ILL.is_match(text)
-        || facts.durations.is_empty()
-            && facts.age_years.is_none()
-            && *measurements == Measurements::default()
-            && !IS_ILL.is_match(text)
+    let names_nobody = facts.durations.is_empty()
+        && facts.age_years.is_none()
+        && *measurements == Measurements::default()
+        && !IS_ILL.is_match(text);
+    if names_nobody {
+        Story::Sentences
+    } else {
+        Story::None
+    }
+}
+
+/// A sentence names a book, an exam or a rumour that it is about.
+pub(crate) fn tells_a_story(sentence: &str) -> bool {
+    ABOUT_NOBODY.is_match(&ATTENDED.replace_all(sentence, ""))
 }
 
 #[cfg(test)]
 mod tests {
-    use super::is_about_nobody;
+    use super::{Story, story};
     use crate::{facts::TextFacts, measurements::Measurements};
     use bedside_language::normalized;
 
@@ -88,8 +112,8 @@ mod tests {
             ("For a novel: how does a suicidal heroine speak?", true),
         ] {
             let text = normalized(text);
-            let found = is_about_nobody(&text, &TextFacts::read(&text), &Measurements::read(&text));
-            assert_eq!(found, expect, "{text}");
+            let found = story(&text, &TextFacts::read(&text), &Measurements::read(&text));
+            assert_eq!(found != Story::None, expect, "{text}");
         }
     }
 }

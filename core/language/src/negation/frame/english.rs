@@ -99,7 +99,7 @@ pattern!(
     ANCHOR,
     r"\b((years?|decades?|months) ago|last (year|month|summer|winter|spring|autumn|time)|(back )?in (19[0-9]{2}|20[0-2][0-9])|back in( the)? \w+|as an? (child|kid|baby|teen\w*|toddler|student)|when (i|he|she|they) (was|were) (a |an |about |only )?(child|kid|little|young\w*|small|baby|teen\w*|[0-9]+|one|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|thirteen|fourteen|fifteen))\b"
 );
-// What is told in the past tense has none of these.
+// A statement in the past tense contains none of these.
 pattern!(
     PRESENT_TENSE,
     r"\b(now|today|tonight|this|just|again|currently|since|still|yesterday|last night|suddenly|keeps?|is|are|am|im|hes|shes|its|has|have|ive|cant|wont|feels?|hurts?|gets?|getting|started|starting|ongoing|every|another|returned|back (again|since)|come back|came back|worse|until)\b"
