@@ -133,8 +133,8 @@ fn trained_on() {
         "07-quoted",
     ] {
         let bars = Bars {
-            each: 0.9,
-            all: 0.95,
+            each: 0.8,
+            all: 0.88,
             false_alarms: 0.03,
         };
         measure(file, &format!("data/answer_sentences/{file}.jsonl"), &bars);
@@ -144,9 +144,9 @@ fn trained_on() {
 #[test]
 fn held_back_of_models() {
     let bars = Bars {
-        each: 0.66,
-        all: 0.84,
-        false_alarms: 0.035,
+        each: 0.6,
+        all: 0.82,
+        false_alarms: 0.045,
     };
     measure(
         "held-back-models",
@@ -158,9 +158,9 @@ fn held_back_of_models() {
 #[test]
 fn held_back_of_a_writer() {
     let bars = Bars {
-        each: 0.63,
-        all: 0.82,
-        false_alarms: 0.03,
+        each: 0.78,
+        all: 0.88,
+        false_alarms: 0.035,
     };
     measure(
         "held-back-writer",
@@ -169,11 +169,26 @@ fn held_back_of_a_writer() {
     );
 }
 
+/// Written later, when the other writer's totals had been printed several times.
+#[test]
+fn held_back_of_a_second_writer() {
+    let bars = Bars {
+        each: 0.38,
+        all: 0.62,
+        false_alarms: 0.03,
+    };
+    measure(
+        "held-back-second-writer",
+        "tests/data/output_gate/held-back-second-writer.jsonl",
+        &bars,
+    );
+}
+
 #[test]
 fn held_back_older() {
     let bars = Bars {
-        each: 0.84,
-        all: 0.96,
+        each: 0.83,
+        all: 0.95,
         false_alarms: 0.03,
     };
     measure(

@@ -7,6 +7,10 @@ pattern!(
     DENIES_CARE,
     r"\b(no need|not need|dont need|doesnt need|neednt|no reason|not necessary|isnt necessary|no point|dont bother|not worth)( (to|for|in))?( (see|seeing|go|going|visit|visiting|call|calling|consult|have|be seen by))?( to)?( (a|an|any|the|your|that))? (doctors?|physicians?|hospitals?|ambulances?|emergency (room|department|services?)|er|clinics?|medical (care|help|attention)|specialists?)\b"
 );
+pattern!(
+    FORBIDS_CARE,
+    r"\b(do not|dont|never) (call|phone|ring|dial|go to|visit|see|consult|trust|listen to)( (a|an|the|your|any))? (ambulances?|doctors?|physicians?|hospitals?|emergency (room|department|services?)|er|clinics?|911|999|112|120)\b|\b(doctors?|physicians?|hospitals?|ambulances?|clinics?)( (is|are|would be|will be|were|was))? (just |only |all )?(useless|pointless|worthless|a waste of (time|money))\b"
+);
 // What goes with care and is not needed.
 pattern!(
     NO_CARE,
@@ -22,14 +26,16 @@ pattern!(
 );
 pattern!(
     HAN_DENIES_CARE,
-    r"(不用|不必|不需要|无需|没必要|没有必要|用不着)(再|特意|专门|急着|马上)?(去|看|叫|上|找|打|跑)?(任何|什么)?(医院|医生|大夫|就医|急诊|救护车|120|看病)($|[^的开预转证同检])|(肯定|绝对|一定)(没事|不是癌|不是肿瘤|不是心梗|不是中风)|没什么(好|可)担心的"
+    r"(别|不要|千万别|不用|不必|不需要|无需|没必要|没有必要|用不着)(再|特意|专门|急着|马上)?(去|看|叫|上|找|打|跑)?(任何|什么)?(医院|医生|大夫|就医|急诊|救护车|120|看病)($|[^的开预转证同检])|(肯定|绝对|一定)(没事|不是癌|不是肿瘤|不是心梗|不是中风)|没什么(好|可)担心的"
 );
 pattern!(HAN_HEDGES, r"但|如果|若|除非|一般|多数|大多|通常|不能|无法|不敢");
 
 pub(super) fn speaks(reading: &Reading) -> bool {
     let text = reading.text.as_str();
     !reading.question
-        && ((DENIES_CARE.is_match(text) && !NO_CARE.is_match(text) || BELITTLES.is_match(text))
+        && ((DENIES_CARE.is_match(text) && !NO_CARE.is_match(text)
+            || FORBIDS_CARE.is_match(text)
+            || BELITTLES.is_match(text))
             && !HEDGES.is_match(text)
             || HAN_DENIES_CARE.is_match(text) && !HAN_HEDGES.is_match(text))
 }

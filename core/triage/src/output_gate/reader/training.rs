@@ -118,7 +118,7 @@ pub struct AnswerReport {
 }
 
 /// Of fine sentences, the reader may withhold this share.
-const FALSE_ALARMS: f32 = 0.018;
+const FALSE_ALARMS: f32 = 0.015;
 const WEIGHT_OF_ARTICLES: f64 = 0.3;
 /// N-grams of fewer sentences have no weights.
 const RAREST: u32 = 2;
