@@ -57,7 +57,8 @@ pub(crate) struct RedFlag {
     pub(crate) id: String,
     pub(crate) title: Words,
     pub(crate) level: u8,
-    pub(crate) condition: Condition,
+    pub(crate) certain: Condition,
+    pub(crate) suspected: Condition,
     pub(crate) departments: Vec<usize>,
     pub(crate) advice: Option<String>,
     pub(crate) self_harm: bool,
@@ -413,11 +414,20 @@ impl Builder {
         if !matches!(data.level, 1 | 2) {
             return Err(place.invalid("`level` must be 1 or 2"));
         }
+        if data.when.is_none() && data.suspect.is_none() {
+            return Err(place.invalid("`when` or `suspect` must say when it is raised"));
+        }
+        let condition = |text: &Option<String>| match text {
+            Some(text) => self.condition(text, place),
+            None => Ok(Condition::Any(Vec::new())),
+        };
+        let (certain, suspected) = (condition(&data.when)?, condition(&data.suspect)?);
         self.bundle.red_flags.push(RedFlag {
             id: data.id.get_ref().clone(),
             title: data.title.clone(),
             level: data.level,
-            condition: self.condition(&data.when, place)?,
+            certain,
+            suspected,
             departments: self.department_ids(&data.departments, place)?,
             advice: data.advice.clone(),
             self_harm: data.self_harm,

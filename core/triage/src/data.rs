@@ -118,7 +118,12 @@ pub(crate) struct RedFlagData {
     pub(crate) title: Words,
     /// 1 or 2.
     pub(crate) level: u8,
-    pub(crate) when: String,
+    #[serde(default)]
+    pub(crate) when: Option<String>,
+    /// Weaker signs of it: an emergency unless the second reader, where there is one, clearly thinks otherwise; then
+    /// it decides.
+    #[serde(default)]
+    pub(crate) suspect: Option<String>,
     #[serde(default)]
     pub(crate) departments: Vec<String>,
     /// Key of the notice that says what to do until help comes.

@@ -10,6 +10,16 @@ impl Condition {
         self.holds_within(evidence, false)
     }
 
+    /// Of `a | b | c`, each of which makes it hold by itself, the places of those that do.
+    pub(crate) fn alternatives_that_hold(&self, evidence: &Evidence) -> impl Iterator<Item = usize> {
+        let alternatives = match self {
+            Self::Any(parts) => parts.as_slice(),
+            other => std::slice::from_ref(other),
+        };
+        let holding = alternatives.iter().enumerate();
+        holding.filter(|it| it.1.holds(evidence)).map(|it| it.0)
+    }
+
     /// Under an odd number of `!` (`excluding`) a duration takes something away, so it must be said of the
     /// finding itself.
     fn holds_within(&self, evidence: &Evidence, excluding: bool) -> bool {

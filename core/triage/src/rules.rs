@@ -37,6 +37,18 @@ pub struct Rules {
     levels: Levels,
 }
 
+/// What the rules make of a message, for the second reader's training.
+pub(crate) struct RulesReading {
+    /// Normal.
+    pub(crate) text: String,
+    /// What was found, as words.
+    pub(crate) evidence: Vec<String>,
+    /// No reader may go below it.
+    pub(crate) floor: Disposition,
+    /// A red flag by weaker signs.
+    pub(crate) suspected: bool,
+}
+
 /// The rules that Bedside brings, as `build.rs` made them of `data/*.toml`.
 static BUILT_IN: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/rules.bin"));
 
@@ -109,22 +121,28 @@ impl Rules {
     /// where there is no second reader.
     #[must_use]
     pub fn explain(&self, text: &str, batches: &[Batch]) -> Option<Explanation> {
-        let (normal, evidence, _) = self.for_training(text);
+        let read = self.read_for_training(text);
         let reader = self.second_reader.as_ref()?;
-        Some(reader.explain(&normal, &evidence, batches, |it| NormalText::new(it).text))
+        Some(reader.explain(&read.text, &read.evidence, batches, |it| NormalText::new(it).text))
     }
 
-    /// The normal text, what the rules found in it as words, and the urgency below which no reader may go.
-    pub(crate) fn for_training(&self, text: &str) -> (String, Vec<String>, Disposition) {
-        let floor = self
-            .readings(text)
-            .iter()
-            .map(|it| self.floor(it))
-            .max()
-            .unwrap_or(Disposition::SelfCare);
-        let normal = self.readings(text).swap_remove(0);
+    pub(crate) fn read_for_training(&self, text: &str) -> RulesReading {
+        let readings = self.readings(text);
+        let floors = readings.iter().map(|it| self.floor(it));
+        let (floor, suspected) = floors.fold((Disposition::SelfCare, false), |all, it| {
+            (all.0.max(it.0), all.1 || it.1)
+        });
+        let normal = readings
+            .into_iter()
+            .next()
+            .unwrap_or_else(|| NormalText::new(text));
         let evidence = Evidence::gather(&self.bundle, &normal, &PatientFacts::default());
-        (normal.text, evidence_words(&self.bundle, &evidence), floor)
+        RulesReading {
+            evidence: evidence_words(&self.bundle, &evidence),
+            text: normal.text,
+            floor,
+            suspected,
+        }
     }
 
     /// Reads a message by rules and second reader. Never panics, whatever the text; takes about a millisecond.
@@ -193,26 +211,24 @@ impl Rules {
         reader: Option<&SecondReader>,
     ) -> Assessment {
         let evidence = Evidence::gather(&self.bundle, normal, patient);
-        let fired: Vec<_> = self
-            .bundle
-            .red_flags
-            .iter()
-            .filter(|it| it.condition.holds(&evidence))
-            .collect();
+        let second = reader.map(|it| it.read(&normal.text, &evidence_words(&self.bundle, &evidence)));
+        // Where nobody else is asked, a suspicion stands.
+        let confirmed = second.as_ref().is_none_or(|it| it.confirms_suspicions);
+        let raised = self.raised(&evidence, &normal.text);
+        let fired = raised.counting(confirmed);
         let matched: Vec<_> = self
             .bundle
             .rules
             .iter()
             .filter(|it| it.condition.holds(&evidence))
             .collect();
-        let second = reader.map(|it| it.read(&normal.text, &evidence_words(&self.bundle, &evidence)));
         let mut medical = evidence
             .mentions
             .iter()
             .any(|it| self.is_medical(it.mention.entry))
             || evidence.measurements != Measurements::default()
             || is_unread_case(&evidence, text)
-            || !fired.is_empty();
+            || !raised.is_empty();
 
         let said = if fired.is_empty() {
             self.below_emergency(&evidence, &matched, &normal.text)

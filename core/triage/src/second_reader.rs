@@ -12,6 +12,7 @@ mod explanation;
 mod meaning;
 mod message_blocks;
 mod model_file;
+mod surroundings;
 pub mod training;
 
 use bedside_contract::Disposition;
@@ -46,6 +47,8 @@ pub struct SecondReading {
 pub(crate) struct Read<'a> {
     pub(crate) reading: SecondReading,
     pub(crate) departments: Vec<(&'a str, f32)>,
+    /// A red flag of which there are only weaker signs is an emergency.
+    pub(crate) confirms_suspicions: bool,
 }
 
 const HEADER_READ: usize = 4096;
@@ -99,6 +102,7 @@ impl SecondReader {
         Read {
             reading,
             departments: self.read_departments(text, evidence),
+            confirms_suspicions: emergency >= self.model.thresholds.suspicion,
         }
     }
 

@@ -24,10 +24,10 @@ fn harmless_sentences_are_no_emergencies() {
     by_the_reader_and_few(&called);
 }
 
-/// None by the rules. The reader is to miss no emergency and pays for it with two in a thousand.
+/// None by the rules. The reader is to miss no emergency and pays for it with four in a thousand.
 fn by_the_reader_and_few(called: &[String]) {
     assert!(called.iter().all(|it| it.starts_with("[]")), "{called:#?}");
-    assert!(called.len() <= 3, "{called:#?}");
+    assert!(called.len() <= 5, "{called:#?}");
 }
 
 #[test]

@@ -1,6 +1,8 @@
+use bedside_contract::Disposition;
+
 use super::Rules;
 use crate::{
-    assessment::{FindingStatus, PatientFacts},
+    assessment::{Assessment, FindingStatus, PatientFacts},
     error::RulesProblem,
     second_reader::Meaning,
 };
@@ -54,6 +56,38 @@ fn a_hospital_adds_its_own() {
     assert_eq!(assessment.red_flags[0].id, "mine-dust-cough");
 }
 
+/// Weaker signs stand where nobody doubts them: no second reader, or little else to read.
+#[test]
+fn only_weaker_signs_are_doubted() {
+    let own = |key: &str| {
+        let flag = format!(
+            "[[red_flag]]\nid = \"pit\"\ntitle = {{ en = \"Pit\", zh = \"矿\" }}\nlevel = 2\n{key} = \"mine-dust\""
+        );
+        let finding = "[[finding]]\nid = \"mine-dust\"\nname = { en = \"Mine dust\", zh = \"矿尘\" }\nen = [\"mine dust\"]";
+        Rules::with_additions(&format!("{finding}\n{flag}"), "own.toml").unwrap()
+    };
+    let (certain, suspected) = (own("when"), own("suspect"));
+    let story = "On the train today I read a lovely old book about how people used to live near the pits, and the \
+                 chapter on mine dust was the most interesting one. Have a nice weekend!";
+    let little = "mine dust everywhere here";
+    let nobody = PatientFacts::default();
+    let is_red = |it: Assessment| it.red_flags.iter().any(|it| it.id == "pit");
+    for text in [story, little] {
+        assert!(is_red(certain.assess(text, &nobody)), "{text}");
+        assert!(is_red(certain.assess_by_rules(text, &nobody)), "{text}");
+        assert!(is_red(suspected.assess_by_rules(text, &nobody)), "{text}");
+    }
+    assert!(is_red(suspected.assess(little, &nobody)));
+
+    let rules = Rules::builtin();
+    let leaflet = "I'm volunteering for a listening line next month. Is there a leaflet for how to ask a person about \
+                   suicide? I'm fine myself.";
+    assert!(!rules.assess_by_rules(leaflet, &nobody).red_flags.is_empty());
+    let doubted = rules.assess(leaflet, &nobody);
+    assert!(doubted.red_flags.is_empty() && doubted.disposition < Disposition::Emergency);
+    assert!(doubted.medical && !doubted.self_harm);
+}
+
 #[test]
 fn errors_name_the_place() {
     let error = |text: &str| {
@@ -73,6 +107,11 @@ fn errors_name_the_place() {
     assert!(form.contains("own.toml:2: finding `cough`: form `{a`"), "{form}");
     let condition = error("[[rule]]\nid = \"x\"\nwhen = \"fever &\"\ndisposition = \"same-day\"");
     assert!(condition.contains("at character 8"), "{condition}");
+    let never = error("[[red_flag]]\nid = \"x\"\ntitle = { en = \"\", zh = \"\" }\nlevel = 1");
+    assert!(
+        never.starts_with("own.toml:2: red flag `x`: `when` or `suspect`"),
+        "{never}"
+    );
     let duplicate = Rules::with_additions(
         "[[red_flag]]\nid = \"stroke\"\ntitle = { en = \"\", zh = \"\" }\nlevel = 1\nwhen = \"fever\"",
         "own.toml",

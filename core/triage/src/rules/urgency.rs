@@ -5,7 +5,11 @@ use bedside_language::{NormalText, is_han};
 
 use super::Rules;
 use crate::{
-    assessment::PatientFacts, bundle::Rule, data::FindingKind, evidence::Evidence, pattern::pattern,
+    assessment::PatientFacts,
+    bundle::{RedFlag, Rule},
+    data::FindingKind,
+    evidence::Evidence,
+    pattern::pattern,
 };
 
 // Paperwork, money, visits, hygiene of knowledge: with no complaint beside it, nobody is ill.
@@ -13,6 +17,25 @@ pattern!(
     ASKED_OUT_OF_INTEREST,
     r"报销|医保|保险|发票|复印|退费|退号|退款|停车|探视|探病|探望|上班吗|几点(上班|开门|停号|下班)|多少钱|贵不贵|价格|盖章|请假条|病假条|健康证|评残|投诉|食堂|陪护|献血|好奇|想了解|了解一下|是真的吗|真的假的|谣言|有?(什么|啥)区别|怎么区分|原理|是什么意思|什么叫|作业|课题|板报|讲座|宣传|科普|遗传吗|会遗传|传染吗|传上吗|会传染|预防|\b(refund|insurance|insurer|invoice|receipt|sick note|fit note|certificate|parking|car park|visiting hours|opening hours|medical records?|paperwork|cost|price|leaflet|airline|complain|donate|give blood|canteen|curious|just wondering|myth|is it true|homework|assignment|difference between|explain|what causes|project|lecture|hereditary|runs? in families|prevent|prevention|contagious|catching)\b"
 );
+
+/// The red flags whose signs are there, most urgent first; true where they are certain.
+pub(super) struct Raised<'a>(Vec<(&'a RedFlag, bool)>);
+
+impl<'a> Raised<'a> {
+    /// Those that make an emergency; weaker signs only if they are confirmed.
+    pub(super) fn counting(&self, confirmed: bool) -> Vec<&'a RedFlag> {
+        let counting = self.0.iter().filter(|(_, certain)| *certain || confirmed);
+        counting.map(|it| it.0).collect()
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    pub(super) fn is_certain(&self) -> bool {
+        self.0.iter().any(|it| it.1)
+    }
+}
 
 /// What the rules say of a text.
 #[derive(Debug, Clone, Copy)]
@@ -57,20 +80,28 @@ impl Rules {
         }
     }
 
-    /// Below which the second reader may not go.
-    pub(super) fn floor(&self, normal: &NormalText) -> Disposition {
+    /// Where there is little to read beside the signs, nobody can doubt them.
+    pub(super) fn raised(&self, evidence: &Evidence, text: &str) -> Raised<'_> {
+        let little = size(text) < ENOUGH_TO_DOUBT;
+        let certainty = |flag: &RedFlag| {
+            let certain = flag.certain.holds(evidence);
+            (certain || flag.suspected.holds(evidence)).then_some(certain || little)
+        };
+        let flags = self.bundle.red_flags.iter();
+        Raised(flags.filter_map(|it| Some((it, certainty(it)?))).collect())
+    }
+
+    /// Below which the second reader may not go, and whether there are weaker signs of a red flag.
+    pub(super) fn floor(&self, normal: &NormalText) -> (Disposition, bool) {
         let evidence = Evidence::gather(&self.bundle, normal, &PatientFacts::default());
-        if self
-            .bundle
-            .red_flags
-            .iter()
-            .any(|it| it.condition.holds(&evidence))
-        {
-            return Disposition::Emergency;
+        let raised = self.raised(&evidence, &normal.text);
+        if raised.is_certain() {
+            return (Disposition::Emergency, false);
         }
         let rules = self.bundle.rules.iter();
         let matched: Vec<&Rule> = rules.filter(|it| it.condition.holds(&evidence)).collect();
-        self.below_emergency(&evidence, &matched, &normal.text).floor
+        let said = self.below_emergency(&evidence, &matched, &normal.text);
+        (said.floor, !raised.is_empty())
     }
 
     /// What speaks for more than self-care, by itself: findings that count, as `finding:ID`, and rules that hold,
@@ -98,6 +129,22 @@ impl Rules {
         let rules = rules.map(|it| (format!("rule:{}", it.id), it.disposition));
         let all = findings.chain(clinic).chain(rules);
         all.filter(|(_, it)| *it > Disposition::SelfCare).collect()
+    }
+
+    /// The alternatives of red flags that hold, as `heart-attack 3`, or `heart-attack suspect 1`, counted from 1. For
+    /// those who write rules.
+    #[must_use]
+    pub fn raised_alternatives(&self, text: &str) -> Vec<String> {
+        let normal = self.readings(text).swap_remove(0);
+        let evidence = Evidence::gather(&self.bundle, &normal, &PatientFacts::default());
+        let mut raised = Vec::new();
+        for flag in &self.bundle.red_flags {
+            for (kind, condition) in [("", &flag.certain), (" suspect", &flag.suspected)] {
+                let holding = condition.alternatives_that_hold(&evidence);
+                raised.extend(holding.map(|it| format!("{}{kind} {}", flag.id, it + 1)));
+            }
+        }
+        raised
     }
 
     fn complaints<'a>(&'a self, evidence: &'a Evidence) -> impl Iterator<Item = &'a crate::bundle::Finding> {
@@ -135,6 +182,11 @@ impl Rules {
 
 /// A bare complaint: 胸闷, "I have palpitations".
 fn says_little(text: &str) -> bool {
+    size(text) < ENOUGH_TO_JUDGE
+}
+
+/// In Chinese characters; an English word counts for two.
+fn size(text: &str) -> usize {
     let (mut size, mut in_word) = (0, false);
     for c in text.chars() {
         size += usize::from(is_han(c));
@@ -143,11 +195,13 @@ fn says_little(text: &str) -> bool {
         }
         in_word = c.is_ascii_alphanumeric();
     }
-    size < ENOUGH_TO_JUDGE
+    size
 }
 
-/// In Chinese characters; an English word counts for two.
+/// Whether it is a question, a story or long over, by [`size`].
 const ENOUGH_TO_JUDGE: usize = 20;
+/// Whether weaker signs of a red flag mean what they say.
+const ENOUGH_TO_DOUBT: usize = 32;
 
 /// Somebody's age and a story, of which not a word is known here: a doctor should hear it.
 pub(super) fn is_unread_case(evidence: &Evidence, text: &str) -> bool {

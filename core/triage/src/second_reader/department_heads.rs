@@ -124,10 +124,10 @@ pub(super) fn examples_of_terms(rules: &Rules) -> Vec<Example> {
             .map(|it| it.replace("{}", &term.name));
         let itself = term.own.then(|| term.name.clone());
         for text in itself.into_iter().chain(asked) {
-            let (text, evidence, _) = rules.for_training(&text);
+            let read = rules.read_for_training(&text);
             examples.push(Example {
-                text,
-                evidence,
+                text: read.text,
+                evidence: read.evidence,
                 departments: departments.clone(),
                 weight: if term.own { OF_OWN_TERMS } else { OF_COUNTED_TERMS },
             });

@@ -26,9 +26,16 @@ pub(crate) fn evidence_words(bundle: &Bundle, evidence: &Evidence) -> Vec<String
             words.push(format!("{}:counts", finding.id));
         }
     }
-    for flag in bundle.red_flags.iter().filter(|it| it.condition.holds(evidence)) {
-        words.push(format!("flag:{}", flag.id));
-        words.push("flag".to_owned());
+    for flag in &bundle.red_flags {
+        for (name, condition) in [("flag", &flag.certain), ("suspicion", &flag.suspected)] {
+            let holding: Vec<usize> = condition.alternatives_that_hold(evidence).collect();
+            if holding.is_empty() {
+                continue;
+            }
+            words.push(name.to_owned());
+            words.push(format!("{name}:{}", flag.id));
+            words.extend(holding.iter().map(|it| format!("{name}:{}:{it}", flag.id)));
+        }
     }
     for rule in bundle.rules.iter().filter(|it| it.condition.holds(evidence)) {
         words.push(format!("rule:{}", rule.disposition.name()));

@@ -11,7 +11,7 @@ use crate::learning::{
     weights_file::{Arrays, HeadHeader, begin, check_buckets, write_heads},
 };
 
-const MAGIC: &str = "BEDSIDE-READER-3";
+const MAGIC: &str = "BEDSIDE-READER-4";
 
 /// From which probability on an urgency is raised.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -19,6 +19,8 @@ const MAGIC: &str = "BEDSIDE-READER-3";
 pub struct Thresholds {
     /// Of the emergency's probability.
     pub emergency: f32,
+    /// Of the emergency's probability where the rules suspect a red flag.
+    pub suspicion: f32,
     /// Of the probability of an emergency or a case for today.
     pub same_day: f32,
     /// Of the probability of anything but self-care.
