@@ -1,4 +1,5 @@
-//! How often each red flag is right: where it was raised, whether the author of the message meant an emergency.
+//! How often each alternative of a red flag is right: where it was raised, whether the author of the message meant an
+//! emergency.
 
 use std::{collections::BTreeMap, fmt};
 
@@ -6,14 +7,14 @@ use bedside_triage::{Assessment, Disposition, FindingStatus, PatientFacts, Rules
 
 use crate::batch::Case;
 
-/// Red flags by id with the texts that raised them.
+/// Alternatives of red flags (`heart-attack 3`) with the texts that raised them.
 #[derive(Debug, Default)]
 pub(crate) struct ByRule(BTreeMap<String, Raised>);
 
 #[derive(Debug, Default)]
 struct Raised {
     emergencies: usize,
-    /// Emergencies that no other red flag finds.
+    /// Emergencies that no other alternative finds.
     alone: usize,
     others: Vec<String>,
 }
@@ -23,11 +24,12 @@ pub(crate) fn by_rule(rules: &Rules, cases: &[Case]) -> ByRule {
     let mut table = ByRule::default();
     for case in cases {
         let said = rules.assess_by_rules(&case.text, &PatientFacts::default());
-        for flag in &said.red_flags {
-            let raised = table.0.entry(flag.id.clone()).or_default();
+        let alternatives = rules.raised_alternatives(&case.text);
+        for alternative in &alternatives {
+            let raised = table.0.entry(alternative.clone()).or_default();
             if case.disposition == Disposition::Emergency {
                 raised.emergencies += 1;
-                raised.alone += usize::from(said.red_flags.len() == 1);
+                raised.alone += usize::from(alternatives.len() == 1);
             } else {
                 raised.others.push(format!(
                     "{}\n        {}",
@@ -59,7 +61,7 @@ fn words(said: &Assessment, text: &str) -> String {
 }
 
 impl fmt::Display for ByRule {
-    /// The red flags with most false alarms first: `heart-attack: 120 right (80 alone), 9 wrong`, then the texts.
+    /// Those with most false alarms first: `heart-attack 3: 120 right (80 alone), 9 wrong`, then the texts.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut rows: Vec<_> = self.0.iter().collect();
         rows.sort_by_key(|(_, raised)| std::cmp::Reverse(raised.others.len()));

@@ -10,6 +10,7 @@ mod departments;
 mod measure;
 mod picture;
 mod questions;
+mod speed;
 
 use std::{
     io::Write,
@@ -26,6 +27,7 @@ use batch::{Case, batches_in, read};
 use departments::Half;
 use measure::{Measured, measure};
 use questions::show_alarms;
+use speed::speed;
 
 /// Measures triage on batches of labelled messages.
 #[derive(Debug, Parser)]
@@ -121,6 +123,7 @@ fn main() -> anyhow::Result<()> {
         return Ok(());
     }
     let mut last = None;
+    let mut all = Vec::new();
     for file in batches_in(&arguments.batches)? {
         let name = file
             .file_stem()
@@ -140,7 +143,9 @@ fn main() -> anyhow::Result<()> {
         let now = measure(rules, &cases, |case, said| show(arguments.show, case, said));
         writeln!(out, "## Now, as development data\n{now}")?;
         last = first;
+        all.extend(cases);
     }
+    writeln!(out, "# Speed, {} messages\n{}", all.len(), speed(rules, &all))?;
     for file in &arguments.also {
         let measured = measure(rules, &read(file)?, |case, said| show(arguments.show, case, said));
         writeln!(out, "# {}\n{measured}", file.display())?;
