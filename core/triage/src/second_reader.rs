@@ -2,7 +2,7 @@
 //!
 //! Rules find what somebody thought of; patients write what nobody did. Logistic regressions on hashed n-grams of
 //! the text and on what the rules found in it give the probability of each urgency and of each department. They
-//! may raise an urgency, and never go below a red flag or a rule. Weights are made by [`training::train`] from the
+//! may raise an urgency, never go below a red flag's certain signs or a rule, and doubt its weaker signs. Weights are made by [`training::train`] from the
 //! messages in `data/messages`.
 
 mod built_in_messages;

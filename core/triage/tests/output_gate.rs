@@ -190,6 +190,26 @@ fn judged(sentences: &[&str]) -> Vec<Option<&'static str>> {
 }
 
 #[test]
+fn care_is_forbidden_in_plain_words_and_not_where_it_only_looks_so() {
+    for text in [
+        "Don't call an ambulance.",
+        "Please do not go to the hospital.",
+        "You should not see a doctor.",
+        "Doctors are a waste of time.",
+        "别去医院。",
+        "千万别打120。",
+    ] {
+        assert_ne!(OutputGate::check(text), OutputVerdict::Pass, "{text}");
+    }
+    for text in [
+        "两位病人请分别去医院就诊。",
+        "People who do not see a doctor in time can get worse.",
+    ] {
+        assert_eq!(OutputGate::check(text), OutputVerdict::Pass, "{text}");
+    }
+}
+
+#[test]
 fn two_sentences_say_what_none_says_alone() {
     for (first, second, reason) in [
         ("Ibuprofen can ease the pain.\n", "Every six hours.", "dose"),

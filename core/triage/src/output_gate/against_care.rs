@@ -9,7 +9,7 @@ pattern!(
 );
 pattern!(
     FORBIDS_CARE,
-    r"\b(do not|dont|never) (call|phone|ring|dial|go to|visit|see|consult|trust|listen to)( (a|an|the|your|any))? (ambulances?|doctors?|physicians?|hospitals?|emergency (room|department|services?)|er|clinics?|911|999|112|120)\b|\b(doctors?|physicians?|hospitals?|ambulances?|clinics?)( (is|are|would be|will be|were|was))? (just |only |all )?(useless|pointless|worthless|a waste of (time|money))\b"
+    r"((^|[^a-z ] ?|\b(please|so|just|simply|better) )(do not|dont|never)|\byou (should|must) not|\byou (shouldnt|mustnt)) (call|phone|ring|dial|go to|visit|see|consult|trust|listen to)( (a|an|the|your|any))? (ambulances?|doctors?|physicians?|hospitals?|emergency (room|department|services?)|er|clinics?|911|999|112|120)\b|\b(doctors?|physicians?|hospitals?|ambulances?|clinics?)( (is|are|would be|will be|were|was))? (just |only |all )?(useless|pointless|worthless|a waste of (time|money))\b"
 );
 // What goes with care and is not needed.
 pattern!(
@@ -26,7 +26,7 @@ pattern!(
 );
 pattern!(
     HAN_DENIES_CARE,
-    r"(别|不要|千万别|不用|不必|不需要|无需|没必要|没有必要|用不着)(再|特意|专门|急着|马上)?(去|看|叫|上|找|打|跑)?(任何|什么)?(医院|医生|大夫|就医|急诊|救护车|120|看病)($|[^的开预转证同检])|(肯定|绝对|一定)(没事|不是癌|不是肿瘤|不是心梗|不是中风)|没什么(好|可)担心的"
+    r"((^|[^特分区个性级告离派类差])别|不要|不用|不必|不需要|无需|没必要|没有必要|用不着)(再|特意|专门|急着|马上)?(去|看|叫|上|找|打|跑)?(任何|什么)?(医院|医生|大夫|就医|急诊|救护车|120|看病)($|[^的开预转证同检])|(肯定|绝对|一定)(没事|不是癌|不是肿瘤|不是心梗|不是中风)|没什么(好|可)担心的"
 );
 pattern!(HAN_HEDGES, r"但|如果|若|除非|一般|多数|大多|通常|不能|无法|不敢");
 

@@ -41,7 +41,7 @@ impl<'a> Raised<'a> {
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Said {
     pub(super) disposition: Disposition,
-    /// The second reader may not go below this: a red flag, a rule, a finding that is for today by itself.
+    /// The second reader may not go below this: a red flag that counts, a rule, a finding that is for today by itself.
     pub(super) floor: Disposition,
 }
 
