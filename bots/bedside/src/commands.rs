@@ -38,6 +38,7 @@ pub(crate) fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::SecondReader(SecondReaderCommand::Train { out, files }) => {
             second_reader::train(&config, &out, &files)
         }
+        Command::SecondReader(SecondReaderCommand::Texts) => second_reader::texts(&config),
         Command::SecondReader(SecondReaderCommand::Explain { json, text }) => {
             second_reader::explain(&config, text.as_deref(), json)
         }
@@ -67,10 +68,17 @@ pub(crate) fn run(cli: Cli) -> anyhow::Result<ExitCode> {
 
 /// The words of the command line, or standard input.
 fn text_or_standard_input(text: Option<&str>) -> anyhow::Result<String> {
-    match text {
-        Some(text) => Ok(text.to_owned()),
-        None => std::io::read_to_string(std::io::stdin()).context("standard input cannot be read as UTF-8"),
-    }
+    let text = match text {
+        Some(text) => text.to_owned(),
+        None => {
+            std::io::read_to_string(std::io::stdin()).context("standard input cannot be read as UTF-8")?
+        }
+    };
+    anyhow::ensure!(
+        !text.trim().is_empty(),
+        "there is no text: give it as an argument or on standard input"
+    );
+    Ok(text)
 }
 
 fn start_log(config: &Config, quiet: bool) -> anyhow::Result<()> {

@@ -3,7 +3,10 @@
 use std::{
     collections::HashMap,
     panic::AssertUnwindSafe,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
@@ -23,7 +26,9 @@ pub(crate) struct Delivery {
 struct Sender {
     /// Something new came, maybe an urgent part that does not wait for a retry's pause.
     woken: Notify,
-    again: std::sync::atomic::AtomicBool,
+    again: AtomicBool,
+    /// The patient wrote since the last part was claimed.
+    written: AtomicBool,
 }
 
 const SLOWEST_DELIVERY: Duration = Duration::from_secs(60);
@@ -43,7 +48,7 @@ impl Delivery {
     fn enter(&self, conversation: &ConversationKey) -> Option<Arc<Sender>> {
         let mut active = self.lock();
         if let Some(sender) = active.get(conversation) {
-            sender.again.store(true, std::sync::atomic::Ordering::SeqCst);
+            sender.again.store(true, Ordering::SeqCst);
             sender.woken.notify_one();
             return None;
         }
@@ -54,7 +59,7 @@ impl Delivery {
 
     fn leave(&self, conversation: &ConversationKey, sender: &Sender) -> bool {
         let mut active = self.lock();
-        if sender.again.swap(false, std::sync::atomic::Ordering::SeqCst) {
+        if sender.again.swap(false, Ordering::SeqCst) {
             return false;
         }
         active.remove(conversation);
@@ -77,6 +82,14 @@ pub(crate) fn wake(shared: &Arc<Shared>, conversation: &ConversationKey) {
     }
 }
 
+/// As [`wake`], after the parts that waited for the patient were released.
+pub(crate) fn wake_for_patient(shared: &Arc<Shared>, conversation: &ConversationKey) {
+    if let Some(sender) = shared.delivery.lock().get(conversation) {
+        sender.written.store(true, Ordering::SeqCst);
+    }
+    wake(shared, conversation);
+}
+
 async fn run(shared: &Arc<Shared>, conversation: &ConversationKey, sender: &Sender) {
     let connector = shared.connectors.get(conversation.platform());
     loop {
@@ -88,6 +101,7 @@ async fn run(shared: &Arc<Shared>, conversation: &ConversationKey, sender: &Send
                 () = sender.woken.notified() => {}
             }
         }
+        sender.written.store(false, Ordering::SeqCst);
         let next = match shared.store.claim_part(conversation).await {
             Ok(Some(item)) => deliver_with_urgent(shared, conversation, sender, item).await,
             Ok(None) if shared.delivery.leave(conversation, sender) => return,
@@ -107,8 +121,8 @@ async fn run(shared: &Arc<Shared>, conversation: &ConversationKey, sender: &Send
                     }
                 }
             }
-            // The patient may have written while it was being parked.
-            Ok(Next::Parked) if sender.again.swap(false, std::sync::atomic::Ordering::SeqCst) => {
+            // What the patient wrote while it was being parked released nothing.
+            Ok(Next::Parked) if sender.written.load(Ordering::SeqCst) => {
                 shared.store.release_parked(conversation).await.map(drop)
             }
             Ok(Next::Parked) => Ok(()),
