@@ -9,7 +9,7 @@ SECONDS_EACH ?= 300
 LOAD ?=
 PLUGINS := hello triage knowledge
 
-.PHONY: help build run test lint fmt fuzz bench eval reader gate-reader load dist setup setup-build setup-test screenshot
+.PHONY: help build run test lint fmt fuzz bench eval reader reader-encoder gate-reader load dist setup setup-build setup-test screenshot
 
 help: ## What there is
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -40,8 +40,11 @@ eval: ## What patients are told: triage measured on every batch of messages, wit
 	$(CARGO) run --release --locked -q -p bedside-eval -- --picture docs/triage-confusion.svg
 
 reader: build ## Train the second reader from its messages: core/triage/data/second_reader.bin, in minutes
-	$(OUT)/bedside model pull
 	$(OUT)/bedside second-reader train --out core/triage/data/second_reader.bin
+
+reader-encoder: build ## Train the second reader's encoder, then the reader: an hour
+	scripts/train-encoder.sh $(OUT)/bedside
+	$(MAKE) reader
 
 gate-reader: ## Train the reader of answers from its sentences: core/triage/data/answer_reader.bin, in a minute or two
 	$(CARGO) run --release --locked -q -p bedside-triage --example train_gate_reader -- core/triage/data/answer_reader.bin core/triage/data/answer_words.txt plugins/knowledge/data/conditions core/triage/data/answer_sentences/*.jsonl

@@ -38,7 +38,10 @@ const ARROWS: [(&str, &[&str]); 20] = [
     ("core/runtime", &["core/contract", "core/language", "core/triage"]),
     ("adapters/formats", &["core/contract", "core/tensors"]),
     ("adapters/trainer", &["core/model", "adapters/formats"]),
-    ("plugins/triage", &["core/plugin-api", "core/triage"]),
+    (
+        "plugins/triage",
+        &["core/plugin-api", "core/triage", "core/embeddings"],
+    ),
     ("plugins/knowledge", &["core/plugin-api", "core/language"]),
     ("tests/eval", &["core/contract", "core/embeddings", "core/triage"]),
     ("tests/load", &[]),

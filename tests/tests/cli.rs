@@ -60,6 +60,22 @@ async fn an_emergency_needs_neither_model_nor_time() {
     );
 }
 
+/// Nothing asked is not "care at home".
+#[tokio::test]
+async fn no_text_is_no_case() {
+    let directory = directory();
+    for arguments in [
+        ["triage", ""].as_slice(),
+        &["triage", " \n"],
+        &["second-reader", "explain", ""],
+    ] {
+        let output = run(directory.path(), arguments).await;
+        assert_eq!(output.status.code(), Some(1), "{output:?}");
+        assert!(output.stdout.is_empty(), "{output:?}");
+        assert!(String::from_utf8_lossy(&output.stderr).contains("there is no text"));
+    }
+}
+
 #[tokio::test]
 async fn the_second_reader_says_why() {
     let directory = directory();

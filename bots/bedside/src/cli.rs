@@ -72,8 +72,7 @@ pub(crate) struct TriageArguments {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum SecondReaderCommand {
-    /// Train it with the messages that Bedside brings and the hospital's own: minutes on two cores. With the embedding
-    /// model (`bedside model pull`) it also learns departments from what messages mean.
+    /// Train it with the messages that Bedside brings and the hospital's own: minutes on two cores.
     Train {
         /// The file to write; bot.second_reader in the configuration names it.
         #[arg(long)]
@@ -82,6 +81,9 @@ pub(crate) enum SecondReaderCommand {
         /// "text" and "why", a file for each author and time. None: those that Bedside brings alone.
         files: Vec<PathBuf>,
     },
+    /// Write all that it learns from as JSON lines, "batch", "text", "disposition" and "departments": what
+    /// scripts/train-encoder.py reads.
+    Texts,
     /// Say what it makes of a message: the probability of an emergency, the words that weigh most, and the nearest
     /// written examples.
     Explain {

@@ -8,12 +8,12 @@ use std::{
 use anyhow::Context;
 use bedside_contract::{Connector, Embedder, Generator, ModelInfo, Plugins, Store};
 use bedside_discord::DiscordContext;
-use bedside_embeddings::LazyEmbeddings;
+use bedside_embeddings::{LazyEmbeddings, PatientEncoder};
 use bedside_plugin_host::{Contacts, PluginHost, PluginHostSetup, PluginsConfig};
 use bedside_runtime::{Bot, BotParts};
 use bedside_store::SqliteStore;
 use bedside_telegram::TelegramContext;
-use bedside_triage::{Levels, Rules, SecondReader};
+use bedside_triage::{PatientFacts, Rules, SecondReader};
 use bedside_web::WebContext;
 use bedside_wechat::WechatContext;
 
@@ -42,6 +42,8 @@ impl Parts {
     /// Starts plugins and model in the background; neither is waited for. Call within a tokio runtime.
     pub(crate) fn start(config: Config, store: Arc<SqliteStore>, data_dir: &Path) -> anyhow::Result<Self> {
         let rules = rules(&config)?;
+        // The first patient does not wait until the encoder is read.
+        std::thread::spawn(|| drop(rules.assess("I have had a headache for days", &PatientFacts::default())));
         config.model.check_prompt_format().map_err(ConfigError::new)?;
         let model = LanguageModel::start(&config, models_dir(data_dir))?;
         let embeddings = embeddings(&config, data_dir)?;
@@ -70,7 +72,6 @@ impl Parts {
             generator: self.model.generator(),
             plugins: Arc::clone(&self.plugins) as Arc<dyn Plugins>,
             rules: self.rules,
-            embedder: Some(Arc::clone(&self.embeddings) as Arc<dyn Embedder>),
             sampling: self.config.model.sampling.clone(),
             connectors,
         })
@@ -128,12 +129,9 @@ fn readiness(model: Option<&ModelInfo>) -> serde_json::Value {
     serde_json::json!({ "ready": model.is_some(), "model": model.map(|it| it.name.clone()) })
 }
 
-/// The safety rules and the second reader, with the hospital's own additions and levels.
+/// The safety rules and the second reader with its encoder, the hospital's own additions and levels.
 pub(crate) fn rules(config: &Config) -> anyhow::Result<&'static Rules> {
     let (additions, reader) = (&config.bot.triage_additions, &config.bot.second_reader);
-    if additions.is_none() && reader.is_none() && config.levels == Levels::default() {
-        return Ok(Rules::builtin());
-    }
     let text = match additions {
         Some(file) => additions_text(file)?,
         None => String::new(),
@@ -153,6 +151,7 @@ pub(crate) fn rules(config: &Config) -> anyhow::Result<&'static Rules> {
         let reader = SecondReader::from_bytes(&bytes).map_err(|error| problem(&error))?;
         rules = rules.with_second_reader(Some(reader));
     }
+    let rules = rules.with_encoder(Arc::new(PatientEncoder::default()));
     // Read once per process and needed until its end.
     Ok(Box::leak(Box::new(rules)))
 }

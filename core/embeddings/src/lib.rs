@@ -10,6 +10,7 @@ mod config;
 mod encoder;
 mod file;
 mod lazy;
+mod patient_encoder;
 mod text;
 
 use std::path::{Path, PathBuf};
@@ -20,6 +21,7 @@ use bedside_tensors::MappedFile;
 
 pub use config::{DEFAULT_EMBEDDINGS, EmbeddingsConfig, pull_embeddings};
 pub use lazy::LazyEmbeddings;
+pub use patient_encoder::PatientEncoder;
 
 use crate::{encoder::Encoder, text::TextReader};
 
@@ -34,9 +36,14 @@ const SMALLEST_LENGTH: f32 = 1e-6;
 /// A model in memory, ready to compute. The table of words stays in the mapped file.
 pub struct Embeddings {
     info: EmbeddingModel,
-    file: MappedFile,
+    file: Bytes,
     text: TextReader,
     encoder: Encoder,
+}
+
+enum Bytes {
+    Mapped(MappedFile),
+    Linked(&'static [u8]),
 }
 
 /// Why a file is not used.
@@ -64,25 +71,28 @@ impl Embeddings {
             path: path.to_owned(),
             source,
         };
-        let damaged = |fault: file::Fault| EmbeddingsError::Damaged {
+        let file = MappedFile::open(path).map_err(io)?;
+        let read = Self::read(Bytes::Mapped(file), id(path)?).map_err(|fault| EmbeddingsError::Damaged {
             path: path.to_owned(),
             at: fault.at,
             problem: fault.problem,
-        };
-        let file = MappedFile::open(path).map_err(io)?;
-        let contents = file::read(file.bytes()).map_err(damaged)?;
-        let encoder = Encoder::new(&contents, file.bytes()).map_err(damaged)?;
-        let info = EmbeddingModel {
-            id: id(path)?,
-            dimensions: contents.shape.hidden,
-        };
-        let text = TextReader::new(contents.vocabulary).map_err(damaged)?;
-        file.release(0..file.bytes().len());
+        })?;
+        if let Bytes::Mapped(file) = &read.file {
+            file.release(0..file.bytes().len());
+        }
+        Ok(read)
+    }
+
+    fn read(file: Bytes, id: String) -> Result<Self, file::Fault> {
+        let contents = file::read(file.bytes())?;
         Ok(Self {
-            info,
+            info: EmbeddingModel {
+                id,
+                dimensions: contents.shape.hidden,
+            },
+            encoder: Encoder::new(&contents, file.bytes())?,
+            text: TextReader::new(contents.vocabulary)?,
             file,
-            text,
-            encoder,
         })
     }
 
@@ -102,21 +112,48 @@ impl Embeddings {
         let window = self.encoder.longest() - ENDS;
         let mut sum = vec![0.0; self.info.dimensions];
         for part in tokens.chunks(window).take(MAX_WINDOWS) {
-            let mean = self.encoder.mean(&self.text.with_ends(part), self.file.bytes());
+            let mean = self.mean(part);
             for (sum, number) in sum.iter_mut().zip(mean) {
                 *sum += number * part.len() as f32;
             }
         }
-        let length = sum.iter().map(|it| it * it).sum::<f32>().sqrt();
-        let length = length.max(SMALLEST_LENGTH);
-        sum.iter_mut().for_each(|it| *it /= length);
-        sum
+        of_length_1(sum)
+    }
+
+    /// The vector of a text's two ends: all of it, if it has no more tokens than a window.
+    fn embed_ends(&self, text: &str) -> Vec<f32> {
+        let mut tokens = self.text.tokens(text, EmbeddingPurpose::Query);
+        let half = (self.encoder.longest() - ENDS) / 2;
+        if tokens.len() > 2 * half {
+            tokens.drain(half..tokens.len() - half);
+        }
+        of_length_1(self.mean(&tokens))
+    }
+
+    fn mean(&self, tokens: &[u32]) -> Vec<f32> {
+        self.encoder.mean(&self.text.with_ends(tokens), self.file.bytes())
     }
 
     /// How many tokens a text has, prefix and both ends included.
     #[must_use]
     pub fn count_tokens(&self, text: &str, purpose: EmbeddingPurpose) -> usize {
         self.text.tokens(text, purpose).len() + ENDS
+    }
+}
+
+fn of_length_1(mut vector: Vec<f32>) -> Vec<f32> {
+    let length = vector.iter().map(|it| it * it).sum::<f32>().sqrt();
+    let length = length.max(SMALLEST_LENGTH);
+    vector.iter_mut().for_each(|it| *it /= length);
+    vector
+}
+
+impl Bytes {
+    fn bytes(&self) -> &[u8] {
+        match self {
+            Self::Mapped(file) => file.bytes(),
+            Self::Linked(bytes) => bytes,
+        }
     }
 }
 

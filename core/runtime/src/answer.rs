@@ -22,7 +22,6 @@ use crate::{
     grounding::citations_of,
     lanes::{Interrupt, InterruptReason},
     live::Live,
-    meaning,
     prompt::{FittedPrompt, fit, history_of, instruction},
     words::{Variable, say, say_with},
 };
@@ -52,11 +51,6 @@ pub(crate) async fn answer(
 ) -> AnswerReport {
     let started = Instant::now();
     live.typing().await;
-    let assessment = meaning::considered(shared, asked.text, asked.assessment).await;
-    let asked = &Asked {
-        assessment: &assessment,
-        ..*asked
-    };
     let mut answering = Answering {
         shared,
         asked,

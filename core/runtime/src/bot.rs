@@ -4,9 +4,9 @@ use std::{collections::HashMap, panic::AssertUnwindSafe, sync::Arc, time::Durati
 
 use async_trait::async_trait;
 use bedside_contract::{
-    Connector, ConnectorError, ConversationKey, ConversationSettings, Cursor, Disposition, Embedder,
-    FinishedTurn, Generator, InboxSeq, Initiative, Intake, Language, Part, Plugins, Receipt, Sampling, Store,
-    StoreError, Update, UpdateKind,
+    Connector, ConnectorError, ConversationKey, ConversationSettings, Cursor, Disposition, FinishedTurn,
+    Generator, InboxSeq, Initiative, Intake, Language, Part, Plugins, Receipt, Sampling, Store, StoreError,
+    Update, UpdateKind,
 };
 use bedside_triage::{PatientFacts, Rules};
 use futures::FutureExt;
@@ -22,7 +22,7 @@ use crate::{
     live::Live,
     pacing::Paced,
     pieces::pieces_of,
-    red_flags::{assess_long, emergency_part},
+    red_flags::{assess_long, emergency_part, on_a_blocking_thread},
     third_reader::{self, Message},
     turn,
     urgent::{self, Urgent},
@@ -36,8 +36,6 @@ pub struct BotParts {
     pub generator: Arc<dyn Generator>,
     pub plugins: Arc<dyn Plugins>,
     pub rules: &'static Rules,
-    /// Where there is one, departments are also chosen by what a message means.
-    pub embedder: Option<Arc<dyn Embedder>>,
     pub sampling: Sampling,
     pub connectors: Vec<Arc<dyn Connector>>,
 }
@@ -54,7 +52,6 @@ pub(crate) struct Shared {
     pub generator: Arc<dyn Generator>,
     pub plugins: Arc<dyn Plugins>,
     pub rules: &'static Rules,
-    pub embedder: Option<Arc<dyn Embedder>>,
     pub sampling: Sampling,
     pub connectors: HashMap<String, Arc<Paced>>,
     pub lanes: Lanes,
@@ -90,7 +87,6 @@ impl Bot {
             generator: parts.generator,
             plugins: parts.plugins,
             rules: parts.rules,
-            embedder: parts.embedder,
             sampling: parts.sampling,
             connectors,
             lanes: Lanes::default(),
@@ -271,13 +267,16 @@ impl Shared {
         updates: Vec<Update>,
         cursor: Option<Cursor>,
     ) -> Result<Vec<Receipt>, StoreError> {
-        let looks: Vec<_> = updates
-            .iter()
-            .map(|it| {
-                let urgent = Urgent::look(self.rules, it, self.initiative(&it.conversation));
+        let shared = Arc::clone(self);
+        let (updates, looks) = on_a_blocking_thread(move || {
+            let look = |it: &Update| {
+                let urgent = Urgent::look(shared.rules, it, shared.initiative(&it.conversation));
                 (it.conversation.clone(), urgent)
-            })
-            .collect();
+            };
+            let looks: Vec<_> = updates.iter().map(look).collect();
+            (updates, looks)
+        })
+        .await;
         let receipts = self
             .store
             .accept(updates, cursor)
@@ -333,7 +332,7 @@ impl Shared {
         }
         let released = self.store.release_parked(conversation).await?;
         if released > 0 || !self.delivery.is_idle(conversation) {
-            delivery::wake(self, conversation);
+            delivery::wake_for_patient(self, conversation);
         }
         Ok(released)
     }

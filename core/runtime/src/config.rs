@@ -24,7 +24,7 @@ pub struct RuntimeConfig {
     pub default_language: Language,
     /// The label under every answer; `off` only where the law does not ask for it.
     pub ai_label: AiLabel,
-    /// A hospital's own rule file that adds red flags and rules; it can only raise urgency.
+    /// A hospital's own rule file that adds words, red flags and rules: docs/triage-rules.md. It can only raise urgency.
     pub triage_additions: Option<std::path::PathBuf>,
     /// A second reader trained with the hospital's own messages: `bedside second-reader train`.
     pub second_reader: Option<std::path::PathBuf>,

@@ -13,7 +13,6 @@ mod delivery;
 mod grounding;
 mod lanes;
 mod live;
-mod meaning;
 mod pacing;
 mod pieces;
 mod prompt;

@@ -5,7 +5,36 @@ use bedside_triage::{Assessment, EmergencyContacts, FindingStatus, Language, Pat
 
 use crate::commands::words_behind;
 
-/// The whole text, whatever command it begins with; takes less than a millisecond.
+/// [`assess_alone`] for async code.
+pub(crate) async fn read_alone(rules: &'static Rules, text: &str) -> Assessment {
+    let text = text.to_owned();
+    on_a_blocking_thread(move || assess_alone(rules, &text)).await
+}
+
+/// [`assess_together`] for async code.
+pub(crate) async fn read_together(rules: &'static Rules, before: &[&str], text: &str) -> Assessment {
+    let before: Vec<String> = before.iter().map(|it| (*it).to_owned()).collect();
+    let text = text.to_owned();
+    on_a_blocking_thread(move || {
+        let before: Vec<&str> = before.iter().map(String::as_str).collect();
+        assess_together(rules, &before, &text)
+    })
+    .await
+}
+
+/// The second reader's encoder computes for some 20 ms, for the longest messages 50.
+pub(crate) async fn on_a_blocking_thread<T: Send + 'static>(read: impl FnOnce() -> T + Send + 'static) -> T {
+    match tokio::task::spawn_blocking(read).await {
+        Ok(read) => read,
+        Err(error) => match error.try_into_panic() {
+            Ok(panic) => std::panic::resume_unwind(panic),
+            // The program ends.
+            Err(_) => std::future::pending().await,
+        },
+    }
+}
+
+/// The whole text, whatever command it begins with.
 pub(crate) fn assess_alone(rules: &Rules, text: &str) -> Assessment {
     let assess = |text: &str| rules.assess(text, &PatientFacts::default());
     let mut found = assess(text);

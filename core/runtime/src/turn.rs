@@ -18,7 +18,7 @@ use crate::{
     consent::{consent_part, typed_consent},
     lanes::{Interrupt, InterruptReason},
     live::Live,
-    red_flags::{assess_alone, assess_together},
+    red_flags::{read_alone, read_together},
     third_reader::{self, Message},
     urgent::emergency_turn,
 };
@@ -94,7 +94,7 @@ impl TurnInWork<'_> {
             return Ok(Some(self.notice_with_number("empty-message")));
         }
         // Whoever was faster, this lane or the look on arrival: no command comes before the red flags.
-        let assessment = assess_alone(self.shared.rules, typed);
+        let assessment = read_alone(self.shared.rules, typed).await;
         if assessment.disposition == Disposition::Emergency {
             return Ok(Some(self.emergency(&assessment, false)));
         }
@@ -145,9 +145,9 @@ impl TurnInWork<'_> {
             state,
             language,
         } = *self;
-        let mut assessment = assess_together(shared.rules, &self.said_before(), text);
+        let mut assessment = read_together(shared.rules, &self.said_before(), text).await;
         if state.settings.consent_ms.is_some() {
-            let before = self.said_before_without_notice();
+            let before = self.said_before_without_notice().await;
             assessment = self.read_by_third(before, text, assessment, interrupt).await;
         }
         if assessment.disposition == Disposition::Emergency {
@@ -224,14 +224,15 @@ impl TurnInWork<'_> {
     }
 
     /// The last question, unless it had its emergency notice: that would be read out of it again.
-    fn said_before_without_notice(&self) -> Option<&str> {
+    async fn said_before_without_notice(&self) -> Option<&str> {
         let last = self.state.turns.last().and_then(|it| it.made_by.as_ref());
         let reading = last.and_then(|it| it.third_reader.as_ref());
         if reading.is_some_and(|it| it.verdict == ThirdVerdict::Emergency) {
             return None;
         }
-        let before = self.said_before().into_iter().next_back();
-        before.filter(|it| assess_alone(self.shared.rules, it).disposition < Disposition::Emergency)
+        let before = self.said_before().into_iter().next_back()?;
+        let read = read_alone(self.shared.rules, before).await;
+        (read.disposition < Disposition::Emergency).then_some(before)
     }
 
     /// The assessment, raised where the served model sees an emergency in the text. Only after consent.

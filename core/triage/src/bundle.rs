@@ -68,7 +68,8 @@ pub(crate) struct RedFlag {
 #[derive(Clone, Serialize, Deserialize)]
 pub(crate) struct Rule {
     pub(crate) id: String,
-    pub(crate) condition: Condition,
+    pub(crate) certain: Condition,
+    pub(crate) suspected: Condition,
     pub(crate) disposition: Disposition,
     pub(crate) departments: Vec<usize>,
 }
@@ -414,14 +415,7 @@ impl Builder {
         if !matches!(data.level, 1 | 2) {
             return Err(place.invalid("`level` must be 1 or 2"));
         }
-        if data.when.is_none() && data.suspect.is_none() {
-            return Err(place.invalid("`when` or `suspect` must say when it is raised"));
-        }
-        let condition = |text: &Option<String>| match text {
-            Some(text) => self.condition(text, place),
-            None => Ok(Condition::Any(Vec::new())),
-        };
-        let (certain, suspected) = (condition(&data.when)?, condition(&data.suspect)?);
+        let (certain, suspected) = self.signs(data.when.as_deref(), data.suspect.as_deref(), place)?;
         self.bundle.red_flags.push(RedFlag {
             id: data.id.get_ref().clone(),
             title: data.title.clone(),
@@ -436,6 +430,23 @@ impl Builder {
         Ok(())
     }
 
+    /// Certain signs and weaker ones; a condition that is not written never holds.
+    fn signs(
+        &self,
+        when: Option<&str>,
+        suspect: Option<&str>,
+        place: &Place<'_>,
+    ) -> Result<(Condition, Condition), RulesError> {
+        if when.is_none() && suspect.is_none() {
+            return Err(place.invalid("`when` or `suspect` must say when it is raised"));
+        }
+        let condition = |text: Option<&str>| match text {
+            Some(text) => self.condition(text, place),
+            None => Ok(Condition::Any(Vec::new())),
+        };
+        Ok((condition(when)?, condition(suspect)?))
+    }
+
     fn take_rule(&mut self, data: &RuleData, place: &Place<'_>) -> Result<(), RulesError> {
         if self.bundle.rules.iter().any(|it| it.id == *data.id.get_ref()) {
             return Err(place.duplicate());
@@ -443,9 +454,11 @@ impl Builder {
         if data.disposition == Disposition::Emergency {
             return Err(place.invalid("an emergency is written as a red flag, which has a title"));
         }
+        let (certain, suspected) = self.signs(data.when.as_deref(), data.suspect.as_deref(), place)?;
         self.bundle.rules.push(Rule {
             id: data.id.get_ref().clone(),
-            condition: self.condition(&data.when, place)?,
+            certain,
+            suspected,
             disposition: data.disposition,
             departments: self.department_ids(&data.departments, place)?,
         });

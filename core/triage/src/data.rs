@@ -140,7 +140,11 @@ pub(crate) struct RedFlagData {
 #[serde(deny_unknown_fields)]
 pub(crate) struct RuleData {
     pub(crate) id: Spanned<String>,
-    pub(crate) when: String,
+    #[serde(default)]
+    pub(crate) when: Option<String>,
+    /// Weaker signs, as in a red flag.
+    #[serde(default)]
+    pub(crate) suspect: Option<String>,
     pub(crate) disposition: Disposition,
     #[serde(default)]
     pub(crate) departments: Vec<String>,

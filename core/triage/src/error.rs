@@ -38,6 +38,10 @@ pub enum RulesProblem {
     },
     #[error("{kind} `{id}` exists already: choose another id")]
     Duplicate { kind: &'static str, id: String },
+    #[error(
+        "red flag `{id}`: its example `{example}` does not raise it: change the condition or the forms of its findings"
+    )]
+    Example { id: String, example: String },
     #[error("{kind} `{id}`: {reason}")]
     Invalid {
         kind: &'static str,

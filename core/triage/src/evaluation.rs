@@ -1,9 +1,17 @@
 //! Whether a condition holds for what a text says.
 
 use crate::{
+    bundle::Rule,
     condition::{Comparison, Condition},
     evidence::Evidence,
 };
+
+impl Rule {
+    /// By certain signs or weaker ones.
+    pub(crate) fn holds(&self, evidence: &Evidence) -> bool {
+        self.certain.holds(evidence) || self.suspected.holds(evidence)
+    }
+}
 
 impl Condition {
     pub(crate) fn holds(&self, evidence: &Evidence) -> bool {

@@ -46,6 +46,4 @@ pub use levels::{Colour, Level, Levels, LevelsError, LevelsProblem, LevelsSettin
 pub use other_languages::OtherLanguage;
 pub use output_gate::{OutputGate, OutputVerdict, answer_training};
 pub use rules::Rules;
-pub use second_reader::{
-    Explanation, Meaning, NearExample, SecondReader, SecondReading, built_in_messages, training,
-};
+pub use second_reader::{Explanation, NearExample, SecondReader, SecondReading, built_in_messages, training};

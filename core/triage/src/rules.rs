@@ -1,31 +1,30 @@
 //! The rules, loaded and asked.
 
-use std::{ops::Range, sync::LazyLock};
+use std::{
+    ops::Range,
+    sync::{Arc, LazyLock},
+};
 
-use bedside_contract::{Disposition, Language};
+use bedside_contract::{Disposition, Embedder, Language};
 
 use crate::{
     assessment::{Assessment, EmergencyContacts, Finding, PatientFacts, RedFlag, Sex},
     bundle::Bundle,
     condition::Fact,
-    data::{FindingKind, SourceFile},
+    data::FindingKind,
     departments::{MOST_NAMED, Person, Signs, named, terms},
-    error::RulesError,
     evidence::Evidence,
-    facts::TextFacts,
     levels::{Levels, Urgency},
     measurements::Measurements,
     notice,
     other_languages::{self, OtherLanguage},
-    second_reader::{Explanation, SecondReader, evidence_words, training::Batch},
+    second_reader::{AskEncoder, Explanation, SecondReader, evidence_words, training::Batch},
     spelling::Speller,
 };
-use bedside_language::{
-    NormalText, fingerprint,
-    negation::{self, Polarity},
-    normalized,
-};
-use urgency::{Said, is_unread_case};
+use bedside_language::{NormalText, fingerprint, negation::Polarity};
+use loading::BUILT_IN;
+pub(crate) use urgency::standing;
+use urgency::{Said, is_unread_case, says_little};
 
 /// Findings, red flags, rules, departments and questions, ready to read texts.
 pub struct Rules {
@@ -43,14 +42,11 @@ pub(crate) struct RulesReading {
     pub(crate) text: String,
     /// What was found, as words.
     pub(crate) evidence: Vec<String>,
-    /// No reader may go below it.
+    /// By certain signs.
     pub(crate) floor: Disposition,
-    /// A red flag by weaker signs.
-    pub(crate) suspected: bool,
+    /// By weaker signs.
+    pub(crate) suspected: Disposition,
 }
-
-/// The rules that Bedside brings, as `build.rs` made them of `data/*.toml`.
-static BUILT_IN: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/rules.bin"));
 
 static BUILTIN: LazyLock<Rules> =
     LazyLock::new(|| Rules::load(None).expect("the built-in rule files are loaded by a test"));
@@ -62,40 +58,17 @@ impl Rules {
         &BUILTIN
     }
 
-    /// The built-in rules and a hospital's own file of the same form on top: more forms for known findings,
-    /// new findings, red flags, rules, departments and questions, other notices. Nothing built in can be
-    /// taken away.
-    ///
-    /// # Errors
-    /// [`RulesError`] with the file's line and what to do.
-    pub fn with_additions(toml_text: &str, file_name: &str) -> Result<Self, RulesError> {
-        Self::load(Some((file_name, toml_text)))
-    }
-
-    fn load(addition: Option<(&str, &str)>) -> Result<Self, RulesError> {
-        // The patterns are compiled beside the tables: an emergency asked from the shell waits for both.
-        std::thread::spawn(|| {
-            negation::prepare();
-            TextFacts::read("");
-            terms::prepare();
-        });
-        let bundle: Bundle = postcard::from_bytes(BUILT_IN).expect("build.rs and this are of one build");
-        let bundle = match addition {
-            Some((name, text)) => bundle.with(&[SourceFile::parse(name, text, normalized)?])?,
-            None => bundle,
-        };
-        Ok(Self {
-            bundle,
-            second_reader: SecondReader::built_in().ok(),
-            additions: addition.map(|(_, text)| fingerprint(text.bytes())),
-            levels: Levels::default(),
-        })
-    }
-
     /// Another model for the second reader, e.g. one trained with a hospital's own messages, or none.
     #[must_use]
     pub fn with_second_reader(mut self, second_reader: Option<SecondReader>) -> Self {
         self.second_reader = second_reader;
+        self
+    }
+
+    /// An encoder beside the second reader's n-grams; nothing without a second reader.
+    #[must_use]
+    pub fn with_encoder(mut self, encoder: Arc<dyn Embedder>) -> Self {
+        self.second_reader = self.second_reader.map(|it| it.with_encoder(encoder));
         self
     }
 
@@ -110,6 +83,9 @@ impl Rules {
         }
         if let Some(reader) = &self.second_reader {
             version.push_str(&format!(", second reader {:08x}", reader.fingerprint()));
+            if !reader.has_encoder() {
+                version.push_str(" without encoder");
+            }
         }
         if self.levels != Levels::default() {
             version.push_str(&format!(", levels {}", self.levels.name()));
@@ -128,10 +104,9 @@ impl Rules {
 
     pub(crate) fn read_for_training(&self, text: &str) -> RulesReading {
         let readings = self.readings(text);
-        let floors = readings.iter().map(|it| self.floor(it));
-        let (floor, suspected) = floors.fold((Disposition::SelfCare, false), |all, it| {
-            (all.0.max(it.0), all.1 || it.1)
-        });
+        let urgencies = readings.iter().map(|it| self.urgency_by_signs(it));
+        let nothing = (Disposition::SelfCare, Disposition::SelfCare);
+        let (floor, suspected) = urgencies.fold(nothing, |all, it| (all.0.max(it.0), all.1.max(it.1)));
         let normal = readings
             .into_iter()
             .next()
@@ -211,17 +186,18 @@ impl Rules {
         reader: Option<&SecondReader>,
     ) -> Assessment {
         let evidence = Evidence::gather(&self.bundle, normal, patient);
-        let second = reader.map(|it| it.read(&normal.text, &evidence_words(&self.bundle, &evidence)));
-        // Where nobody else is asked, a suspicion stands.
-        let confirmed = second.as_ref().is_none_or(|it| it.confirms_suspicions);
         let raised = self.raised(&evidence, &normal.text);
-        let fired = raised.counting(confirmed);
-        let matched: Vec<_> = self
-            .bundle
-            .rules
-            .iter()
-            .filter(|it| it.condition.holds(&evidence))
-            .collect();
+        let words = || evidence_words(&self.bundle, &evidence);
+        let little = says_little(&normal.text);
+        let ask = match (raised.is_certain(), little) {
+            (true, _) => AskEncoder::Not,
+            (_, true) => AskEncoder::ForDepartments,
+            _ => AskEncoder::ForAll,
+        };
+        let second = reader.map(|it| it.read(&normal.text, &words(), ask));
+        // Where nobody else is asked, a suspicion stands.
+        let confirms = |urgency| second.as_ref().is_none_or(|it| it.confirms(urgency));
+        let fired = raised.counting(confirms(Disposition::Emergency));
         let mut medical = evidence
             .mentions
             .iter()
@@ -231,18 +207,22 @@ impl Rules {
             || !raised.is_empty();
 
         let said = if fired.is_empty() {
-            self.below_emergency(&evidence, &matched, &normal.text)
+            self.below_emergency(&evidence, &raised, &normal.text)
         } else {
             Said::EMERGENCY
         };
         let mut second_reading = second.as_ref().map(|it| it.reading.clone());
-        // Small talk is not raised to a doctor's visit, and to an emergency only where little doubt is left.
-        let asked = second_reading.as_ref().map(|it| it.disposition);
+        // A bare complaint is for today at most, if the rules see no more in it. Small talk is not raised to a doctor's
+        // visit, and to an emergency only where little doubt is left.
+        let asked = second_reading.as_ref().map(|it| match it.disposition {
+            Disposition::Emergency if medical && little => Disposition::SameDay,
+            disposition => disposition,
+        });
         let is_sure = second_reading
             .as_ref()
             .is_some_and(|it| it.emergency >= SURE_OF_SMALL_TALK);
         let asked = asked.filter(|it| medical || *it == Disposition::Emergency && is_sure);
-        let disposition = said.with(asked);
+        let disposition = said.with(asked, confirms);
         if let Some(reading) = &mut second_reading
             && disposition > said.disposition
         {
@@ -260,15 +240,22 @@ impl Rules {
             }
         };
         fired.iter().for_each(|it| score(&it.departments, 4.0));
-        matched.iter().for_each(|it| score(&it.departments, 3.0));
+        let rules = self.bundle.rules.iter().filter(|it| it.holds(&evidence));
+        rules.for_each(|it| score(&it.departments, 3.0));
         self.score_findings(&evidence, &mut score);
         let terms = terms::speak_for(&normal.text, &denied(&evidence));
         let chances = if medical || terms::are_medical(&terms) {
             let by_id = &self.bundle.departments.by_id;
             let index = |(id, value): (&str, f32)| Some((*by_id.get(id)?, value));
             signs.terms = terms.into_iter().filter_map(index).collect();
-            let read = second.into_iter().flat_map(|it| it.departments);
-            signs.reader = read.filter_map(index).collect();
+            if let Some(read) = second {
+                signs.reader = read.departments.into_iter().filter_map(index).collect();
+                signs.meaning = read
+                    .departments_by_meaning
+                    .into_iter()
+                    .filter_map(index)
+                    .collect();
+            }
             self.bundle.departments.rank(&signs, self.person(&evidence))
         } else {
             Vec::new()
@@ -578,7 +565,7 @@ impl Rules {
 
 /// The second reader's probability from which on it may call a text an emergency in which the rules find nothing of
 /// health: who gives away the cat may mean to die.
-const SURE_OF_SMALL_TALK: f32 = 0.5;
+const SURE_OF_SMALL_TALK: f32 = 0.75;
 /// Departments with a smaller chance are not kept.
 const LEAST_CHANCE: f32 = 0.001;
 
@@ -592,7 +579,7 @@ fn denied(evidence: &Evidence) -> Vec<Range<usize>> {
 }
 
 mod grading;
-mod meaning;
+mod loading;
 #[cfg(test)]
 mod tests;
 mod urgency;

@@ -1,34 +1,35 @@
 //! The second reader: a trained classifier beside the rules.
 //!
 //! Rules find what somebody thought of; patients write what nobody did. Logistic regressions on hashed n-grams of
-//! the text and on what the rules found in it give the probability of each urgency and of each department. They
-//! may raise an urgency, never go below a red flag's certain signs or a rule, and doubt its weaker signs. Weights are made by [`training::train`] from the
-//! messages in `data/messages`.
+//! the text and on what the rules found in it, and an encoder tuned on the same messages, give the probability of each
+//! urgency and of each department. They may raise an urgency, never go below certain signs, and doubt weaker ones.
+//! Weights are made by [`training::train`] from the messages in `data/messages`, the encoder's by
+//! `scripts/train-encoder.py`.
 
 mod built_in_messages;
+mod chances;
 mod department_heads;
+mod encoder;
 mod evidence_words;
 mod explanation;
-mod meaning;
+mod held_out;
 mod message_blocks;
 mod model_file;
 mod surroundings;
 pub mod training;
 
-use bedside_contract::Disposition;
+use std::sync::Arc;
+
+use bedside_contract::{Disposition, Embedder};
 use bedside_language::fingerprint;
 use serde::{Deserialize, Serialize};
 
 pub use built_in_messages::built_in_messages;
 pub(crate) use evidence_words::evidence_words;
 pub use explanation::{Explanation, NearExample};
-pub use meaning::Meaning;
 
-use crate::learning::{
-    ModelFileError,
-    features::{Features, Vocabulary},
-    heads::Head,
-};
+use crate::learning::{ModelFileError, features::Vocabulary, heads::Head};
+use chances::Chances;
 use message_blocks::{OF_URGENCY, features};
 use model_file::ModelFile;
 
@@ -47,8 +48,27 @@ pub struct SecondReading {
 pub(crate) struct Read<'a> {
     pub(crate) reading: SecondReading,
     pub(crate) departments: Vec<(&'a str, f32)>,
-    /// A red flag of which there are only weaker signs is an emergency.
-    pub(crate) confirms_suspicions: bool,
+    /// The encoder's log odds of each department; empty where it did not read.
+    pub(crate) departments_by_meaning: Vec<(&'a str, f32)>,
+    chances: Chances,
+    doubt: f32,
+}
+
+impl Read<'_> {
+    /// An urgency for which there are only weaker signs is likely enough to stand.
+    pub(crate) fn confirms(&self, urgency: Disposition) -> bool {
+        self.chances.at_least(urgency) >= self.doubt
+    }
+}
+
+/// What the encoder is asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum AskEncoder {
+    /// Nothing depends on it.
+    Not,
+    /// It was tuned on messages, and makes too much of a word or two.
+    ForDepartments,
+    ForAll,
 }
 
 const HEADER_READ: usize = 4096;
@@ -56,6 +76,7 @@ const HEADER_READ: usize = 4096;
 /// A trained model, ready to read.
 pub struct SecondReader {
     model: ModelFile,
+    encoder: Option<Arc<dyn Embedder>>,
     fingerprint: u32,
 }
 
@@ -77,8 +98,23 @@ impl SecondReader {
         let header = bytes.get(..HEADER_READ).unwrap_or(bytes);
         Ok(Self {
             model: ModelFile::read(bytes)?,
+            encoder: None,
             fingerprint: fingerprint(header.iter().copied()),
         })
+    }
+
+    /// With what knows words that no message had: some 20 ms for a message of usual length, in the caller's thread.
+    /// Where it is not the encoder that the model was trained with, or fails, n-grams alone decide.
+    #[must_use]
+    pub fn with_encoder(mut self, encoder: Arc<dyn Embedder>) -> Self {
+        self.encoder = Some(encoder);
+        self
+    }
+
+    /// Whether an encoder is there that the model knows.
+    #[must_use]
+    pub fn has_encoder(&self) -> bool {
+        self.encoder.is_some() && self.model.with_encoder.is_some()
     }
 
     /// Tells one training from another.
@@ -88,21 +124,40 @@ impl SecondReader {
     }
 
     /// Reads a normal text, with the words for what the rules found in it.
-    pub(crate) fn read(&self, text: &str, evidence: &[String]) -> Read<'_> {
+    pub(crate) fn read(&self, text: &str, evidence: &[String], ask: AskEncoder) -> Read<'_> {
         let features = features(text, evidence, OF_URGENCY, &self.model.vocabulary);
-        let emergency = self
+        let mut scores = self
             .model
-            .emergency_probability(self.model.emergency.score(&features));
-        let [_, same_day, out_patient, _] = self.probabilities(&features);
-        let reading = SecondReading {
-            emergency,
-            disposition: self.model.thresholds.level(emergency, same_day, out_patient),
-            raised: false,
-        };
+            .dispositions
+            .iter()
+            .map(|it| it.score(&features))
+            .collect::<Vec<_>>();
+        let mut judgement = &self.model.alone;
+        let mut departments_by_meaning = Vec::new();
+        let asked = self.model.with_encoder.as_ref();
+        if let Some((model, encoder)) = asked
+            .filter(|_| ask != AskEncoder::Not)
+            .zip(self.encoder.as_ref())
+            && let Some(encoded) = model.heads.read(encoder.as_ref(), text)
+        {
+            departments_by_meaning = encoded.departments;
+            if ask == AskEncoder::ForAll {
+                scores.extend(encoded.levels);
+                judgement = &model.judgement;
+            }
+        }
+        let chances = judgement.calibration.chances(&scores);
+        let thresholds = judgement.thresholds;
         Read {
-            reading,
+            reading: SecondReading {
+                emergency: chances.at_least(Disposition::Emergency),
+                disposition: thresholds.level(chances),
+                raised: false,
+            },
             departments: self.read_departments(text, evidence),
-            confirms_suspicions: emergency >= self.model.thresholds.suspicion,
+            departments_by_meaning,
+            chances,
+            doubt: thresholds.doubt,
         }
     }
 
@@ -110,29 +165,11 @@ impl SecondReader {
         self.model.departments.read(text, evidence)
     }
 
-    /// The log odds of each department by what a text means; nothing where the model was trained without vectors or
-    /// with another model's.
-    pub(crate) fn departments_by_meaning<'a>(
-        &'a self,
-        meaning: &'a Meaning,
-    ) -> impl Iterator<Item = (&'a str, f32)> {
-        self.model.meaning.iter().flat_map(move |it| it.read(meaning))
-    }
-
-    /// Of emergency, same-day, out-patient and self-care: a softmax over the four heads.
-    fn probabilities(&self, features: &Features) -> [f32; 4] {
-        let scores = self.model.dispositions.each_ref().map(|it| it.score(features));
-        let highest = scores.iter().copied().fold(f32::MIN, f32::max);
-        let shares = scores.map(|it| (it - highest).exp());
-        let sum: f32 = shares.iter().sum();
-        shares.map(|it| it / sum)
-    }
-
     fn vocabulary(&self) -> &Vocabulary {
         &self.model.vocabulary
     }
 
     fn emergency_head(&self) -> &Head {
-        &self.model.emergency
+        self.model.emergency()
     }
 }

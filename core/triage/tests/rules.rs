@@ -42,6 +42,22 @@ fn every_red_flag_has_examples_that_raise_it() {
     assert!(failures.is_empty(), "{}", failures.join("\n"));
 }
 
+/// The manual's file does what it says.
+#[test]
+fn the_manual_s_own_rules_work() {
+    let manual = include_str!("../../../docs/triage-rules.md");
+    let (_, rest) = manual.split_once("```toml\n").unwrap();
+    let (example, _) = rest.split_once("```").unwrap();
+    let rules = Rules::with_additions(example, "triage.toml").unwrap();
+    let assess = |text: &str| rules.assess(text, &PatientFacts::default());
+    let splash = assess("在电池厂上班，电解液溅上来了，眼睛刺挠得慌");
+    assert_eq!(flags(&splash)[0], "electrolyte-splash");
+    let spilled = assess("Some electrolyte has spilled over my boots, nothing else");
+    assert_eq!(spilled.disposition, Disposition::SameDay);
+    let no_pain = assess("some battery fluid on my boots, my eyes do not hurt");
+    assert!(!flags(&no_pain).contains(&"electrolyte-splash"));
+}
+
 #[test]
 fn vignettes_get_their_level() {
     let data: BTreeMap<Disposition, Vec<String>> =

@@ -5,6 +5,9 @@
 //! answers better; without it they are still safe.
 #![forbid(unsafe_code)]
 
+use std::sync::Arc;
+
+use bedside_embeddings::PatientEncoder;
 use bedside_plugin_api::{
     Error, Host, Plugin, export_plugin,
     msg::{
@@ -19,8 +22,8 @@ use serde::Deserialize;
 /// The plugin.
 pub struct Triage {
     config: Config,
-    /// The built-in rules with the hospital's additions and levels, if it has any.
-    extended: Option<Rules>,
+    /// With the hospital's additions and levels, as the bot has them.
+    rules: Rules,
     contacts: EmergencyContacts,
 }
 
@@ -50,25 +53,22 @@ impl Plugin for Triage {
     type Config = Config;
 
     fn new(host: Host, config: Config) -> Result<Self, Error> {
-        let additions = config.additions.trim();
-        let extended = if additions.is_empty() && config.levels == LevelsSetting::default() {
-            None
-        } else {
-            let rules = Rules::with_additions(additions, "bot.triage_additions")
-                .map_err(|error| Error::new(error.to_string()))?;
-            let levels = config.levels.levels().map_err(|problems| {
-                let problems: Vec<_> = problems.iter().map(ToString::to_string).collect();
-                Error::new(format!("triage.levels: {}", problems.join("; ")))
-            })?;
-            Some(rules.with_levels(levels))
-        };
+        let rules = Rules::with_additions(config.additions.trim(), "bot.triage_additions")
+            .map_err(|error| Error::new(error.to_string()))?;
+        let levels = config.levels.levels().map_err(|problems| {
+            let problems: Vec<_> = problems.iter().map(ToString::to_string).collect();
+            Error::new(format!("triage.levels: {}", problems.join("; ")))
+        })?;
+        let rules = rules
+            .with_levels(levels)
+            .with_encoder(Arc::new(PatientEncoder::default()));
         let contacts = EmergencyContacts {
             emergency_number: host.contacts().emergency_number.clone(),
             crisis_line: host.contacts().crisis_line.clone(),
         };
         Ok(Self {
             config,
-            extended,
+            rules,
             contacts,
         })
     }
@@ -115,14 +115,14 @@ impl Plugin for Triage {
         }
         let language = language_of(message);
         let mut lines = Vec::new();
-        let safety_net = self.rules().safety_net(&message.findings, language);
+        let safety_net = self.rules.safety_net(&message.findings, language);
         if !safety_net.is_empty() {
             lines.push(safety_net);
         }
         let questions = message
             .missing
             .iter()
-            .filter_map(|it| self.rules().question_for(it, language));
+            .filter_map(|it| self.rules.question_for(it, language));
         let questions: Vec<_> = questions.take(self.config.questions).collect();
         if !questions.is_empty() {
             let (before, between) = match language {
@@ -153,7 +153,7 @@ impl Plugin for Triage {
                 failed: true,
             });
         }
-        let assessment = self.rules().assess(text, &PatientFacts::default());
+        let assessment = self.rules.assess(text, &PatientFacts::default());
         let text = if command.json {
             self.as_json(&assessment)
         } else {
@@ -164,12 +164,8 @@ impl Plugin for Triage {
 }
 
 impl Triage {
-    fn rules(&self) -> &Rules {
-        self.extended.as_ref().unwrap_or_else(|| Rules::builtin())
-    }
-
     fn in_words(&self, assessment: &Assessment, language: Language) -> String {
-        let rules = self.rules();
+        let rules = &self.rules;
         let mut lines = vec![
             rules.disposition_text(assessment.disposition, language),
             rules.level_text(assessment, language, &self.contacts),
@@ -182,7 +178,7 @@ impl Triage {
         let departments: Vec<_> = assessment
             .departments
             .iter()
-            .map(|it| self.rules().department_name(it, language))
+            .map(|it| self.rules.department_name(it, language))
             .collect();
         lines.push(departments.join(separator));
         lines.retain(|it| !it.is_empty());

@@ -5,8 +5,7 @@
 use std::{collections::BTreeMap, fmt, path::Path};
 
 use anyhow::Context;
-use bedside_contract::Embedder;
-use bedside_triage::{Meaning, PatientFacts, Rules};
+use bedside_triage::{PatientFacts, Rules};
 use clap::ValueEnum;
 use serde::Deserialize;
 
@@ -62,7 +61,6 @@ struct Meanings {
 /// or GB18030) or `.jsonl` (`text`, `departments`). Of a `.jsonl`, which is in nobody's way, all messages are measured.
 pub(crate) fn measure(
     rules: &Rules,
-    embedder: Option<&dyn Embedder>,
     file: &Path,
     half: Half,
     mut look: impl FnMut(&str, &str, &[String]),
@@ -93,10 +91,7 @@ pub(crate) fn measure(
             figures.left_out += 1;
             continue;
         }
-        let mut said = rules.assess(&case.text, &PatientFacts::default());
-        if let Some(embedder) = embedder {
-            rules.consider_meaning(&mut said, &Meaning::of(&case.text, embedder)?);
-        }
+        let said = rules.assess(&case.text, &PatientFacts::default());
         let named: Vec<String> = said
             .departments
             .iter()
@@ -273,7 +268,7 @@ mod tests {
         let mut file = tempfile::Builder::new().suffix(".csv").tempfile().unwrap();
         file.write_all(&encoding_rs::GB18030.encode(rows).0).unwrap();
         let rules = Rules::builtin();
-        let measured = |half| measure(rules, None, file.path(), half, |_, _, _| ()).unwrap();
+        let measured = |half| measure(rules, file.path(), half, |_, _, _| ()).unwrap();
         let [held_back, development, all] = [Half::HeldBack, Half::Development, Half::All].map(measured);
         assert_eq!(all.all.first.of, 2);
         assert_eq!(held_back.all.first.of + development.all.first.of, 2);

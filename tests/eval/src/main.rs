@@ -15,11 +15,11 @@ mod speed;
 use std::{
     io::Write,
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
 use anyhow::{Context, bail};
-use bedside_contract::Embedder;
-use bedside_embeddings::Embeddings;
+use bedside_embeddings::PatientEncoder;
 use bedside_triage::{Rules, SecondReader};
 use clap::Parser;
 
@@ -61,9 +61,9 @@ struct Arguments {
     /// is measured.
     #[arg(long, num_args = 1.., value_name = "FILE")]
     by_rule: Vec<PathBuf>,
-    /// With `--departments`: the embedding model's file, so that meaning counts, too; without it words alone do.
+    /// Measure without the second reader's encoder.
     #[arg(long)]
-    embeddings: Option<PathBuf>,
+    without_encoder: bool,
     /// Measure with this model of the second reader, e.g. one that a hospital trained.
     #[arg(long)]
     second_reader: Option<PathBuf>,
@@ -74,16 +74,15 @@ struct Arguments {
 
 fn main() -> anyhow::Result<()> {
     let arguments = Arguments::parse();
-    let own;
-    let rules = match &arguments.second_reader {
-        None => Rules::builtin(),
-        Some(file) => {
-            let bytes = std::fs::read(file).with_context(|| format!("{} cannot be read", file.display()))?;
-            let reader = SecondReader::from_bytes(&bytes)?;
-            own = Rules::with_additions("", "none")?.with_second_reader(Some(reader));
-            &own
-        }
-    };
+    let mut rules = Rules::with_additions("", "none")?;
+    if let Some(file) = &arguments.second_reader {
+        let bytes = std::fs::read(file).with_context(|| format!("{} cannot be read", file.display()))?;
+        rules = rules.with_second_reader(Some(SecondReader::from_bytes(&bytes)?));
+    }
+    if !arguments.without_encoder {
+        rules = rules.with_encoder(Arc::new(PatientEncoder::default()));
+    }
+    let rules = &rules;
     let mut out = std::io::stdout().lock();
     if let Some(name) = &arguments.first_look {
         let measured = first_look(&arguments.batches, name, rules)?;
@@ -91,19 +90,12 @@ fn main() -> anyhow::Result<()> {
         return Ok(());
     }
     if !arguments.departments.is_empty() {
-        let embeddings = arguments
-            .embeddings
-            .as_deref()
-            .map(Embeddings::open)
-            .transpose()?;
-        let embedder = embeddings.as_ref().map(|it| it as &dyn Embedder);
         for file in &arguments.departments {
-            let measured =
-                departments::measure(rules, embedder, file, arguments.half, |label, text, named| {
-                    if arguments.show {
-                        let _closed_pipe = writeln!(std::io::stderr(), "{label} sent to {named:?}: {text}");
-                    }
-                })?;
+            let measured = departments::measure(rules, file, arguments.half, |label, text, named| {
+                if arguments.show {
+                    let _closed_pipe = writeln!(std::io::stderr(), "{label} sent to {named:?}: {text}");
+                }
+            })?;
             writeln!(out, "# {}\n{measured}", file.display())?;
         }
         return Ok(());

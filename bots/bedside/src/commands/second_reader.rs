@@ -2,24 +2,21 @@
 
 use std::{
     fs,
+    io::Write as _,
     path::{Path, PathBuf},
     process::ExitCode,
     time::Duration,
 };
 
 use anyhow::Context;
-use bedside_contract::{Embedder, EmbeddingPurpose};
+use bedside_embeddings::PatientEncoder;
 use bedside_triage::{
     Explanation, PatientFacts, Rules, SecondReading, built_in_messages,
-    training::{Batch, train as train_reader},
+    training::{Batch, train as train_reader, training_texts},
 };
 use indicatif::{ProgressBar, ProgressStyle};
 
-use crate::{
-    config::Config,
-    output::{complain, say},
-    wiring::{embeddings, rules},
-};
+use crate::{config::Config, output::say, wiring::rules};
 
 pub(crate) fn train(config: &Config, out: &Path, files: &[PathBuf]) -> anyhow::Result<ExitCode> {
     let mut batches = built_in_messages()?;
@@ -29,16 +26,6 @@ pub(crate) fn train(config: &Config, out: &Path, files: &[PathBuf]) -> anyhow::R
             .with_context(|| format!("{} cannot be read as UTF-8", file.display()))?;
         batches.push(Batch::parse(&file.display().to_string(), &text)?);
     }
-    let embeddings = embeddings(config, &config.data_dir()?)?;
-    let embedder = match embeddings.embed(&[], EmbeddingPurpose::Query) {
-        Ok(_) => Some(embeddings.as_ref() as &dyn Embedder),
-        Err(error) => {
-            complain(&format!(
-                "bedside: {error}. Departments are learned from words alone."
-            ));
-            None
-        }
-    };
     // Before the minutes of training; what stands at `out` stays until there is something better.
     let unfinished = out.with_extension("unfinished");
     let cannot = || format!("{} cannot be written", out.display());
@@ -51,7 +38,7 @@ pub(crate) fn train(config: &Config, out: &Path, files: &[PathBuf]) -> anyhow::R
             all - brought
         ));
     bar.enable_steady_tick(Duration::from_millis(200));
-    let trained = train_reader(rules(config)?, &batches, embedder)?;
+    let trained = train_reader(rules(config)?, &batches, Some(&PatientEncoder::default()))?;
     bar.finish_and_clear();
     fs::write(&unfinished, &trained.bytes).with_context(cannot)?;
     fs::rename(&unfinished, out).with_context(cannot)?;
@@ -69,6 +56,15 @@ pub(crate) fn train(config: &Config, out: &Path, files: &[PathBuf]) -> anyhow::R
         report.dispositions_right,
         report.safe,
     ));
+    Ok(ExitCode::SUCCESS)
+}
+
+pub(crate) fn texts(config: &Config) -> anyhow::Result<ExitCode> {
+    let mut out = std::io::stdout().lock();
+    for text in training_texts(rules(config)?, &built_in_messages()?) {
+        serde_json::to_writer(&mut out, &text)?;
+        out.write_all(b"\n")?;
+    }
     Ok(ExitCode::SUCCESS)
 }
 

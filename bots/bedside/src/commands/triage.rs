@@ -1,20 +1,14 @@
 //! `bedside triage`: urgency and departments only, no model.
 
-use std::{io::BufRead as _, process::ExitCode, sync::Arc};
+use std::{io::BufRead as _, process::ExitCode};
 
 use anyhow::Context;
 use bedside_contract::Language;
-use bedside_embeddings::LazyEmbeddings;
-use bedside_triage::{Assessment, Disposition, EmergencyContacts, Meaning, PatientFacts, Rules, Sex};
+use bedside_triage::{Assessment, EmergencyContacts, PatientFacts, Rules, Sex};
 use serde::Deserialize;
 use serde_json::json;
 
-use crate::{
-    cli::TriageArguments,
-    config::Config,
-    output::say,
-    wiring::{embeddings, rules},
-};
+use crate::{cli::TriageArguments, config::Config, output::say, wiring::rules};
 
 /// One line of input.
 #[derive(Debug, Deserialize)]
@@ -32,45 +26,18 @@ struct Case {
 }
 
 pub(crate) fn run(config: &Config, arguments: &TriageArguments) -> anyhow::Result<ExitCode> {
-    let reader = Reader {
-        rules: rules(config)?,
-        embeddings: embeddings(config, &config.data_dir()?)?,
-    };
+    let rules = rules(config)?;
     if arguments.jsonl {
-        return lines(&reader);
+        return lines(rules);
     }
     let text = super::text_or_standard_input(arguments.text.as_deref())?;
     let language = Language::detect(&text).unwrap_or(config.bot.default_language);
-    let assessment = reader.assess(&text, &PatientFacts::default());
-    say(&in_words(
-        reader.rules,
-        &assessment,
-        language,
-        &config.bot.contacts(),
-    ));
+    let assessment = rules.assess(&text, &PatientFacts::default());
+    say(&in_words(rules, &assessment, language, &config.bot.contacts()));
     Ok(ExitCode::SUCCESS)
 }
 
-struct Reader {
-    rules: &'static Rules,
-    embeddings: Arc<LazyEmbeddings>,
-}
-
-impl Reader {
-    /// An emergency waits for no vector.
-    fn assess(&self, text: &str, facts: &PatientFacts) -> Assessment {
-        let mut assessment = self.rules.assess(text, facts);
-        if assessment.disposition < Disposition::Emergency
-            && !assessment.department_chances.is_empty()
-            && let Ok(meaning) = Meaning::of(text, self.embeddings.as_ref())
-        {
-            self.rules.consider_meaning(&mut assessment, &meaning);
-        }
-        assessment
-    }
-}
-
-fn lines(reader: &Reader) -> anyhow::Result<ExitCode> {
+fn lines(rules: &Rules) -> anyhow::Result<ExitCode> {
     let mut failed = false;
     for (number, line) in (1..).zip(std::io::stdin().lock().lines()) {
         let line = line.with_context(|| format!("line {number}: not UTF-8"))?;
@@ -78,7 +45,7 @@ fn lines(reader: &Reader) -> anyhow::Result<ExitCode> {
             continue;
         }
         match serde_json::from_str::<Case>(&line) {
-            Ok(case) => say(&assess(reader, &case).to_string()),
+            Ok(case) => say(&assess(rules, &case).to_string()),
             Err(error) => {
                 failed = true;
                 // The parser's message may quote what a patient wrote; its place does not.
@@ -96,8 +63,7 @@ fn lines(reader: &Reader) -> anyhow::Result<ExitCode> {
     })
 }
 
-fn assess(reader: &Reader, case: &Case) -> serde_json::Value {
-    let rules = reader.rules;
+fn assess(rules: &Rules, case: &Case) -> serde_json::Value {
     let sex = case
         .sex
         .as_deref()
@@ -111,7 +77,7 @@ fn assess(reader: &Reader, case: &Case) -> serde_json::Value {
         sex,
         ..PatientFacts::default()
     };
-    let assessment = reader.assess(&case.text, &facts);
+    let assessment = rules.assess(&case.text, &facts);
     let departments = match &case.departments {
         Some(offered) => rules.choose_departments(&assessment, offered),
         None => {

@@ -11,7 +11,7 @@ use crate::{
     commands::{Command, question_behind_slash, words_behind},
     consent::consent_part,
     lanes::Interrupt,
-    red_flags::{assess_together, emergency_part},
+    red_flags::{emergency_part, read_together},
     urgent::{emergency_turn, emergency_turns, human_text},
     words::{Variable, say, say_with},
 };
@@ -184,7 +184,7 @@ impl TurnInWork<'_> {
         let mut turns = state.turns.clone();
         for (index, question) in held.iter().enumerate() {
             let before = held.get(..index).unwrap_or_default();
-            let assessment = assess_together(shared.rules, before, question);
+            let assessment = read_together(shared.rules, before, question).await;
             let last = before.last().copied();
             let assessment = self.read_by_third(last, question, assessment, interrupt).await;
             if assessment.disposition == Disposition::Emergency {
@@ -223,7 +223,7 @@ impl TurnInWork<'_> {
             state,
             language,
         } = *self;
-        let assessment = assess_together(shared.rules, &self.said_before(), arguments);
+        let assessment = read_together(shared.rules, &self.said_before(), arguments).await;
         if assessment.disposition == Disposition::Emergency {
             return Ok(emergency_turn(
                 shared,

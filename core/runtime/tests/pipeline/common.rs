@@ -464,7 +464,6 @@ impl Stage {
             store: Arc::clone(&store) as Arc<dyn Store>,
             generator: Arc::clone(&model) as Arc<dyn Generator>,
             plugins: Arc::new(plugins),
-            embedder: None,
             rules: Rules::builtin(),
             sampling: Sampling::default(),
             connectors: vec![

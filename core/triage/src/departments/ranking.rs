@@ -13,6 +13,8 @@ pub(crate) struct Signs {
     pub(crate) terms: HashMap<usize, f32>,
     /// Log odds by the second reader. Empty where it was not asked.
     pub(crate) reader: HashMap<usize, f32>,
+    /// Log odds by the second reader's encoder. Empty where it was not asked.
+    pub(crate) meaning: HashMap<usize, f32>,
 }
 
 /// Who it is, as far as the department depends on it.
@@ -36,6 +38,11 @@ const OF_TERMS: f32 = 1.2;
 const SURENESS: f32 = 0.7;
 /// A department that the second reader has no head for, or without a reader.
 const UNREAD: f32 = -5.0;
+/// What the encoder's log odds count beside the chance that rules and words give. Both know much of the same.
+const OF_MEANING: f32 = 0.6;
+const OF_WORDS: f32 = 0.7;
+/// A department that the encoder has no head for.
+const UNENCODED: f32 = -6.0;
 /// Nobody's department by age or sex.
 const WRONG_PERSON: f32 = -9.0;
 const LIKELIER: f32 = 1.5;
@@ -75,6 +82,12 @@ impl Departments {
             .collect();
         if person.child {
             self.turn_to_children(&mut chances, person.infant);
+        }
+        if !signs.meaning.is_empty() {
+            for (index, chance) in chances.iter_mut().enumerate().filter(|it| *it.1 > 0.0) {
+                let odds = of(&signs.meaning, index).unwrap_or(UNENCODED);
+                *chance = (OF_WORDS * chance.ln() + OF_MEANING * odds).exp();
+            }
         }
         let sum: f32 = chances.iter().sum();
         let mut ranked: Vec<(usize, f32)> = chances.into_iter().map(|it| it / sum).enumerate().collect();

@@ -1,6 +1,5 @@
 //! Labelled texts as JSON lines.
 
-use bedside_contract::EmbedError;
 use serde::de::DeserializeOwned;
 
 /// Why texts cannot be trained on.
@@ -14,8 +13,8 @@ pub enum TrainingError {
     },
     #[error("{found} texts are too few: at least {needed} are needed")]
     TooFew { found: usize, needed: &'static str },
-    #[error(transparent)]
-    Embed(#[from] EmbedError),
+    #[error("the second reader's encoder cannot be used: {0}")]
+    Encoder(String),
 }
 
 /// One a line; empty lines are none.

@@ -4,7 +4,6 @@ use super::Rules;
 use crate::{
     assessment::{Assessment, FindingStatus, PatientFacts},
     error::RulesProblem,
-    second_reader::Meaning,
 };
 
 #[test]
@@ -88,6 +87,35 @@ fn only_weaker_signs_are_doubted() {
     assert!(doubted.medical && !doubted.self_harm);
 }
 
+/// What a hospital writes as certain holds below an emergency, too.
+#[test]
+fn a_rule_is_doubted_only_where_it_suspects() {
+    let own = |key: &str| {
+        let finding = "[[finding]]\nid = \"mine-dust\"\nname = { en = \"Mine dust\", zh = \"矿尘\" }\nen = [\"mine dust\"]";
+        let rule =
+            format!("[[rule]]\nid = \"dust-today\"\n{key} = \"mine-dust\"\ndisposition = \"same-day\"");
+        Rules::with_additions(&format!("{finding}\n{rule}"), "own.toml").unwrap()
+    };
+    let story = "On the train today I read a lovely old book about how people used to live near the pits, and the \
+                 chapter on mine dust was the most interesting one. Have a nice weekend!";
+    let nobody = PatientFacts::default();
+    let (certain, suspected) = (own("when"), own("suspect"));
+    for (rules, with_reader) in [
+        (&certain, Disposition::SameDay),
+        (&suspected, Disposition::SelfCare),
+    ] {
+        assert_eq!(
+            rules.assess_by_rules(story, &nobody).disposition,
+            Disposition::SameDay
+        );
+        assert_eq!(rules.assess(story, &nobody).disposition, with_reader);
+        assert_eq!(
+            rules.assess("mine dust everywhere", &nobody).disposition,
+            Disposition::SameDay
+        );
+    }
+}
+
 #[test]
 fn errors_name_the_place() {
     let error = |text: &str| {
@@ -112,44 +140,19 @@ fn errors_name_the_place() {
         never.starts_with("own.toml:2: red flag `x`: `when` or `suspect`"),
         "{never}"
     );
+    let example = error(
+        "[[red_flag]]\nid = \"x\"\ntitle = { en = \"\", zh = \"\" }\nlevel = 1\nwhen = \"fever\"\nexamples = [\"fever\", \"no fever\"]",
+    );
+    assert!(
+        example.starts_with("own.toml:2: red flag `x`: its example `no fever`"),
+        "{example}"
+    );
     let duplicate = Rules::with_additions(
         "[[red_flag]]\nid = \"stroke\"\ntitle = { en = \"\", zh = \"\" }\nlevel = 1\nwhen = \"fever\"",
         "own.toml",
     );
     let problem = duplicate.err().map(|it| it.problem);
     assert!(matches!(problem.as_deref(), Some(RulesProblem::Duplicate { .. })));
-}
-
-#[test]
-fn meaning_ranks_departments_and_touches_nothing_else() {
-    let rules = Rules::builtin();
-    let text = "我想割双眼皮，恢复期多久";
-    let before = rules.assess(text, &PatientFacts::default());
-    assert!(!before.department_chances.is_empty());
-    let meaning = |model: &str, value: f32| Meaning {
-        model: model.to_owned(),
-        vector: (0..384).map(|it| value * (it as f32 * 0.7).sin()).collect(),
-    };
-    let mut same = before.clone();
-    rules.consider_meaning(&mut same, &meaning("another model", 0.05));
-    assert_eq!(same, before);
-
-    let mut after = before.clone();
-    rules.consider_meaning(&mut after, &meaning("e5-small-q4-1571fc98", 0.05));
-    assert_ne!(after.department_chances, before.department_chances);
-    assert_eq!(
-        (after.disposition, &after.red_flags, after.medical),
-        (before.disposition, &before.red_flags, before.medical)
-    );
-    let known = |id: &String| before.department_chances.iter().any(|it| it.0 == *id);
-    assert!(after.department_chances.iter().all(|it| known(&it.0)));
-    let ordered = after.department_chances.windows(2).all(|it| it[0].1 >= it[1].1);
-    assert!(ordered, "{:?}", after.department_chances);
-
-    let mut none = rules.assess("谢谢，再见", &PatientFacts::default());
-    assert!(none.department_chances.is_empty());
-    rules.consider_meaning(&mut none, &meaning("e5-small-q4-1571fc98", 0.05));
-    assert!(none.departments.is_empty());
 }
 
 /// "No bleeding" is a circumstance of its own; its "no" still reaches over the list behind it.

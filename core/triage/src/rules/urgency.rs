@@ -40,21 +40,46 @@ impl<'a> Raised<'a> {
 /// What the rules say of a text.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Said {
+    /// Where nobody else is asked.
     pub(super) disposition: Disposition,
-    /// The second reader may not go below this: a red flag that counts, a rule, a finding that is for today by itself.
+    /// By certain signs: the second reader may not go below it.
     pub(super) floor: Disposition,
+    /// By weaker signs: it may where it holds that unlikely.
+    pub(super) suspected: Disposition,
 }
 
 impl Said {
     pub(super) const EMERGENCY: Self = Self {
         disposition: Disposition::Emergency,
         floor: Disposition::Emergency,
+        suspected: Disposition::Emergency,
     };
 
-    /// With the second reader's urgency, where there is one.
-    pub(super) fn with(self, reader: Option<Disposition>) -> Disposition {
-        reader.map_or(self.disposition, |it| it.max(self.floor))
+    /// With the second reader's urgency, where there is one, and the weaker signs that it confirms.
+    pub(super) fn with(
+        self,
+        reader: Option<Disposition>,
+        confirms: impl Fn(Disposition) -> bool,
+    ) -> Disposition {
+        let by_rules = || standing(self.floor, self.suspected, confirms);
+        reader.map_or(self.disposition, |it| it.max(by_rules()))
     }
+}
+
+/// The highest urgency for which there are certain signs, or weaker ones that are confirmed.
+pub(crate) fn standing(
+    certain: Disposition,
+    suspected: Disposition,
+    confirms: impl Fn(Disposition) -> bool,
+) -> Disposition {
+    [
+        Disposition::Emergency,
+        Disposition::SameDay,
+        Disposition::OutPatient,
+    ]
+    .into_iter()
+    .find(|it| *it <= certain || *it <= suspected && confirms(*it))
+    .unwrap_or(Disposition::SelfCare)
 }
 
 impl Rules {
@@ -62,20 +87,39 @@ impl Rules {
     ///
     /// That a text names a complaint, a disease or a part of the body makes it out-patient for want of better: it
     /// may be a question, a story or something long over. There the second reader decides, if there is more to read
-    /// than the complaint.
-    pub(super) fn below_emergency(&self, evidence: &Evidence, matched: &[&Rule], text: &str) -> Said {
-        let by_rules = matched.iter().map(|it| it.disposition).max();
-        let by_rules = by_rules.unwrap_or(Disposition::SelfCare);
+    /// than the complaint. What a finding or a rule sees by weaker signs it may doubt in a text that says enough.
+    pub(super) fn below_emergency(&self, evidence: &Evidence, raised: &Raised<'_>, text: &str) -> Said {
+        let most = |holds: &dyn Fn(&Rule) -> bool| {
+            let matched = self.bundle.rules.iter().filter(|it| holds(it));
+            matched
+                .map(|it| it.disposition)
+                .max()
+                .unwrap_or(Disposition::SelfCare)
+        };
+        let certain = most(&|it| it.certain.holds(evidence));
+        let suspected = most(&|it| it.suspected.holds(evidence));
         let mut base = self.base_disposition(evidence, text);
         if is_unread_case(evidence, text) {
             base = base.max(Disposition::OutPatient);
         }
+        let disposition = base.max(certain).max(suspected);
+        let size = size(text);
+        let floor = match disposition {
+            Disposition::OutPatient if size < ENOUGH_TO_JUDGE => disposition,
+            Disposition::SameDay if size < ENOUGH_TO_DOUBT => disposition,
+            _ => certain,
+        };
+        let suspected = match base {
+            Disposition::OutPatient => suspected,
+            _ => suspected.max(base),
+        };
         Said {
-            disposition: base.max(by_rules),
-            floor: if base > Disposition::OutPatient || says_little(text) {
-                base.max(by_rules)
+            disposition,
+            floor,
+            suspected: if raised.is_empty() {
+                suspected
             } else {
-                by_rules
+                Disposition::Emergency
             },
         }
     }
@@ -91,17 +135,15 @@ impl Rules {
         Raised(flags.filter_map(|it| Some((it, certainty(it)?))).collect())
     }
 
-    /// Below which the second reader may not go, and whether there are weaker signs of a red flag.
-    pub(super) fn floor(&self, normal: &NormalText) -> (Disposition, bool) {
+    /// The urgency by certain signs, and by weaker ones.
+    pub(super) fn urgency_by_signs(&self, normal: &NormalText) -> (Disposition, Disposition) {
         let evidence = Evidence::gather(&self.bundle, normal, &PatientFacts::default());
         let raised = self.raised(&evidence, &normal.text);
         if raised.is_certain() {
-            return (Disposition::Emergency, false);
+            return (Disposition::Emergency, Disposition::Emergency);
         }
-        let rules = self.bundle.rules.iter();
-        let matched: Vec<&Rule> = rules.filter(|it| it.condition.holds(&evidence)).collect();
-        let said = self.below_emergency(&evidence, &matched, &normal.text);
-        (said.floor, !raised.is_empty())
+        let said = self.below_emergency(&evidence, &raised, &normal.text);
+        (said.floor, said.suspected)
     }
 
     /// What speaks for more than self-care, by itself: findings that count, as `finding:ID`, and rules that hold,
@@ -121,11 +163,7 @@ impl Rules {
             .filter(|_| !ASKED_OUT_OF_INTEREST.is_match(&normal.text))
             .filter_map(|it| self.bundle.findings.get(it))
             .map(|it| (format!("finding:{}", it.id), Disposition::OutPatient));
-        let rules = self
-            .bundle
-            .rules
-            .iter()
-            .filter(|it| it.condition.holds(&evidence));
+        let rules = self.bundle.rules.iter().filter(|it| it.holds(&evidence));
         let rules = rules.map(|it| (format!("rule:{}", it.id), it.disposition));
         let all = findings.chain(clinic).chain(rules);
         all.filter(|(_, it)| *it > Disposition::SelfCare).collect()
@@ -145,6 +183,13 @@ impl Rules {
             }
         }
         raised
+    }
+
+    /// What each symptom is called, in English and Chinese.
+    pub(crate) fn complaint_names(&self) -> impl Iterator<Item = [&str; 2]> {
+        let symptoms = self.bundle.findings.iter();
+        let symptoms = symptoms.filter(|it| it.kind == FindingKind::Symptom);
+        symptoms.map(|it| [it.name.en.as_str(), it.name.zh.as_str()])
     }
 
     fn complaints<'a>(&'a self, evidence: &'a Evidence) -> impl Iterator<Item = &'a crate::bundle::Finding> {
@@ -180,8 +225,8 @@ impl Rules {
     }
 }
 
-/// A bare complaint: 胸闷, "I have palpitations".
-fn says_little(text: &str) -> bool {
+/// A bare complaint may be no more than it says.
+pub(super) fn says_little(text: &str) -> bool {
     size(text) < ENOUGH_TO_JUDGE
 }
 
@@ -198,9 +243,9 @@ fn size(text: &str) -> usize {
     size
 }
 
-/// Whether it is a question, a story or long over, by [`size`].
+/// Whether a complaint is a question, a story or long over, by [`size`]: 胸闷 and "I have palpitations" are not.
 const ENOUGH_TO_JUDGE: usize = 20;
-/// Whether weaker signs of a red flag mean what they say.
+/// Whether weaker signs mean what they say.
 const ENOUGH_TO_DOUBT: usize = 32;
 
 /// Somebody's age and a story, of which not a word is known here: a doctor should hear it.

@@ -100,12 +100,6 @@ impl DepartmentHeads {
         let heads = &self.heads;
         heads.read(&features(text, evidence, OF_DEPARTMENTS, &heads.vocabulary))
     }
-
-    pub(super) fn best(&self, text: &str, evidence: &[String]) -> Option<String> {
-        let read = self.read(text, evidence);
-        let best = read.into_iter().max_by(|a, b| a.1.total_cmp(&b.1));
-        best.map(|it| it.0.to_owned())
-    }
 }
 
 /// Each term of our own by itself and in two questions, each counted one in a question.

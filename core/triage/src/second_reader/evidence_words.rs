@@ -37,8 +37,9 @@ pub(crate) fn evidence_words(bundle: &Bundle, evidence: &Evidence) -> Vec<String
             words.extend(holding.iter().map(|it| format!("{name}:{}:{it}", flag.id)));
         }
     }
-    for rule in bundle.rules.iter().filter(|it| it.condition.holds(evidence)) {
+    for rule in bundle.rules.iter().filter(|it| it.holds(evidence)) {
         words.push(format!("rule:{}", rule.disposition.name()));
+        words.push(format!("rule:{}", rule.id));
     }
     for (fact, name) in [
         (Fact::Female, "female"),

@@ -7,7 +7,7 @@
 use bedside_contract::{Disposition, Language};
 
 use super::training::Message;
-use crate::rules::Rules;
+use crate::{assessment::PatientFacts, rules::Rules};
 
 /// `{}` is the message.
 const ENGLISH: &[&str] = &[
@@ -68,6 +68,37 @@ const CHINESE: &[&str] = &[
 const EACH: usize = 5;
 /// Longer messages have enough of their own.
 const LONGEST: usize = 90;
+
+/// A complaint and nothing else.
+const BARE: [&[&str]; 2] = [
+    &[
+        "{}",
+        "i have {}",
+        "what can i do about {}",
+        "my child has {}",
+        "i feel {}",
+    ],
+    &["{}", "我{}", "{}怎么办", "孩子{}", "最近{}，怎么回事"],
+];
+
+/// Each complaint that the rules know, alone, with the rules' own urgency: beside bare examples of red flags every short
+/// text would be an emergency.
+pub(super) fn bare_complaints(rules: &Rules) -> Vec<(String, Disposition)> {
+    let mut texts = Vec::new();
+    for (place, [english, chinese]) in rules.complaint_names().enumerate() {
+        for (name, forms) in [english.to_lowercase(), chinese.to_owned()].iter().zip(BARE) {
+            for turn in 0..3 {
+                let form = forms.get((place + turn * 2) % forms.len()).unwrap_or(&"{}");
+                let text = form.replace("{}", name);
+                let said = rules.assess_by_rules(&text, &PatientFacts::default()).disposition;
+                if said < Disposition::Emergency {
+                    texts.push((text, said));
+                }
+            }
+        }
+    }
+    texts
+}
 
 /// Texts with their urgency: examples of red flags, alone and in surroundings, and short messages that are no
 /// emergencies in these.
