@@ -101,8 +101,7 @@ async fn run(shared: &Arc<Shared>, conversation: &ConversationKey, sender: &Send
                 () = sender.woken.notified() => {}
             }
         }
-        sender.written.store(false, Ordering::SeqCst);
-        let next = match shared.store.claim_part(conversation).await {
+        let next = match claim(shared, conversation, sender).await {
             Ok(Some(item)) => deliver_with_urgent(shared, conversation, sender, item).await,
             Ok(None) if shared.delivery.leave(conversation, sender) => return,
             Ok(None) => Ok(Next::AtOnce),
@@ -136,6 +135,19 @@ async fn run(shared: &Arc<Shared>, conversation: &ConversationKey, sender: &Send
     }
 }
 
+/// The next part. What the patient wrote until then has opened the platform's window for it.
+async fn claim(
+    shared: &Shared,
+    conversation: &ConversationKey,
+    sender: &Sender,
+) -> Result<Option<OutboxItem>, StoreError> {
+    let claimed = shared.store.claim_part(conversation).await?;
+    if claimed.is_some() {
+        sender.written.store(false, Ordering::SeqCst);
+    }
+    Ok(claimed)
+}
+
 /// What the sender of a conversation does next.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Next {
@@ -161,7 +173,7 @@ async fn deliver_with_urgent(
                 None => return Ok(next),
             },
             () = sender.woken.notified() => {
-                if let Some(urgent) = shared.store.claim_part(conversation).await? {
+                if let Some(urgent) = claim(shared, conversation, sender).await? {
                     on_their_way.push(deliver(shared, urgent));
                 }
             }

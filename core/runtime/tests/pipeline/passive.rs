@@ -75,10 +75,11 @@ async fn an_emergency_takes_the_message_before_what_waited() {
     stage
         .says(&key, "I have crushing chest pain and cannot breathe")
         .await;
-    stage.parts(2).await;
+    let texts = stage.parts(2).await;
     assert_eq!(
         stage.platform.delivered.lock().unwrap()[1].part.kind,
-        PartKind::Emergency
+        PartKind::Emergency,
+        "{texts:?}"
     );
     stage.says(&key, "1").await;
     let all = stage.parts(3).await;
