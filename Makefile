@@ -9,7 +9,7 @@ SECONDS_EACH ?= 300
 LOAD ?=
 PLUGINS := hello triage knowledge
 
-.PHONY: help build run test lint fmt fuzz bench eval reader reader-encoder gate-reader load dist setup setup-build setup-test screenshot
+.PHONY: help build run test check lint changelog fmt fuzz bench eval reader reader-encoder gate-reader load dist setup setup-build setup-test screenshot
 
 help: ## What there is
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -25,9 +25,20 @@ run: build ## Fetch the default model once, start the bot, print the address
 test: setup ## Set up what the tests need and run all of them
 	scripts/test.sh
 
-lint: setup-build ## Format, clippy, docs, licences
+check: ## What to run before each commit: format, clippy, unit tests; needs no set-up
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy --release --locked --workspace --all-targets --quiet -- -D warnings
+	$(CARGO) test --release --locked --workspace --lib --bins --quiet
+
+lint: setup-build ## Format, clippy, rustdoc, changelog; licences and bans where cargo-deny is installed
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --release --locked --workspace --all-targets -- -D warnings
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --release --locked --workspace --no-deps --document-private-items --quiet
+	scripts/changelog.sh --check
+	@if command -v cargo-deny >/dev/null; then cargo deny check bans licenses sources; else echo "cargo-deny is not installed: licences and bans were not checked"; fi
+
+changelog: ## Put CHANGELOG.md together from changelog.d
+	scripts/changelog.sh
 
 fuzz: setup-build ## Fuzz splitter, WeChat XML and decryption, files of models and adapters; SECONDS_EACH=300
 	scripts/fuzz.sh $(SECONDS_EACH)
@@ -42,12 +53,12 @@ eval: ## What patients are told: triage measured on every batch of messages, wit
 reader: build ## Train the second reader from its messages: core/triage/data/second_reader.bin, in minutes
 	$(OUT)/bedside second-reader train --out core/triage/data/second_reader.bin
 
-reader-encoder: build ## Train the second reader's encoder, then the reader: an hour
+reader-encoder: build ## Train the encoder, then both readers on top of it: an hour
 	scripts/train-encoder.sh $(OUT)/bedside
-	$(MAKE) reader
+	$(MAKE) reader gate-reader
 
-gate-reader: ## Train the reader of answers from its sentences: core/triage/data/answer_reader.bin, in a minute or two
-	$(CARGO) run --release --locked -q -p bedside-triage --example train_gate_reader -- core/triage/data/answer_reader.bin core/triage/data/answer_words.txt plugins/knowledge/data/conditions core/triage/data/answer_sentences/*.jsonl
+gate-reader: ## Train the reader of answers from its sentences: core/triage/data/answer_reader.bin, in minutes
+	$(CARGO) run --release --locked -q -p bedside-eval --example readers -- train-gate core/triage/data/answer_reader.bin core/triage/data/answer_words.txt plugins/knowledge/data/conditions core/triage/data/answer_sentences/*.jsonl
 
 load: ## Patients who chat all at once with a running bot: LOAD="--patients 50 --duration 10m"
 	$(CARGO) build --release --locked -p bedside-load

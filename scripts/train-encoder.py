@@ -1,16 +1,13 @@
 #!/usr/bin/env python3
-"""Trains the second reader's encoder: multilingual-e5-small, its last layers tuned to urgency and departments.
+"""Trains the encoder of the second reader and of the gate: multilingual-e5-small, its last layers tuned to the urgency and
+the departments of messages and to what must not be said in answers.
 
-    bedside model pull                                   # e5-small-q4.bin, MIT
-    bedside second-reader texts > texts.jsonl
-    pip install jax==0.10.2 optax==0.2.8 tokenizers==0.23.3
-    scripts/train-encoder.py e5-small-q4.bin texts.jsonl core/embeddings/data/encoder.bin core/triage/data/encoder_heads.json
-    make reader                                          # the second reader learns how far to trust it
+`make reader-encoder` runs it with all that it needs, then lets the two readers learn how far to trust it.
 
-Half an hour on two cores. The encoder has e5's own form (E5S1, core/embeddings/src/file.rs), with the pieces of text that
-Chinese and English patients write; the heads are linear on its vectors. A fifth of the batches of messages is held back,
-never seen by the encoder: on these the second reader learns how far to trust it
-(core/triage/src/second_reader/training.rs).
+Three quarters of an hour on two cores. The encoder has e5's own form (E5S1, core/embeddings/src/file.rs), with the pieces
+of text that Chinese and English patients write; the heads are linear on its vectors. A fifth of the batches of messages
+and some batches of sentences are held back, never seen by the encoder: on these the readers learn
+(core/triage/src/second_reader/training.rs, core/triage/src/output_gate/reader/training.rs).
 """
 
 import argparse
@@ -29,6 +26,7 @@ import optax
 from tokenizers import Tokenizer, models
 
 LEVELS = ["emergency", "same-day", "out-patient", "self-care"]
+ANSWERS = ["ok", "dose", "medicine-change", "prescription", "discourages-care"]
 TUNED = 4  # layers at the end; those before them keep e5's weights
 LONGEST = 128  # tokens of a text; of longer ones the two ends are read
 EPOCHS = 1.3
@@ -36,6 +34,7 @@ TOKENS_A_STEP = 2048
 RATE = 2.5e-4
 SCALE = 16.0  # of the unit vector before the heads
 FEWEST = 25  # messages of a department with a head
+HELD_BACK_ANSWERS = ["14-writer-h", "20-writer-n", "23-models"]
 LENGTHS = [12, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128]
 
 
@@ -213,16 +212,21 @@ def forward(weights, x, mask, key=None):
     vector = mean / jnp.maximum(jnp.linalg.norm(mean, axis=-1, keepdims=True), 1e-6) * SCALE
     if key is not None:
         vector = vector * jax.random.bernoulli(key, 0.85, vector.shape) / 0.85
-    return vector @ weights["levels"] + weights["levels_bias"], vector @ weights["departments"] + weights["departments_bias"]
+    return (vector @ weights[it] + weights[it + "_bias"] for it in ("levels", "departments", "answers"))
 
 
 def loss(weights, inputs, key):
-    x, mask, level, has_level, department, has_department = inputs
-    levels, departments = forward(weights, x.astype(jnp.float32), mask, key)
-    wanted = jax.nn.one_hot(level, len(LEVELS)) * 0.95 + 0.05 / len(LEVELS)
-    of_levels = -(wanted * jax.nn.log_softmax(levels)).sum(-1) * has_level
+    x, mask, level, has_level, department, has_department, answer, has_answer = inputs
+    levels, departments, answers = forward(weights, x.astype(jnp.float32), mask, key)
+    of_levels = one_of(levels, level) * has_level
     of_departments = (jax.nn.softplus(departments) - departments * department).sum(-1) * has_department
-    return (of_levels + 0.1 * of_departments).mean()
+    of_answers = one_of(answers, answer) * has_answer
+    return (of_levels + 0.1 * of_departments + of_answers).mean()
+
+
+def one_of(scores, right):
+    wanted = jax.nn.one_hot(right, scores.shape[-1]) * 0.95 + 0.05 / scores.shape[-1]
+    return -(wanted * jax.nn.log_softmax(scores)).sum(-1)
 
 
 def inputs_of(texts, names, length, size, chosen):
@@ -230,16 +234,19 @@ def inputs_of(texts, names, length, size, chosen):
     mask[len(chosen) :, 0] = 0
     level, has_level = np.zeros(size, "i4"), np.zeros(size, "f4")
     department, has_department = np.zeros((size, len(names)), "f4"), np.zeros(size, "f4")
+    answer, has_answer = np.zeros(size, "i4"), np.zeros(size, "f4")
     for row, it in enumerate(chosen):
         text = texts[it]
         x[row, : len(text["rows"])] = text["rows"]
         mask[row, : len(text["rows"])] = 0
-        if text["disposition"]:
+        if text.get("disposition"):
             level[row], has_level[row] = LEVELS.index(text["disposition"]), 1
-        for name in text["departments"]:
+        if text.get("answer"):
+            answer[row], has_answer[row] = ANSWERS.index(text["answer"]), text["weight"]
+        for name in text.get("departments", []):
             if name in names:
                 department[row, names[name]] = has_department[row] = 1
-    return x, mask, level, has_level, department, has_department
+    return x, mask, level, has_level, department, has_department, answer, has_answer
 
 
 def train(e5, texts, names):
@@ -249,6 +256,7 @@ def train(e5, texts, names):
         "layers": [{k: jnp.asarray(v) for k, v in layer_weights(e5, it).items()} for it in range(e5.layers - TUNED, e5.layers)],
         "levels": first(len(LEVELS)), "levels_bias": jnp.zeros(len(LEVELS)),
         "departments": first(len(names)), "departments_bias": jnp.full(len(names), -3.0),
+        "answers": first(len(ANSWERS)), "answers_bias": jnp.zeros(len(ANSWERS)),
     }
     steps = int(len(batches(texts, "rows", False)) * EPOCHS)
     rate = optax.warmup_cosine_decay_schedule(0, RATE, steps // 15, steps, RATE * 0.02)
@@ -310,20 +318,18 @@ def write_encoder(e5, weights, pieces, path):
     return data
 
 
-def write_heads(weights, departments, held_back, encoder, path):
-    """What core/triage/src/second_reader/encoder.rs reads."""
+def write_heads(weights, departments, held_back, encoder, path, answers_path):
+    """What core/triage/src/second_reader/encoder.rs and core/triage/src/output_gate/reader/encoder.rs read."""
     hashed = 0xCBF29CE484222325
     for byte in encoder[-65536:]:
         hashed = (hashed ^ byte) * 0x100000001B3 % 2**64
     def heads(name):
         for column, bias in zip(weights[name].T * SCALE, weights[name + "_bias"]):
             yield {"bias": round(float(bias), 4), "weights": [round(float(it), 4) for it in column]}
-    Path(path).write_text(json.dumps({
-        "model": f"encoder-{hashed:016x}",
-        "levels": list(heads("levels")),
-        "departments": list(zip(departments, heads("departments"))),
-        "held_back": held_back,
-    }, separators=(",", ":")) + "\n")
+    write = lambda path, it: Path(path).write_text(json.dumps({"model": f"encoder-{hashed:016x}", **it}, separators=(",", ":")) + "\n")
+    of_departments = list(zip(departments, heads("departments")))
+    write(path, {"levels": list(heads("levels")), "departments": of_departments, "held_back": held_back})
+    write(answers_path, {"labels": list(heads("answers")), "held_back": HELD_BACK_ANSWERS})
 
 
 def main():
@@ -332,17 +338,19 @@ def main():
     arguments.add_argument("texts")
     arguments.add_argument("encoder", help="core/embeddings/data/encoder.bin")
     arguments.add_argument("heads", help="core/triage/data/encoder_heads.json")
+    arguments.add_argument("answer_heads", help="core/triage/data/answer_heads.json")
     arguments = arguments.parse_args()
     e5 = E5(arguments.e5)
     texts = [json.loads(line) for line in open(arguments.texts, encoding="utf-8")]
-    held_back = sorted({it["batch"] for it in texts if it["batch"] and zlib.crc32(it["batch"].encode()) % 5 == 0})
+    of_messages = {it["batch"] for it in texts if it["batch"] and "answer" not in it}
+    held_back = sorted(it for it in of_messages if zlib.crc32(it.encode()) % 5 == 0)
     secret = {it["text"].strip(" .!?。！？") for it in texts if it["batch"] in held_back}
     short = [it for it in secret if len(it) <= 90]
-    learned = [it for it in texts if it["batch"] not in held_back]
+    learned = [it for it in texts if it["batch"] not in held_back + HELD_BACK_ANSWERS]
     learned = [it for it in learned if it["batch"] or not it["disposition"] or not any(of in it["text"] for of in short)]
     counts = {}
     for it in learned:
-        for name in it["departments"]:
+        for name in it.get("departments", []):
             counts[name] = counts.get(name, 0) + bool(it["batch"])
     departments = sorted(it for it, count in counts.items() if count >= FEWEST and it != "emergency")
     print(f"{len(learned)} texts, held back: {len(secret)} messages of {held_back}", flush=True)
@@ -363,7 +371,7 @@ def main():
     lower_layers(e5, learned)
     weights = train(e5, learned, {name: place for place, name in enumerate(departments)})
     encoder = write_encoder(e5, weights, pieces, arguments.encoder)
-    write_heads(weights, departments, held_back, encoder, arguments.heads)
+    write_heads(weights, departments, held_back, encoder, arguments.heads, arguments.answer_heads)
 
 
 if __name__ == "__main__":

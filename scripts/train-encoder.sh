@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Trains the second reader's encoder from its messages: scripts/train-encoder.py with all that it needs.
+# Trains the encoder of patients' messages and of answers: scripts/train-encoder.py with all that it needs.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 bedside=${1:-target/release/bedside}
@@ -15,6 +15,7 @@ import json, sys
 print(next(it["path"] for it in json.load(sys.stdin) if it["path"].endswith("e5-small-q4.bin")))')
 texts=$(mktemp)
 trap 'rm -f "$texts"' EXIT
-"$bedside" second-reader texts > "$texts"
+cargo run --release --locked -q -p bedside-eval --example readers -- texts plugins/knowledge/data/conditions \
+    core/triage/data/answer_sentences/*.jsonl > "$texts"
 "$python/bin/python" scripts/train-encoder.py "$model" "$texts" \
-    core/embeddings/data/encoder.bin core/triage/data/encoder_heads.json
+    core/embeddings/data/encoder.bin core/triage/data/encoder_heads.json core/triage/data/answer_heads.json

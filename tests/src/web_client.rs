@@ -331,6 +331,14 @@ fn note(event: &str, heard: &Mutex<Heard>) {
         .unwrap_or_default();
     let mut heard = lock(heard);
     match field("event:") {
+        Some("greeting") if heard.entries.is_empty() => heard.entries.push(Entry {
+            id: 0,
+            seq: 0,
+            external_id: None,
+            from: "bot".to_owned(),
+            text: None,
+            part: Part::deserialize(&data["part"]).ok(),
+        }),
         Some("entry") => match Entry::deserialize(&data) {
             Ok(entry) => {
                 if heard.entries.last().is_none_or(|it| it.id < entry.id) {

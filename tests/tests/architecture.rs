@@ -43,7 +43,10 @@ const ARROWS: [(&str, &[&str]); 20] = [
         &["core/plugin-api", "core/triage", "core/embeddings"],
     ),
     ("plugins/knowledge", &["core/plugin-api", "core/language"]),
-    ("tests/eval", &["core/contract", "core/embeddings", "core/triage"]),
+    (
+        "tests/eval",
+        &["core/contract", "core/language", "core/embeddings", "core/triage"],
+    ),
     ("tests/load", &[]),
     ("tests/reference", &[]),
 ];

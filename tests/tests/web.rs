@@ -254,3 +254,68 @@ async fn a_stop_of_the_service_ends_cleanly_and_keeps_the_question() {
     page.answer_to(taken.seq, LONG_WAIT).await;
     stays(&page, taken.seq, 1).await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn visitors_who_only_look_leave_nothing_in_the_store() {
+    let bot = start().await;
+    let kept = || {
+        let files = std::fs::read_dir(bot.data_directory())
+            .unwrap()
+            .map(Result::unwrap);
+        let of_store = files.filter(|it| it.file_name().to_string_lossy().starts_with("bedside.sqlite"));
+        of_store.map(|it| it.metadata().unwrap().len()).sum::<u64>()
+    };
+    let before = kept();
+    let client = reqwest::Client::builder().no_proxy().build().unwrap();
+    for _ in 0..500 {
+        let mut page = client
+            .get(format!("{}/api/events?after=0&language=zh", bot.url()))
+            .send()
+            .await
+            .unwrap();
+        let mut seen = String::new();
+        while !seen.contains("consent:yes") {
+            seen.push_str(&String::from_utf8_lossy(&page.chunk().await.unwrap().unwrap()));
+        }
+        assert!(
+            seen.contains("event: greeting") && seen.contains("同意"),
+            "{seen}"
+        );
+    }
+    assert_eq!(kept(), before);
+}
+
+/// A stop leaves no connection hanging: a message is taken and answered after the start, or refused at once.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_comes_during_a_stop_is_kept_or_refused_at_once() {
+    let mut bot = start().await;
+    let page = WebClient::open_with_consent(&bot.url()).await.unwrap();
+    let mut others = Vec::new();
+    for _ in 0..4 {
+        others.push(WebClient::open_with_consent(&bot.url()).await.unwrap());
+    }
+    let typing = page.typing_notices();
+    let taken = page.say(QUESTION).await.unwrap();
+    begun(&page, taken.seq, typing).await;
+    let writing = futures::future::join_all(others.iter().zip(1..).map(async |(other, place)| {
+        tokio::time::sleep(Duration::from_millis(place * 60)).await;
+        let sent = Instant::now();
+        let taken = other.say("How is gout treated?").await;
+        assert!(
+            sent.elapsed() < Duration::from_secs(3),
+            "it hung for {:?}",
+            sent.elapsed()
+        );
+        taken.ok().map(|it| it.seq)
+    }));
+    let (stopped, written) = futures::future::join(bot.stop(), writing).await;
+    stopped.unwrap();
+    bot.restart().await.unwrap();
+    page.answer_to(taken.seq, LONG_WAIT).await;
+    for (other, seq) in others.iter().zip(written) {
+        if let Some(seq) = seq {
+            other.answer_to(seq, LONG_WAIT).await;
+            stays(other, seq, 1).await;
+        }
+    }
+}

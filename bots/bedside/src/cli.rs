@@ -81,9 +81,6 @@ pub(crate) enum SecondReaderCommand {
         /// "text" and "why", a file for each author and time. None: those that Bedside brings alone.
         files: Vec<PathBuf>,
     },
-    /// Write all that it learns from as JSON lines, "batch", "text", "disposition" and "departments": what
-    /// scripts/train-encoder.py reads.
-    Texts,
     /// Say what it makes of a message: the probability of an emergency, the words that weigh most, and the nearest
     /// written examples.
     Explain {

@@ -38,7 +38,6 @@ pub(crate) fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::SecondReader(SecondReaderCommand::Train { out, files }) => {
             second_reader::train(&config, &out, &files)
         }
-        Command::SecondReader(SecondReaderCommand::Texts) => second_reader::texts(&config),
         Command::SecondReader(SecondReaderCommand::Explain { json, text }) => {
             second_reader::explain(&config, text.as_deref(), json)
         }

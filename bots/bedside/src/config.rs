@@ -24,6 +24,7 @@ use figment::{
 };
 use serde::Deserialize;
 
+use crate::escalation::EscalationConfig;
 use place::line_of;
 
 /// The whole configuration. Each section's fields are documented where they live.
@@ -47,6 +48,7 @@ pub(crate) struct Config {
     pub discord: DiscordConfig,
     pub wechat: WechatConfig,
     pub terminal: TerminalSection,
+    pub escalation: EscalationConfig,
     pub log: LogConfig,
 }
 

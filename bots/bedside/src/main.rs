@@ -4,6 +4,7 @@
 mod cli;
 mod commands;
 mod config;
+mod escalation;
 mod language_model;
 mod output;
 mod wiring;

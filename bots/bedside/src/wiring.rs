@@ -6,11 +6,11 @@ use std::{
 };
 
 use anyhow::Context;
-use bedside_contract::{Connector, Embedder, Generator, ModelInfo, Plugins, Store};
+use bedside_contract::{Connector, Embedder, Generator, ModelInfo, Plugins, Store, UndeliveredNotices};
 use bedside_discord::DiscordContext;
 use bedside_embeddings::{LazyEmbeddings, PatientEncoder};
 use bedside_plugin_host::{Contacts, PluginHost, PluginHostSetup, PluginsConfig};
-use bedside_runtime::{Bot, BotParts};
+use bedside_runtime::{Bot, BotParts, Escalations};
 use bedside_store::SqliteStore;
 use bedside_telegram::TelegramContext;
 use bedside_triage::{PatientFacts, Rules, SecondReader};
@@ -65,8 +65,13 @@ impl Parts {
     }
 
     /// A bot with these connectors.
-    pub(crate) fn bot(&self, connectors: Vec<Arc<dyn Connector>>) -> Bot {
-        Bot::new(BotParts {
+    pub(crate) fn bot(&self, connectors: Vec<Arc<dyn Connector>>) -> anyhow::Result<Bot> {
+        let escalations = Escalations {
+            notices: Arc::clone(&self.store) as Arc<dyn UndeliveredNotices>,
+            staff: self.config.escalation.build()?,
+            after: self.config.escalation.after(),
+        };
+        Ok(Bot::new(BotParts {
             config: self.config.bot.clone(),
             store: Arc::clone(&self.store) as Arc<dyn Store>,
             generator: self.model.generator(),
@@ -74,7 +79,8 @@ impl Parts {
             rules: self.rules,
             sampling: self.config.model.sampling.clone(),
             connectors,
-        })
+            escalations: Some(escalations),
+        }))
     }
 
     /// The connectors that the config enables.

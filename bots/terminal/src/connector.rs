@@ -25,6 +25,8 @@ use crate::{
 
 /// An answer of several parts is over when none came for so long.
 const SETTLE: Duration = Duration::from_millis(200);
+/// The words that a stopped answer had so far come after "Stopped.", once they have passed the gates.
+const SETTLE_AFTER_STOP: Duration = Duration::from_secs(2);
 /// Somebody who was here before may be welcomed by silence.
 const WELCOME_PATIENCE: Duration = Duration::from_secs(10);
 
@@ -116,7 +118,12 @@ impl TerminalConnector {
         loop {
             changes.borrow_and_update();
             if self.ledger.is_settled() {
-                match timeout(SETTLE, changes.changed()).await {
+                let settle = if self.ledger.may_follow() {
+                    SETTLE_AFTER_STOP
+                } else {
+                    SETTLE
+                };
+                match timeout(settle, changes.changed()).await {
                     Ok(_) => continue,
                     Err(_) => return Ok(meanwhile.end().await),
                 }

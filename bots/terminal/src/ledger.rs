@@ -19,6 +19,8 @@ struct State {
     waiting: Vec<HashSet<InboxSeq>>,
     /// An answer may overtake the receipt of its question.
     answered: HashSet<InboxSeq>,
+    /// What was stopped, and the stop: a part of each may follow the first one.
+    stopped: HashSet<InboxSeq>,
 }
 
 impl Ledger {
@@ -42,6 +44,7 @@ impl Ledger {
         let mut state = self.lock();
         let mut all: HashSet<InboxSeq> = state.waiting.drain(..).flatten().collect();
         all.insert(receipt.seq);
+        state.stopped.clone_from(&all);
         if !state.answered.contains(&receipt.seq) {
             state.waiting.push(all);
         }
@@ -50,6 +53,7 @@ impl Ledger {
     pub(crate) fn answered(&self, seq: InboxSeq) {
         let mut state = self.lock();
         state.answered.insert(seq);
+        state.stopped.remove(&seq);
         state.waiting.retain(|it| !it.contains(&seq));
         drop(state);
         self.sign_of_life();
@@ -63,8 +67,15 @@ impl Ledger {
         self.lock().waiting.is_empty()
     }
 
+    /// Something of what was stopped may still come.
+    pub(crate) fn may_follow(&self) -> bool {
+        !self.lock().stopped.is_empty()
+    }
+
     pub(crate) fn give_up(&self) {
-        self.lock().waiting.clear();
+        let mut state = self.lock();
+        state.waiting.clear();
+        state.stopped.clear();
     }
 
     pub(crate) fn changes(&self) -> watch::Receiver<u64> {
@@ -120,7 +131,9 @@ mod tests {
             ledger.expect_stop(receipt(2));
             assert!(!ledger.is_settled());
             ledger.answered(InboxSeq(answer));
-            assert!(ledger.is_settled(), "{answer}");
+            assert!(ledger.is_settled() && ledger.may_follow(), "{answer}");
+            ledger.answered(InboxSeq(3 - answer));
+            assert!(!ledger.may_follow());
         }
     }
 }

@@ -1,6 +1,6 @@
 use std::{
     net::{SocketAddr, TcpListener},
-    sync::Arc,
+    sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 
@@ -27,7 +27,8 @@ use crate::{
 pub struct WebConnector {
     config: WebConfig,
     context: WebContext,
-    listener: TcpListener,
+    /// Taken when it serves, so that the port is closed as soon as it stops.
+    listener: Mutex<Option<TcpListener>>,
     address: SocketAddr,
     cookies: SessionCookies,
     hosts: Hosts,
@@ -50,7 +51,7 @@ impl WebConnector {
         Self {
             config,
             context,
-            listener,
+            listener: Mutex::new(Some(listener)),
             address,
             cookies,
             hosts,
@@ -123,8 +124,11 @@ impl Connector for WebConnector {
         });
         let listener = self
             .listener
-            .try_clone()
-            .and_then(tokio::net::TcpListener::from_std)
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
+        let listener = listener.ok_or_else(|| wrong("web.listen", "it has been served already"))?;
+        let listener = tokio::net::TcpListener::from_std(listener)
             .map_err(|error| wrong("web.listen", &error.to_string()))?
             .tap_io(|connection| {
                 // Without it a streamed word waits for the one before to be confirmed.

@@ -8,7 +8,7 @@ use axum::{
         sse::{Event, KeepAlive, Sse},
     },
 };
-use bedside_contract::{InboxSeq, Language, Said, StoreError, TranscriptEntry, Update, UpdateKind};
+use bedside_contract::{InboxSeq, Language, Part, Said, TranscriptEntry};
 use serde::Deserialize;
 use serde_json::json;
 use tokio::{
@@ -35,6 +35,8 @@ const LOOK_AGAIN: [Duration; 5] = [
     Duration::from_secs(1),
     Duration::from_secs(5),
 ];
+/// Entries that are read and written at once.
+const PAGE: usize = 100;
 /// Answers whose late previews are dropped.
 const REMEMBERED_ANSWERS: usize = 32;
 
@@ -75,18 +77,15 @@ async fn open(server: &Arc<Server>, from: &From, headers: &HeaderMap) -> Result<
         .rooms
         .enter(&session.conversation)
         .ok_or(Refusal::TooManyPages)?;
+    let mut page = OpenPage::new(Arc::clone(server), visit, &session, after);
     if after == 0 {
         let language = from
             .language
             .as_deref()
             .and_then(Language::parse)
             .or_else(|| accepted_language(headers));
-        welcome(server, &session, language).await.map_err(|error| {
-            tracing::error!(%error, "a page could not be opened");
-            Refusal::NotStored
-        })?;
+        page.greet(&server.intake.greeting(&session.conversation, language));
     }
-    let page = OpenPage::new(Arc::clone(server), visit, &session, after);
     let events = futures::stream::unfold(page, async |mut page| {
         page.next().await.map(|event| (Ok::<_, Infallible>(event), page))
     });
@@ -107,28 +106,6 @@ async fn open(server: &Arc<Server>, from: &From, headers: &HeaderMap) -> Result<
             .insert(header::SET_COOKIE, session.set_cookie);
     }
     Ok(response)
-}
-
-/// A patient who has said and heard nothing yet is welcomed, once.
-async fn welcome(server: &Server, session: &Session, language: Option<Language>) -> Result<(), StoreError> {
-    if !server
-        .store
-        .transcript(&session.conversation, 0)
-        .await?
-        .is_empty()
-    {
-        return Ok(());
-    }
-    let joined = Update {
-        platform: "web".to_owned(),
-        bot: "page".to_owned(),
-        external_id: format!("{}:joined", session.id),
-        conversation: session.conversation.clone(),
-        sender: session.id.clone(),
-        language_hint: language,
-        kind: UpdateKind::Joined,
-    };
-    server.intake.accept(vec![joined], None).await.map(drop)
 }
 
 struct OpenPage {
@@ -164,6 +141,13 @@ impl OpenPage {
                 looks: 0,
             }),
         }
+    }
+
+    /// Begins every page. It is not kept: whoever only looks leaves nothing in the store.
+    fn greet(&mut self, part: &Part) {
+        let body = json!({"part": part});
+        self.ready
+            .push_back(Event::default().event("greeting").data(body.to_string()));
     }
 
     /// `None` ends the stream; the browser comes back with the last id.
@@ -213,7 +197,7 @@ impl OpenPage {
         let entries = match self
             .server
             .store
-            .transcript(&self.visit.conversation, self.after)
+            .transcript(&self.visit.conversation, self.after, PAGE)
             .await
         {
             Ok(entries) => entries,
@@ -222,8 +206,14 @@ impl OpenPage {
                 return None;
             }
         };
+        let there_is_more = entries.len() == PAGE;
         for entry in entries {
             self.push_entry(entry);
+        }
+        if there_is_more {
+            // Only when the browser has taken these.
+            self.look_again = Some(plan);
+            return Some(());
         }
         let found = plan.for_seq.is_none_or(|seq| self.answered.contains(&seq));
         if plan.for_seq.is_none()

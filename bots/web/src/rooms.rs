@@ -9,6 +9,9 @@ use tokio::sync::broadcast;
 /// Signals that an open page may fall behind by; one that does so reads the transcript again.
 const BACKLOG: usize = 64;
 
+/// Pages of one browser: nobody reads more tabs, and a program with one cookie must not take everybody's places.
+const MOST_TABS: usize = 12;
+
 /// What an open page is told. Only previews carry words; all else is read from the store.
 #[derive(Clone)]
 pub(crate) enum Signal {
@@ -51,10 +54,11 @@ impl Rooms {
         }
     }
 
-    /// `None` if too many pages are open.
+    /// `None` if too many pages are open, in all or in this conversation.
     pub(crate) fn enter(self: &Arc<Self>, conversation: &ConversationKey) -> Option<Visit> {
         let mut state = self.lock();
-        if state.open >= self.max_open {
+        let here = state.rooms.get(conversation).map_or(0, |it| it.open);
+        if state.open >= self.max_open || here >= MOST_TABS {
             return None;
         }
         state.open += 1;
@@ -125,7 +129,7 @@ mod tests {
 
     use bedside_contract::{ConversationKey, InboxSeq};
 
-    use super::{Rooms, Signal};
+    use super::{MOST_TABS, Rooms, Signal};
 
     #[test]
     fn a_room_lives_as_long_as_its_pages() {
@@ -145,6 +149,17 @@ mod tests {
         drop(second);
         let state = rooms.lock();
         assert_eq!((state.rooms.len(), state.open), (0, 0));
+    }
+
+    #[test]
+    fn one_browser_cannot_take_all_places() {
+        let rooms = Arc::new(Rooms::new(1_000));
+        let key = ConversationKey::new("web", "page", "a");
+        let tabs: Vec<_> = (0..MOST_TABS).map(|_| rooms.enter(&key).unwrap()).collect();
+        assert!(rooms.enter(&key).is_none());
+        assert!(rooms.enter(&ConversationKey::new("web", "page", "b")).is_some());
+        drop(tabs);
+        assert!(rooms.enter(&key).is_some());
     }
 
     #[test]

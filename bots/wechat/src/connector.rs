@@ -1,6 +1,6 @@
 use std::{
     net::{SocketAddr, TcpListener},
-    sync::Arc,
+    sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 
@@ -27,7 +27,8 @@ pub struct WechatConnector {
     path: String,
     gate: Arc<Gate>,
     replies: Sending,
-    listener: TcpListener,
+    /// Taken when it serves, so that the port is closed as soon as it stops.
+    listener: Mutex<Option<TcpListener>>,
     address: SocketAddr,
     timing: Timing,
 }
@@ -58,7 +59,7 @@ impl WechatConnector {
             path,
             gate: Arc::new(gate),
             replies,
-            listener,
+            listener: Mutex::new(Some(listener)),
             address,
             timing,
         })
@@ -120,8 +121,11 @@ impl Connector for WechatConnector {
         });
         let listener = self
             .listener
-            .try_clone()
-            .and_then(tokio::net::TcpListener::from_std)
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
+        let listener = listener.ok_or_else(|| wrong("listen", "it has been served already".to_owned()))?;
+        let listener = tokio::net::TcpListener::from_std(listener)
             .map_err(|error| wrong("listen", error.to_string()))?
             .tap_io(|connection| {
                 if let Err(error) = connection.set_nodelay(true) {

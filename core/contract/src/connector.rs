@@ -136,6 +136,9 @@ pub trait Intake: Send + Sync {
     /// if they hold a red flag. Needs neither store nor model. `language` is used where the words show none.
     fn emergency_notice(&self, words: &str, language: Option<Language>) -> Option<Part>;
 
+    /// What a newcomer is shown before anything is known or kept of them: who answers here, and the question for consent.
+    fn greeting(&self, conversation: &ConversationKey, language: Option<Language>) -> Part;
+
     /// The hospital's number for life-threatening emergencies, for the connector's own sentences.
     fn emergency_number(&self) -> &str;
 }

@@ -9,6 +9,7 @@
 
 pub mod connector;
 pub mod embedder;
+pub mod escalation;
 pub mod generator;
 pub mod ids;
 pub mod part;
@@ -22,6 +23,7 @@ pub use connector::{
     Capabilities, Connector, ConnectorError, DeliverError, Initiative, Intake, LengthUnit, Pace,
 };
 pub use embedder::{EmbedError, Embedder, EmbeddingModel, EmbeddingPurpose};
+pub use escalation::{Escalation, EscalationError, UndeliveredNotice, UndeliveredNotices};
 pub use generator::{
     AdapterChangeError, AnswerMode, ChatMessage, ChatRole, FinishReason, GenerateError, GenerateRequest,
     Generation, GenerationEvent, Generator, ModelInfo, Priority, Sampling,

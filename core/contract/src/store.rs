@@ -4,7 +4,7 @@
 //! [`Store::finish`] (T2, the turn, its parts and the inbox row together) and
 //! [`Store::claim_part`] / [`Store::settle_part`] (T3, around each delivery).
 
-use std::fmt;
+use std::{fmt, time::Duration};
 
 use async_trait::async_trait;
 use serde::{Deserialize, Deserializer, Serialize};
@@ -33,6 +33,12 @@ pub trait Store: Send + Sync {
 
     /// Leases this very message, out of order (emergencies, `/stop`, `/human`). `None` if it is not new.
     async fn lease(&self, seq: InboxSeq) -> Result<Option<InboxItem>, StoreError>;
+
+    /// A leased message waits: if the process ends meanwhile, that is not counted.
+    async fn uncount_attempt(&self, seq: InboxSeq) -> Result<(), StoreError>;
+
+    /// A leased message goes on after [`Store::uncount_attempt`].
+    async fn count_attempt(&self, seq: InboxSeq) -> Result<(), StoreError>;
 
     /// Gives a lease back unfinished (shutdown), without counting the attempt.
     async fn release(&self, seq: InboxSeq) -> Result<(), StoreError>;
@@ -73,11 +79,13 @@ pub trait Store: Send + Sync {
     /// Makes parts of `seq` due again that counted as sent, and tells how many there were.
     async fn resend(&self, conversation: &ConversationKey, seq: InboxSeq) -> Result<usize, StoreError>;
 
-    /// What both sides said, in order, after entry `after` (0 = from the start): what a page shows on reload.
+    /// What both sides said, in order, after entry `after` (0 = from the start), at most `limit` entries: what a page
+    /// shows on reload.
     async fn transcript(
         &self,
         conversation: &ConversationKey,
         after: i64,
+        limit: usize,
     ) -> Result<Vec<TranscriptEntry>, StoreError>;
 
     async fn plugin_get(&self, plugin: &str, key: &str) -> Result<Option<Vec<u8>>, StoreError>;
@@ -252,8 +260,10 @@ pub struct OutboxItem {
     pub part: Part,
     /// Turn this message into the part instead of sending a new one.
     pub replaces: Option<PlatformMessageId>,
-    /// This one included.
+    /// This one included; pauses that somebody asked for are no attempts.
     pub attempts: u32,
+    /// Since the part was written, by the wall clock, which may have been set meanwhile.
+    pub waiting: Duration,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -265,6 +275,11 @@ pub enum SendOutcome {
     Retry {
         after_ms: u64,
         may_have_arrived: bool,
+    },
+    /// As [`SendOutcome::Retry`] where nothing failed: the platform asks for a pause, or is switched off. Not counted
+    /// as an attempt.
+    Later {
+        after_ms: u64,
     },
     /// The patient has to write first: it and what is behind it are due after [`Store::release_parked`]. Not
     /// counted as an attempt.

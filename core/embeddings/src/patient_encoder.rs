@@ -17,11 +17,12 @@ static FILE: &[u8] = include_bytes!("../data/encoder.bin");
 #[derive(Default)]
 pub struct PatientEncoder {
     model: OnceLock<Result<Embeddings, EmbedError>>,
-    /// A message is read more than once on its way, alone and with those before it.
+    /// A message is read more than once on its way, alone and with those before it; so is a sentence of an answer, as it
+    /// is written and at the end.
     recent: Mutex<VecDeque<(String, Vec<f32>)>>,
 }
 
-const RECENT: usize = 32;
+const RECENT: usize = 256;
 
 impl PatientEncoder {
     fn load(&self) -> Result<&Embeddings, EmbedError> {

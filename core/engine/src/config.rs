@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 pub struct EngineConfig {
     /// How many requests may wait. One more is told at once that the bot is busy.
     pub queue: usize,
-    /// Threads that compute. Left out: one per physical core. More than that makes it slower.
+    /// Threads that compute. Default: one per physical core. More than that makes it slower.
     pub threads: Option<usize>,
     /// Requests that are answered at the same time; the others wait.
     pub sequences: usize,
@@ -20,12 +20,12 @@ pub struct EngineConfig {
     /// runs. Larger pieces are read faster, smaller ones let answers run more smoothly.
     pub prompt_chunk: usize,
     /// Memory for what the model remembers of running and earlier chats, in MiB; it is taken as it is needed.
-    /// Left out: enough for four chats of full length, shorter ones in proportion.
+    /// Default: enough for four chats of full length, shorter ones in proportion.
     pub kv_cache_mib: Option<usize>,
     /// `f16`; `q8`: half the memory for chats, slightly less exact; `f32`: twice the memory, exact.
     pub kv_precision: KvPrecision,
-    /// Keep what was read, so that a common beginning (the instructions, a chat's own history) is read only
-    /// once; the longest unused goes first.
+    /// Keep what was read, so that a common prefix (the instructions, a chat's own history) is computed
+    /// only once; the least recently used goes first.
     pub prefix_cache: bool,
     /// Guess that an answer goes on as its passages do, and check several words at once. Changes the time
     /// that an answer takes, never its words.
@@ -58,21 +58,21 @@ pub struct ModelConfig {
     /// Where `hf:` files are fetched from; set it to a mirror inside the hospital if there is one.
     pub endpoint: String,
     /// Languages that the model may be asked in, `en` or `zh`; in others patients get the passages of the
-    /// knowledge base themselves. Left out: what is known of the model by its name, else English.
+    /// knowledge base themselves. Default: what is known of the model by its name, else English.
     pub languages: Option<Vec<Language>>,
     /// `grounded`: answers only reword what the knowledge base says. `free`: the model may use what it
     /// learned. Default: grounded at every model size, because models invent medicine.
     pub answer_mode: Option<AnswerMode>,
     /// How a chat is written down for the model: `chatml`, `chatglm`, `chatglm2`, `chatglm3`, `glm4`, `bianque`, or
-    /// a Jinja template in a file that ends in `.jinja`. Left out: the model file's own.
+    /// a Jinja template in a file that ends in `.jinja`. Default: the model file's own.
     pub prompt_format: Option<String>,
     /// Adapters by the names that requests choose them by: folders of PEFT (LoRA, prefix tuning), DoctorGLM's
     /// MergedLinear or ChatGLM's P-tuning v2, or GGUF files. One that cannot be read is logged and left out.
     pub adapters: BTreeMap<String, PathBuf>,
-    /// The only folder that adapters can be loaded from while the bot runs, see `web.api.manage_adapters`. Left out:
+    /// The only folder that adapters can be loaded from while the bot runs, see `web.api.manage_adapters`. Default:
     /// none can be.
     pub adapters_dir: Option<PathBuf>,
-    /// Tokens of prompt and answer together. Left out: what the model was trained for, at most 4096. Memory
+    /// Tokens of prompt and answer together. Default: what the model was trained for, at most 4096. Memory
     /// for each running chat grows with it.
     pub context_length: Option<usize>,
     /// How answers are drawn.

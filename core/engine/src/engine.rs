@@ -66,6 +66,8 @@ pub(crate) struct Shared {
     adapters_dir: Option<PathBuf>,
     #[cfg(test)]
     pub(crate) probe: Option<Arc<dyn Fn() + Send + Sync>>,
+    #[cfg(test)]
+    pub(crate) probe_between: Option<Arc<dyn Fn() + Send + Sync>>,
 }
 
 #[derive(Clone)]
@@ -313,6 +315,8 @@ impl Shared {
             adapters_dir: None,
             #[cfg(test)]
             probe: None,
+            #[cfg(test)]
+            probe_between: None,
         }
     }
 

@@ -124,7 +124,7 @@ impl<'m> Sequence<'m> {
         true
     }
 
-    /// Gives its blocks back and starts reading anew, when it is its turn again.
+    /// Preempts it: it releases its blocks, and reads its text again when it is resumed.
     pub(crate) fn give_up_blocks(&mut self, blocks: &mut Blocks) {
         blocks.release_all(&mut self.blocks);
         self.links.clear();

@@ -32,20 +32,45 @@ pub(crate) fn work(shared: &Shared, config: &EngineConfig, loader: Loader) {
     };
     let loaded = Arc::new(loaded);
     let count = threads.count();
-    let executor = loaded.model.decoder.executor(threads);
-    let cache = loaded
-        .model
-        .decoder
-        .cache(cache_blocks(config, &loaded), config.kv_precision);
-    report(&loaded, count, cache.blocks() * cache.block_bytes());
-    let mut batch = Batch::new(&loaded, executor, cache, config);
-    shared.lock().set_vacancies(batch.vacancies());
-    shared.status.send_replace(Status::Ready(loaded.clone()));
-    serve(shared, &mut batch);
+    let mut threads = threads;
+    for start in 0.. {
+        let executor = loaded.model.decoder.executor(threads);
+        let cache = loaded
+            .model
+            .decoder
+            .cache(cache_blocks(config, &loaded), config.kv_precision);
+        if start == 0 {
+            report(&loaded, count, cache.blocks() * cache.block_bytes());
+        }
+        let mut batch = Batch::new(&loaded, executor, cache, config);
+        shared.lock().set_vacancies(batch.vacancies());
+        shared.status.send_replace(Status::Ready(loaded.clone()));
+        if catch_unwind(AssertUnwindSafe(|| serve(shared, &mut batch))).is_ok() {
+            return;
+        }
+        // What the batch holds may be half changed: it is thrown away, with the cache.
+        tracing::error!(
+            requests = batch.len(),
+            "The engine panicked between two passes and starts anew."
+        );
+        let error = GenerateError::Failed("the engine panicked".to_owned());
+        let failing = AssertUnwindSafe(|| batch.fail(&error, &shared.counters));
+        if catch_unwind(failing).is_err() {
+            tracing::error!("Some requests were dropped without a word.");
+        }
+        threads = match self::threads(config) {
+            Ok(threads) => threads,
+            Err(reason) => return give_up(shared, &reason),
+        };
+    }
 }
 
 fn serve(shared: &Shared, batch: &mut Batch<'_>) {
     while !shared.stopping.load(Ordering::Acquire) {
+        #[cfg(test)]
+        if let Some(probe) = &shared.probe_between {
+            probe();
+        }
         batch.resume();
         while let Some(job) = next_job(shared, batch) {
             if let Admitted::Later(job) = batch.admit(job, &shared.counters) {

@@ -14,7 +14,7 @@ use crate::{generator::RemoteGenerator, parameters, server::Server};
 #[derive(Debug, Clone, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct RemoteConfig {
-    /// Where the server's OpenAI-compatible interface is, like `http://10.0.0.5:8000/v1`. Left out or empty:
+    /// Where the server's OpenAI-compatible interface is, like `http://10.0.0.5:8000/v1`. Unset or empty:
     /// the model in this process answers.
     pub base_url: Option<String>,
     /// The key that the server asks for, if any. It is a password: better use `api_key_file` or the
@@ -22,18 +22,18 @@ pub struct RemoteConfig {
     pub api_key: Option<SecretString>,
     /// A file that holds the key and nothing else, readable by the bot only. Not together with `api_key`.
     pub api_key_file: Option<PathBuf>,
-    /// The model's name at the server. Left out: the first that it names.
+    /// The model's name at the server. Default: the first that it names.
     pub model: Option<String>,
     /// Names of the server's adapters (LoRA) that requests may choose: vLLM's `--lora-modules` names, or the
     /// names of llama-server's `--lora` files without folder and `.gguf`.
     pub adapters: Vec<String>,
     /// Languages that the model may be asked in, `en` or `zh`; in others patients get the passages of the
-    /// knowledge base themselves. Left out: what is known of the model by its name, else English.
+    /// knowledge base themselves. Default: what is known of the model by its name, else English.
     pub languages: Option<Vec<Language>>,
     /// `grounded`: answers only reword what the knowledge base says. `free`: the model may use what it
     /// learned. Default: grounded, because the model behind the name is unknown here.
     pub answer_mode: Option<AnswerMode>,
-    /// Tokens of prompt and answer together. Left out: what the server says, else 4096.
+    /// Tokens of prompt and answer together. Default: what the server says, else 4096.
     pub context_length: Option<usize>,
     /// How large the model is, in billions of parameters; a third reader (`bot.third_reader`) needs 3. Left
     /// out: what the server says (llama-server does), else what the model's name says (`Qwen2.5-14B`).

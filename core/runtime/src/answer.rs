@@ -10,10 +10,13 @@ use bedside_contract::{
 use bedside_triage::{Assessment, FindingStatus};
 use tokio::time::MissedTickBehavior;
 
-pub(crate) use self::part::{AnswerWords, answer_part, gated, gated_line};
+#[cfg(test)]
+pub(crate) use self::part::gated;
+pub(crate) use self::part::{AnswerWords, answer_part, gated_line};
 pub use self::report::{AnswerReport, Timings};
 use self::{
     instructions::Instructions,
+    part::gated_text,
     report::milliseconds,
     writer::{Writer, passages_text},
 };
@@ -23,7 +26,7 @@ use crate::{
     lanes::{Interrupt, InterruptReason},
     live::Live,
     prompt::{FittedPrompt, fit, history_of, instruction},
-    words::{Variable, say, say_with},
+    words::say,
 };
 
 mod instructions;
@@ -107,22 +110,24 @@ impl Answering<'_> {
         match verdict {
             MessageVerdict::Continue => {}
             MessageVerdict::Reply { text, .. } => {
-                let (text, withheld) = gated(&text);
+                let (text, withheld) = gated_text(shared.rules, text).await;
                 let text = if withheld {
                     format!("{text}\n{}", say(language, "no-doses"))
                 } else {
                     text
                 };
-                return self.report(
-                    Draft {
-                        text,
-                        used: Vec::new(),
-                        model: None,
-                        interrupted: None,
-                    },
-                    &[],
-                    None,
-                );
+                return self
+                    .report(
+                        Draft {
+                            text,
+                            used: Vec::new(),
+                            model: None,
+                            interrupted: None,
+                        },
+                        &[],
+                        None,
+                    )
+                    .await;
             }
             MessageVerdict::Handoff { .. } => {
                 return self.notice(shared.say_with_number(language, "handoff"));
@@ -168,12 +173,8 @@ impl Answering<'_> {
         self.timings.hooks_ms = milliseconds(hooks_started.elapsed());
 
         let draft = self.draft(prompt, &passages, live, interrupt).await;
-        let draft = match draft {
-            Ok(draft) => draft,
-            Err(notice) => return self.notice(notice),
-        };
         if draft.interrupted.is_some() {
-            return self.report(draft, &passages, None);
+            return self.report(draft, &passages, None).await;
         }
         let citations = citations_of(&passages, &draft.used);
         let (verdict, notes) = shared.plugins.on_answer(&facts, &draft.text, &citations).await;
@@ -182,12 +183,12 @@ impl Answering<'_> {
         let draft = match verdict {
             AnswerVerdict::Pass => draft,
             AnswerVerdict::Append { texts } => {
-                let (text, _) = gated(&texts.join("\n"));
+                let (text, _) = gated_text(shared.rules, texts.join("\n")).await;
                 appended = Some(text);
                 draft
             }
             AnswerVerdict::Replace { text, .. } => Draft {
-                text: gated(&text).0,
+                text: gated_text(shared.rules, text).await.0,
                 used: Vec::new(),
                 model: None,
                 ..draft
@@ -197,19 +198,17 @@ impl Answering<'_> {
                 return self.notice(shared.say_with_number(language, "withheld"));
             }
         };
-        self.report(draft, &passages, appended)
+        self.report(draft, &passages, appended).await
     }
 
-    /// The model's words, the passages themselves, or the honest admission of knowing nothing; `Err` is a
-    /// notice (too busy).
+    /// The model's words, the passages themselves, or the honest admission of knowing nothing.
     async fn draft(
         &mut self,
         prompt: Prompt,
         passages: &[Passage],
         live: &mut Live,
         interrupt: &Interrupt,
-    ) -> Result<Draft, String> {
-        let language = self.asked.language;
+    ) -> Draft {
         // Without a passage a grounded answer is not possible, whatever the model might say; and no model that
         // is not loaded yet needs to be waited for.
         let mode = self
@@ -218,24 +217,17 @@ impl Answering<'_> {
             .model()
             .map_or(AnswerMode::Grounded, |it| it.answer_mode);
         if passages.is_empty() && mode == AnswerMode::Grounded {
-            return Ok(self.abstention());
+            return self.abstention();
         }
         match self.generate(prompt, live, interrupt).await {
-            Ok(Some(draft)) => Ok(draft),
-            Ok(None) => Ok(from_passages(
-                passages,
-                &self.shared.say_with_number(language, "passages-intro"),
-            )),
-            Err(GenerateError::Busy { .. }) => Err(self.shared.say_with_number(language, "busy")),
+            Ok(Some(draft)) => draft,
+            Ok(None) => self.from_passages(passages, "passages-intro").await,
             Err(error) => {
                 tracing::error!(%error, "No answer came from the model.");
                 if passages.is_empty() {
-                    return Ok(self.abstention());
+                    return self.abstention();
                 }
-                Ok(from_passages(
-                    passages,
-                    &self.shared.say_with_number(language, "no-model"),
-                ))
+                self.from_passages(passages, "no-model").await
             }
         }
     }
@@ -287,8 +279,8 @@ impl Answering<'_> {
             .as_ref()
             .is_none_or(|it| it.answer_mode == AnswerMode::Grounded);
         let given = prompt.instructions.iter().map(|it| it.text.as_str());
-        let mut writer =
-            Writer::new(&passages, grounded).without(Instructions::new(given, &shared.config.hospital));
+        let mut writer = Writer::new(&passages, grounded, shared.rules.output_gate())
+            .without(Instructions::new(given, &shared.config.hospital));
         let admitted = Instant::now();
         let request = GenerateRequest {
             conversation: asked.conversation.clone(),
@@ -299,7 +291,17 @@ impl Answering<'_> {
             priority: Priority::Patient,
             deadline: deadline.saturating_duration_since(Instant::now()),
         };
-        let mut generation = shared.generator.generate(request).await?;
+        let mut generation = loop {
+            match shared.generator.generate(request.clone()).await {
+                // Programs may have filled the queue for a moment.
+                Err(GenerateError::Busy { .. }) if Instant::now() < deadline => {}
+                generation => break generation?,
+            }
+            tokio::select! {
+                () = tokio::time::sleep(ASK_AGAIN_AFTER) => waiting.show(live, asked.language, "").await,
+                reason = interrupt.interrupted() => return Ok(Some(stopped(String::new(), reason, asked.language))),
+            }
+        };
         let show_live = !shared.plugins.may_withhold();
         let mut position = 1;
         let finish = loop {
@@ -313,7 +315,7 @@ impl Answering<'_> {
                         position = 0;
                         self.timings.queue_ms = milliseconds(admitted.elapsed());
                     }
-                    Some(Ok(GenerationEvent::Text(text))) => writer.push(&text),
+                    Some(Ok(GenerationEvent::Text(text))) => writer.push(&text).await,
                     Some(Ok(finished @ GenerationEvent::Finished { .. })) => break Some(finished),
                     Some(Err(error)) => return Err(error),
                     None => return Err(GenerateError::Failed("the engine ended without a word".to_owned())),
@@ -321,16 +323,14 @@ impl Answering<'_> {
                 _ = ticks.tick() => {
                     let visible = if show_live { writer.visible() } else { "" };
                     if position > 1 && visible.is_empty() {
-                        live.typing().await;
-                        let before = Variable::Number(position - 1);
-                        live.waiting(&say_with(asked.language, "queue-position", &[("position", before)]), asked.language).await;
+                        live.waiting_behind(position - 1, asked.language).await;
                     } else {
                         waiting.show(live, asked.language, visible).await;
                     }
                 }
                 reason = interrupt.interrupted() => {
                     drop(generation);
-                    return Ok(Some(stopped(writer.finish().text, reason, asked.language)));
+                    return Ok(Some(stopped(writer.finish().await.text, reason, asked.language)));
                 }
             }
         };
@@ -349,7 +349,7 @@ impl Answering<'_> {
             self.timings.generate_ms = milliseconds(generate_time);
             writer.set_cut(reason != FinishReason::Stop);
         }
-        let written = writer.finish();
+        let written = writer.finish().await;
         tracing::debug!(
             kept = written.kept,
             dropped = written.dropped,
@@ -388,7 +388,10 @@ impl Answering<'_> {
 
     fn abstention(&self) -> Draft {
         let language = self.asked.language;
-        let text = if present_findings(self.asked.assessment).is_empty() {
+        let has_not_searched = self.notes.iter().any(|it| it.hook == "augment_prompt");
+        let text = if has_not_searched {
+            self.shared.say_with_number(language, "search-down")
+        } else if present_findings(self.asked.assessment).is_empty() {
             self.shared.say_with_number(language, "abstain")
         } else {
             self.shared.say_with_number(language, "abstain-medical")
@@ -396,6 +399,18 @@ impl Answering<'_> {
         Draft {
             text,
             used: Vec::new(),
+            model: None,
+            interrupted: None,
+        }
+    }
+
+    /// The passages themselves, behind the words of `intro`.
+    async fn from_passages(&self, passages: &[Passage], intro: &str) -> Draft {
+        let (text, used) = passages_text(self.shared.rules, passages).await;
+        let intro = self.shared.say_with_number(self.asked.language, intro);
+        Draft {
+            text: format!("{intro}\n\n{text}"),
+            used,
             model: None,
             interrupted: None,
         }
@@ -418,7 +433,7 @@ impl Answering<'_> {
         }
     }
 
-    fn report(&self, draft: Draft, passages: &[Passage], appended: Option<String>) -> AnswerReport {
+    async fn report(&self, draft: Draft, passages: &[Passage], appended: Option<String>) -> AnswerReport {
         let Self {
             shared, asked, notes, ..
         } = self;
@@ -462,7 +477,7 @@ impl Answering<'_> {
                 Some(InterruptReason::Emergency) | None => None,
             },
         };
-        let part = answer_part(shared, language, words);
+        let part = answer_part(shared, language, words).await;
         AnswerReport {
             part,
             disposition,
@@ -480,6 +495,8 @@ impl Answering<'_> {
     }
 }
 
+const ASK_AGAIN_AFTER: Duration = Duration::from_millis(500);
+
 /// Shows that something is going on while there is no word of the answer yet.
 struct Waiting {
     since: Instant,
@@ -494,16 +511,6 @@ impl Waiting {
         } else if self.since.elapsed() > self.patience {
             live.waiting(&say(language, "still-working"), language).await;
         }
-    }
-}
-
-fn from_passages(passages: &[Passage], intro: &str) -> Draft {
-    let (text, used) = passages_text(passages);
-    Draft {
-        text: format!("{intro}\n\n{text}"),
-        used,
-        model: None,
-        interrupted: None,
     }
 }
 

@@ -14,10 +14,13 @@ use tokio::{task::JoinSet, time::Instant};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
+    admission::Admission,
     answer::{AnswerReport, Asked, answer},
     commands::language_of_words,
     config::{RuntimeConfig, ThirdReader},
+    consent::consent_part,
     delivery::{self, Delivery},
+    escalation::{Escalations, Retries},
     lanes::{Interrupt, InterruptReason, Lanes},
     live::Live,
     pacing::Paced,
@@ -38,6 +41,8 @@ pub struct BotParts {
     pub rules: &'static Rules,
     pub sampling: Sampling,
     pub connectors: Vec<Arc<dyn Connector>>,
+    /// None where no patient is written to.
+    pub escalations: Option<Escalations>,
 }
 
 /// A running bot. Clones share it.
@@ -55,7 +60,9 @@ pub(crate) struct Shared {
     pub sampling: Sampling,
     pub connectors: HashMap<String, Arc<Paced>>,
     pub lanes: Lanes,
+    pub admission: Admission,
     pub delivery: Delivery,
+    escalations: Option<Escalations>,
     pub tasks: TaskTracker,
     /// No new turn starts any more.
     pub shutdown: CancellationToken,
@@ -82,6 +89,7 @@ impl Bot {
             .map(|it| (it.platform().to_owned(), Arc::new(Paced::new(it))))
             .collect();
         let shared = Shared {
+            admission: Admission::new(parts.config.answers_at_once),
             config: parts.config,
             store: parts.store,
             generator: parts.generator,
@@ -91,6 +99,7 @@ impl Bot {
             connectors,
             lanes: Lanes::default(),
             delivery: Delivery::default(),
+            escalations: parts.escalations,
             tasks: TaskTracker::new(),
             shutdown: CancellationToken::new(),
             broken: CancellationToken::new(),
@@ -114,6 +123,8 @@ impl Bot {
             connectors.spawn(async move { connector.run(intake).await });
         }
         let mut sweeps = tokio::time::interval_at(Instant::now() + SWEEP_EVERY, SWEEP_EVERY);
+        let escalating = escalate(shared.escalations.clone());
+        tokio::pin!(escalating);
         let ended = loop {
             tokio::select! {
                 () = stop.cancelled() => break Ok(()),
@@ -134,11 +145,13 @@ impl Bot {
                     }
                 }
                 _ = sweeps.tick() => self.sweep().await?,
+                error = &mut escalating => break Err(error.into()),
             }
         };
-        // Dropping the receiving futures stops intake; deliveries go on through the connectors themselves.
-        connectors.abort_all();
+        // Intake stays open meanwhile: what comes is stored, and answered after the next start.
         self.drain().await;
+        connectors.abort_all();
+        while connectors.join_next().await.is_some() {}
         ended
     }
 
@@ -214,6 +227,20 @@ impl Bot {
     }
 }
 
+/// Ends only if the store does.
+async fn escalate(escalations: Option<Escalations>) -> StoreError {
+    let Some(escalations) = escalations else {
+        return std::future::pending().await;
+    };
+    let mut retries = Retries::default();
+    loop {
+        if let Err(error) = escalations.look(&mut retries).await {
+            return error;
+        }
+        tokio::time::sleep(SWEEP_EVERY).await;
+    }
+}
+
 #[async_trait]
 impl Intake for Bot {
     /// Goes on even if the connector no longer waits (its peer hung up), so that what was stored is answered.
@@ -246,6 +273,12 @@ impl Intake for Bot {
             .unwrap_or(shared.config.default_language);
         (assessment.disposition == Disposition::Emergency)
             .then(|| emergency_part(shared.rules, &assessment, language, &shared.config.contacts()))
+    }
+
+    fn greeting(&self, conversation: &ConversationKey, language: Option<Language>) -> Part {
+        let shared = &self.shared;
+        let language = language.unwrap_or(shared.config.default_language);
+        consent_part(language, shared.operator(conversation), true, &shared.config)
     }
 
     fn emergency_number(&self) -> &str {
@@ -371,7 +404,10 @@ impl Shared {
                 }
             }
             Ok(false) => tracing::warn!(%seq, "A turn was finished by somebody else; its answer is dropped."),
-            Err(error) => self.store_failed(&error),
+            Err(error) => {
+                self.store_failed(&error);
+                self.give_back_counted(seq).await;
+            }
         }
     }
 
@@ -402,7 +438,21 @@ impl Shared {
             .unwrap_or(self.config.default_language)
     }
 
+    /// Whatever panics, the lane is left and its message given back.
     async fn run_lane(self: &Arc<Self>, conversation: &ConversationKey) {
+        let mut leased = None;
+        let running = AssertUnwindSafe(self.run_turns(conversation, &mut leased)).catch_unwind();
+        if running.await.is_err() {
+            tracing::error!("A lane panicked between two turns.");
+            self.lanes.end(conversation);
+            if let Some(seq) = leased {
+                self.give_back_counted(seq).await;
+            }
+            while !self.lanes.leave(conversation) {}
+        }
+    }
+
+    async fn run_turns(self: &Arc<Self>, conversation: &ConversationKey, leased: &mut Option<InboxSeq>) {
         loop {
             let item = match self.store.lease_next(conversation).await {
                 Ok(Some(item)) if self.shutdown.is_cancelled() => {
@@ -421,6 +471,7 @@ impl Shared {
                 }
                 continue;
             };
+            *leased = Some(item.seq);
             let interrupt = self.lanes.begin(conversation);
             let turn = AssertUnwindSafe(turn::run(self, &item, &interrupt))
                 .catch_unwind()
@@ -431,7 +482,7 @@ impl Shared {
                 Ok(Ok(None)) => self.give_back(item.seq).await,
                 Ok(Err(error)) => {
                     self.store_failed(&error);
-                    self.give_back(item.seq).await;
+                    self.give_back_counted(item.seq).await;
                     // The sweep comes back to it; trying again at once would only spin.
                     while !self.lanes.leave(conversation) {}
                     return;
@@ -442,10 +493,19 @@ impl Shared {
                     self.finish(turn::apology(self, &item, language)).await;
                 }
             }
+            *leased = None;
         }
     }
 
-    async fn give_back(&self, seq: bedside_contract::InboxSeq) {
+    /// To be tried again by the next sweep, until it has been tried too often.
+    pub(crate) async fn give_back_counted(&self, seq: InboxSeq) {
+        if let Err(error) = self.store.count_attempt(seq).await {
+            tracing::error!(%seq, %error, "An attempt could not be counted.");
+        }
+        self.give_back(seq).await;
+    }
+
+    pub(crate) async fn give_back(&self, seq: InboxSeq) {
         if let Err(error) = self.store.release(seq).await {
             tracing::error!(%seq, %error, "A message could not be given back; it is taken up at the next start.");
         }

@@ -43,10 +43,14 @@ pub struct RuntimeConfig {
     pub answer_deadline_seconds: u64,
     /// Seconds without a visible word after which "still working" is shown.
     pub still_working_seconds: u64,
-    /// A message that crashed the bot this often gets an apology instead of another try.
+    /// Answers in work at once; other questions wait in the store and are told their place. No more than the engine's
+    /// places and queue together.
+    pub answers_at_once: usize,
+    /// A message whose answer the bot did not survive this often gets an apology instead of another try.
     pub attempts: u32,
-    /// Delivery is tried this often before a part is given up.
-    pub delivery_attempts: u32,
+    /// Hours for which delivery of a part is tried before it is given up. An emergency notice goes to `[escalation]`
+    /// long before.
+    pub delivery_hours: u64,
     /// Seconds given to running answers and deliveries when the bot is stopped.
     pub drain_seconds: u64,
 }
@@ -87,8 +91,9 @@ impl Default for RuntimeConfig {
             history_messages: 12,
             answer_deadline_seconds: 120,
             still_working_seconds: 8,
-            attempts: 3,
-            delivery_attempts: 30,
+            answers_at_once: 32,
+            attempts: 8,
+            delivery_hours: 72,
             drain_seconds: 15,
         }
     }
@@ -126,6 +131,10 @@ impl RuntimeConfig {
 
     pub(crate) fn still_working_after(&self) -> Duration {
         Duration::from_secs(self.still_working_seconds)
+    }
+
+    pub(crate) fn delivery_age(&self) -> Duration {
+        Duration::from_secs(self.delivery_hours.saturating_mul(3600))
     }
 
     pub(crate) fn drain(&self) -> Duration {

@@ -181,6 +181,13 @@ async fn deliver_with_urgent(
     }
 }
 
+/// So many failed attempts, a quarter of an hour of them, show that a part's age is not a clock that jumped.
+const FEWEST_ATTEMPTS: u32 = 24;
+
+fn is_too_old(item: &OutboxItem, oldest: Duration) -> bool {
+    item.waiting >= oldest && item.attempts >= FEWEST_ATTEMPTS
+}
+
 /// Delivers one part and settles it.
 async fn deliver(shared: &Arc<Shared>, item: OutboxItem) -> Result<Next, StoreError> {
     let result = match shared.connectors.get(item.conversation.platform()) {
@@ -204,19 +211,23 @@ async fn deliver(shared: &Arc<Shared>, item: OutboxItem) -> Result<Next, StoreEr
         }
     };
     let backoff = Duration::from_millis(250 << item.attempts.min(8)).min(LONGEST_PAUSE);
-    let retry = |pause: Duration, may_have_arrived| SendOutcome::Retry {
-        after_ms: u64::try_from(pause.as_millis()).unwrap_or(u64::MAX),
+    let milliseconds = |pause: Duration| u64::try_from(pause.as_millis()).unwrap_or(u64::MAX);
+    let retry = |pause, may_have_arrived| SendOutcome::Retry {
+        after_ms: milliseconds(pause),
         may_have_arrived,
     };
     let (outcome, next) = match result {
         Ok(message) => (SendOutcome::Sent { message }, Next::AtOnce),
-        Err(DeliverError::RetryAfter(wait)) => (retry(wait, false), Next::After(wait)),
+        Err(DeliverError::RetryAfter(wait)) => {
+            let after_ms = milliseconds(wait);
+            (SendOutcome::Later { after_ms }, Next::After(wait))
+        }
         Err(DeliverError::PatientFirst(reason)) => {
             tracing::info!(seq = %item.seq, reason, "A part waits until its patient writes again.");
             (SendOutcome::Parked, Next::Parked)
         }
         Err(DeliverError::Permanent(reason)) => (SendOutcome::Dead { reason }, Next::AtOnce),
-        Err(error) if item.attempts >= shared.config.delivery_attempts => (
+        Err(error) if is_too_old(&item, shared.config.delivery_age()) => (
             SendOutcome::Dead {
                 reason: error.to_string(),
             },
@@ -236,4 +247,37 @@ async fn deliver(shared: &Arc<Shared>, item: OutboxItem) -> Result<Next, StoreEr
     }
     shared.store.settle_part(&item.id, outcome).await?;
     Ok(next)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use bedside_contract::{ConversationKey, InboxSeq, Language, OutboxItem, Part, PartId};
+
+    use super::{FEWEST_ATTEMPTS, is_too_old};
+
+    #[test]
+    fn a_part_is_given_up_by_age_never_by_a_count_or_a_clock_alone() {
+        let days = |it: u64| Duration::from_secs(it * 24 * 3600);
+        let item = |attempts, waiting| OutboxItem {
+            id: PartId("p".to_owned()),
+            conversation: ConversationKey::new("web", "main", "a"),
+            seq: InboxSeq(1),
+            part: Part::notice(Language::En, "words"),
+            replaces: None,
+            attempts,
+            waiting,
+        };
+        for (attempts, waiting, too_old) in [
+            (1, Duration::ZERO, false),
+            (100_000, days(2), false),
+            (1, days(400), false),
+            (FEWEST_ATTEMPTS - 1, days(3), false),
+            (FEWEST_ATTEMPTS, days(3), true),
+        ] {
+            let found = is_too_old(&item(attempts, waiting), days(3));
+            assert_eq!(found, too_old, "{attempts} attempts, {waiting:?}");
+        }
+    }
 }

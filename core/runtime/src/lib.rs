@@ -4,12 +4,14 @@
 //! binary. Nothing here knows a platform by name.
 #![forbid(unsafe_code)]
 
+mod admission;
 mod answer;
 mod bot;
 mod commands;
 mod config;
 mod consent;
 mod delivery;
+mod escalation;
 mod grounding;
 mod lanes;
 mod live;
@@ -26,6 +28,7 @@ mod words;
 pub use answer::{AnswerReport, Timings};
 pub use bot::{Bot, BotParts, Question};
 pub use config::{AiLabel, RuntimeConfig, ThirdReader};
+pub use escalation::Escalations;
 pub use red_flags::emergency_part;
 pub use split::split_text;
 pub use third_reader::THIRD_READER_PARAMETERS;

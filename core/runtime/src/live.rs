@@ -10,7 +10,11 @@ use bedside_contract::{
     PartId, PlatformMessageId,
 };
 
-use crate::{bot::Shared, pacing::Paced};
+use crate::{
+    bot::Shared,
+    pacing::Paced,
+    words::{Variable, say_with},
+};
 
 /// Shows progress on one platform; [`Paced`] keeps the platform's pace. A failure here harms nobody: the
 /// whole answer is delivered through the outbox at the end.
@@ -98,11 +102,20 @@ impl Live {
             part: Part::notice(language, text),
             replaces: None,
             attempts: 1,
+            waiting: Duration::ZERO,
         };
         let sending = tokio::time::timeout(SLOWEST, target.connector.deliver(&item)).await;
         if !matches!(sending, Ok(Ok(_))) {
             tracing::debug!(seq = %target.seq, "That the answer takes its time could not be said.");
         }
+    }
+
+    /// Says how many questions come first.
+    pub(crate) async fn waiting_behind(&mut self, before: usize, language: Language) {
+        self.typing().await;
+        let before = Variable::Number(before);
+        let text = say_with(language, "queue-position", &[("position", before)]);
+        self.waiting(&text, language).await;
     }
 
     /// Shows `text` if it is new and the platform's pace allows it.

@@ -2,7 +2,10 @@
 
 mod command;
 
-use std::{sync::Arc, time::SystemTime};
+use std::{
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
 
 use bedside_contract::{
     Connector, ConversationSettings, ConversationState, Disposition, FinishedTurn, InboxItem, Initiative,
@@ -10,8 +13,10 @@ use bedside_contract::{
     asks_for_more, is_bare_number,
 };
 use bedside_triage::Assessment;
+use tokio::time::MissedTickBehavior;
 
 use crate::{
+    admission::Place,
     answer::{Asked, answer},
     bot::Shared,
     commands::Command,
@@ -33,14 +38,18 @@ pub(crate) async fn run(
     interrupt: &Interrupt,
 ) -> Result<Option<FinishedTurn>, StoreError> {
     let conversation = &item.update.conversation;
-    let state = shared
+    let read = shared
         .store
         .conversation(conversation, shared.config.history_messages)
-        .await?;
-    let language = shared.language_of(&item.update, &state.settings);
+        .await;
     if item.attempts > shared.config.attempts {
+        // What is kept of the conversation may be what cannot be read.
+        let settings = read.map(|it| it.settings).unwrap_or_default();
+        let language = shared.language_of(&item.update, &settings);
         return Ok(Some(apology(shared, item, language)));
     }
+    let state = read?;
+    let language = shared.language_of(&item.update, &state.settings);
     let turn = TurnInWork {
         shared,
         item,
@@ -67,6 +76,8 @@ pub(crate) fn apology(shared: &Shared, item: &InboxItem, language: Language) -> 
         reset: false,
     }
 }
+
+const SHOW_PLACE_EVERY: Duration = Duration::from_secs(3);
 
 /// Questions kept until there is consent; of more, the last ones.
 const MOST_HELD: usize = 5;
@@ -169,7 +180,7 @@ impl TurnInWork<'_> {
         }
         let Some(answered) = self
             .answer(text, &assessment, &state.turns, true, interrupt)
-            .await
+            .await?
         else {
             return Ok(None);
         };
@@ -261,7 +272,7 @@ impl TurnInWork<'_> {
         turns: &[Turn],
         live: bool,
         interrupt: &Interrupt,
-    ) -> Option<Answered> {
+    ) -> Result<Option<Answered>, StoreError> {
         let Self {
             shared,
             item,
@@ -282,9 +293,11 @@ impl TurnInWork<'_> {
             turns,
             assessment,
         };
+        let place = self.place(&mut live, interrupt).await?;
         let report = answer(shared, &asked, &mut live, interrupt).await;
+        drop(place);
         if report.interrupted == Some(InterruptReason::Shutdown) {
-            return None;
+            return Ok(None);
         }
         tracing::info!(
             seq = %item.seq,
@@ -302,11 +315,42 @@ impl TurnInWork<'_> {
         } else {
             Vec::new()
         };
-        Some(Answered {
+        Ok(Some(Answered {
             part: report.part,
             turns,
             interrupted: report.interrupted.is_some(),
-        })
+        }))
+    }
+
+    /// Waits until the answer may begin. None: it was interrupted.
+    async fn place(&self, live: &mut Live, interrupt: &Interrupt) -> Result<Option<Place<'_>>, StoreError> {
+        let Self {
+            shared,
+            item,
+            language,
+            ..
+        } = *self;
+        // It was in work when the process ended, and nobody knows whether because of it.
+        let is_suspect = item.attempts > 1;
+        let waiting = shared.admission.queue_up(is_suspect);
+        if let Some(place) = waiting.at_once() {
+            return Ok(Some(place));
+        }
+        // If the process ends while it waits, it is not to blame.
+        shared.store.uncount_attempt(item.seq).await?;
+        let mut ticks = tokio::time::interval(SHOW_PLACE_EVERY);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let admitted = waiting.admitted();
+        tokio::pin!(admitted);
+        let place = loop {
+            tokio::select! {
+                place = &mut admitted => break Some(place),
+                _ = ticks.tick() => live.waiting_behind(waiting.before(), language).await,
+                _ = interrupt.interrupted() => break None,
+            }
+        };
+        shared.store.count_attempt(item.seq).await?;
+        Ok(place)
     }
 
     fn answered(&self, answers: Vec<Answered>) -> FinishedTurn {

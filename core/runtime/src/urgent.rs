@@ -1,12 +1,13 @@
 //! What does not wait for the lane: red flags, `/stop` and `/human`.
 
-use std::{sync::Arc, time::Duration};
+use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
 use bedside_contract::{
     ConversationKey, ConversationSettings, Disposition, FinishedTurn, InboxItem, InboxSeq, Initiative,
     Language, Part, Provenance, StoreError, Turn, TurnState, Update, asks_for_more,
 };
 use bedside_triage::{Assessment, Rules};
+use futures::FutureExt;
 
 use crate::{
     bot::Shared,
@@ -59,26 +60,31 @@ pub(crate) async fn handle(shared: Arc<Shared>, seq: InboxSeq, urgent: Urgent) {
         }
     };
     let conversation = item.update.conversation.clone();
-    let finished = match finish(&shared, item, urgent).await {
-        Ok(Some(finished)) => finished,
-        Ok(None) => {
-            if let Err(error) = shared.store.release(seq).await {
-                tracing::error!(%seq, %error, "A message could not be given to its lane.");
-            }
-            shared.wake_lane(&conversation);
-            return;
-        }
-        Err(error) => {
+    let answering = AssertUnwindSafe(answer(&shared, item, urgent))
+        .catch_unwind()
+        .await;
+    match answering {
+        Ok(Ok(true)) => {}
+        Ok(Ok(false)) => shared.give_back(seq).await,
+        Ok(Err(error)) => {
             tracing::error!(%seq, %error, "An urgent message could not be answered out of turn.");
-            if let Err(error) = shared.store.release(seq).await {
-                tracing::error!(%seq, %error, "Its lease could not be given back.");
-            }
-            shared.wake_lane(&conversation);
-            return;
+            shared.give_back_counted(seq).await;
         }
+        Err(_) => {
+            tracing::error!(%seq, "An urgent message's answer panicked; its lane takes it.");
+            shared.give_back_counted(seq).await;
+        }
+    }
+    shared.wake_lane(&conversation);
+}
+
+/// `false`: not urgent after all, its lane answers.
+async fn answer(shared: &Arc<Shared>, item: InboxItem, urgent: Urgent) -> Result<bool, StoreError> {
+    let Some(finished) = finish(shared, item, urgent).await? else {
+        return Ok(false);
     };
     shared.finish(finished).await;
-    shared.wake_lane(&conversation);
+    Ok(true)
 }
 
 /// `None`: not urgent after all, its lane answers.

@@ -107,7 +107,7 @@ mod tests {
             "no-model",
             "withheld",
             "handoff",
-            "busy",
+            "search-down",
             "apology",
             "plugin-refused",
             "unknown-command",
@@ -132,7 +132,7 @@ mod tests {
             }
             for key in keys(ENGLISH_SOURCE) {
                 let text = say_with(language, &key, &variables);
-                let (kept, withheld) = crate::answer::gated(&text);
+                let (kept, withheld) = crate::answer::gated(&bedside_triage::OutputGate::default(), &text);
                 assert!(!withheld && kept == text.trim_end(), "{key}: {text}");
             }
         }

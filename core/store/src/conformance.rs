@@ -38,6 +38,7 @@ macro_rules! store_conformance {
             messages_are_leased_in_order
             a_message_can_be_leased_out_of_order
             attempts_are_counted_before_the_work
+            a_message_that_waits_is_not_counted
             a_lost_lease_finishes_nothing
             a_turn_ends_once
             conversations_are_listed_oldest_first
@@ -203,7 +204,10 @@ fn chat_names(conversations: &[ConversationKey]) -> Vec<String> {
 
 /// `p:words` and `b:words`.
 async fn transcript_texts(store: &dyn Store, conversation: &ConversationKey, after: i64) -> Vec<String> {
-    let entries = store.transcript(conversation, after).await.expect("transcript");
+    let entries = store
+        .transcript(conversation, after, usize::MAX)
+        .await
+        .expect("transcript");
     entries
         .into_iter()
         .map(|it| match it.said {

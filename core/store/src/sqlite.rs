@@ -17,6 +17,7 @@ mod connection;
 mod counters;
 mod error;
 mod inbox;
+mod notices;
 mod outbox;
 mod plugin_kv;
 mod readers;
@@ -38,13 +39,14 @@ use std::{
         Arc,
         atomic::{AtomicU64, Ordering},
     },
-    time::{SystemTime, UNIX_EPOCH},
+    time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
 use async_trait::async_trait;
 use bedside_contract::{
     ConversationKey, ConversationState, Cursor, FinishedTurn, InboxItem, InboxSeq, OutboxItem, PartId,
-    PlatformMessageId, Receipt, SendOutcome, Store, StoreError, TranscriptEntry, Update,
+    PlatformMessageId, Receipt, SendOutcome, Store, StoreError, TranscriptEntry, UndeliveredNotice,
+    UndeliveredNotices, Update,
 };
 use rusqlite::{Connection, TransactionBehavior};
 use tempfile::TempDir;
@@ -210,6 +212,20 @@ impl Store for SqliteStore {
         self.writer.run(move |it| inbox::lease(it, &owner, seq)).await
     }
 
+    async fn uncount_attempt(&self, seq: InboxSeq) -> Result<(), StoreError> {
+        let owner = Arc::clone(&self.owner);
+        self.writer
+            .run(move |it| inbox::add_attempts(it, &owner, seq, -1))
+            .await
+    }
+
+    async fn count_attempt(&self, seq: InboxSeq) -> Result<(), StoreError> {
+        let owner = Arc::clone(&self.owner);
+        self.writer
+            .run(move |it| inbox::add_attempts(it, &owner, seq, 1))
+            .await
+    }
+
     async fn release(&self, seq: InboxSeq) -> Result<(), StoreError> {
         let owner = Arc::clone(&self.owner);
         self.writer.run(move |it| inbox::release(it, &owner, seq)).await
@@ -219,7 +235,7 @@ impl Store for SqliteStore {
         let owner = Arc::clone(&self.owner);
         let finished = EncodedTurn::new(finished)?;
         self.writer
-            .run(move |it| turns::finish(it, &owner, &finished))
+            .run(move |it| turns::finish(it, &owner, &finished, now_ms()))
             .await
     }
 
@@ -289,10 +305,11 @@ impl Store for SqliteStore {
         &self,
         conversation: &ConversationKey,
         after: i64,
+        limit: usize,
     ) -> Result<Vec<TranscriptEntry>, StoreError> {
         let conversation = conversation.clone();
         self.readers
-            .run(move |it| transcript::transcript(it, &conversation, after))
+            .run(move |it| transcript::transcript(it, &conversation, after, limit))
             .await
     }
 
@@ -338,6 +355,20 @@ impl Store for SqliteStore {
 
     fn is_healthy(&self) -> bool {
         self.writer.is_healthy()
+    }
+}
+
+#[async_trait]
+impl UndeliveredNotices for SqliteStore {
+    async fn undelivered_notices(&self, waiting: Duration) -> Result<Vec<UndeliveredNotice>, StoreError> {
+        self.readers
+            .run(move |it| notices::undelivered(it, waiting, now_ms()))
+            .await
+    }
+
+    async fn notice_escalated(&self, part: &PartId) -> Result<(), StoreError> {
+        let part = part.clone();
+        self.writer.run(move |it| notices::escalated(it, &part)).await
     }
 }
 

@@ -5,6 +5,7 @@
 pub(crate) mod features;
 pub(crate) mod heads;
 pub(crate) mod json_lines;
+pub(crate) mod linear_head;
 pub(crate) mod logistic;
 pub(crate) mod parallel;
 pub(crate) mod weights_file;

@@ -40,7 +40,7 @@ pub struct Level {
     /// In `en` and `zh`.
     pub name: Words,
     pub colour: Colour,
-    /// Minutes from arrival to being seen, at the latest; 0: at once. Left out: no time is said.
+    /// Minutes from arrival to being seen, at the latest; 0: at once. Default: no time is said.
     #[serde(default)]
     pub minutes: Option<u32>,
     /// What leads to this level.

@@ -23,6 +23,9 @@ mod words;
 
 pub use reader::training as answer_training;
 
+use std::sync::Arc;
+
+use bedside_contract::Embedder;
 use reader::READER;
 use reading::Reading;
 use window::Window;
@@ -32,8 +35,10 @@ use window::Window;
 ///
 /// [`OutputGate::check`] judges a sentence alone. A gate of its own for each answer, with
 /// [`OutputGate::judge`], also finds what is said in two sentences: "Take paracetamol. Every six hours."
-#[derive(Debug, Clone, Default)]
+#[derive(Clone, Default)]
 pub struct OutputGate {
+    /// Without it the trained reader has n-grams alone.
+    encoder: Option<Arc<dyn Embedder>>,
     window: Window,
 }
 
@@ -48,22 +53,25 @@ pub enum OutputVerdict {
 }
 
 impl OutputGate {
-    /// A gate that has seen nothing of an answer yet.
+    /// A gate that has seen nothing of an answer yet. The encoder takes some 15 ms a sentence, in the caller's thread.
     #[must_use]
-    pub fn new() -> Self {
-        Self::default()
+    pub fn new(encoder: Option<Arc<dyn Embedder>>) -> Self {
+        Self {
+            encoder,
+            window: Window::default(),
+        }
     }
 
     /// Judges one sentence of an answer, in English or Chinese.
     #[must_use]
-    pub fn check(sentence: &str) -> OutputVerdict {
-        verdict(sentence, &Reading::new(sentence))
+    pub fn check(&self, sentence: &str) -> OutputVerdict {
+        self.verdict(sentence, &Reading::new(sentence))
     }
 
     /// Judges the next sentence of an answer alone and together with those before it, and remembers it.
     pub fn judge(&mut self, sentence: &str) -> OutputVerdict {
         let reading = Reading::new(sentence);
-        let verdict = match verdict(sentence, &reading) {
+        let verdict = match self.verdict(sentence, &reading) {
             OutputVerdict::Pass => self
                 .window
                 .reason(sentence, &reading)
@@ -74,23 +82,23 @@ impl OutputGate {
             .remember(sentence, reading, verdict == OutputVerdict::Pass);
         verdict
     }
-}
 
-fn verdict(sentence: &str, reading: &Reading) -> OutputVerdict {
-    let reason = if template_token::holds(sentence) {
-        Some("template-token")
-    } else if dose::is_exact(reading) {
-        Some("dose")
-    } else if bare_order::is_given(reading) {
-        Some("medicine-change")
-    } else if against_care::speaks(reading) {
-        Some("discourages-care")
-    } else if language::is_foreign(sentence) {
-        Some("language")
-    } else if encoded::hides(sentence) {
-        Some("encoded")
-    } else {
-        READER.reason(reading)
-    };
-    reason.map_or(OutputVerdict::Pass, |reason| OutputVerdict::Withhold { reason })
+    fn verdict(&self, sentence: &str, reading: &Reading) -> OutputVerdict {
+        let reason = if template_token::holds(sentence) {
+            Some("template-token")
+        } else if dose::is_exact(reading) {
+            Some("dose")
+        } else if bare_order::is_given(reading) {
+            Some("medicine-change")
+        } else if against_care::speaks(reading) {
+            Some("discourages-care")
+        } else if language::is_foreign(sentence) {
+            Some("language")
+        } else if encoded::hides(sentence) {
+            Some("encoded")
+        } else {
+            READER.reason(reading, self.encoder.as_deref())
+        };
+        reason.map_or(OutputVerdict::Pass, |reason| OutputVerdict::Withhold { reason })
+    }
 }

@@ -18,6 +18,7 @@ use crate::{
     measurements::Measurements,
     notice,
     other_languages::{self, OtherLanguage},
+    output_gate::OutputGate,
     second_reader::{AskEncoder, Explanation, SecondReader, evidence_words, training::Batch},
     spelling::Speller,
 };
@@ -70,6 +71,12 @@ impl Rules {
     pub fn with_encoder(mut self, encoder: Arc<dyn Embedder>) -> Self {
         self.second_reader = self.second_reader.map(|it| it.with_encoder(encoder));
         self
+    }
+
+    /// A gate for one answer, with the encoder that reads messages, too.
+    #[must_use]
+    pub fn output_gate(&self) -> OutputGate {
+        OutputGate::new(self.second_reader.as_ref().and_then(SecondReader::encoder))
     }
 
     /// Fingerprints of all that an assessment depends on: the built-in rules, a hospital's additions, the second

@@ -111,6 +111,10 @@ impl SecondReader {
         self
     }
 
+    pub(crate) fn encoder(&self) -> Option<Arc<dyn Embedder>> {
+        self.encoder.clone()
+    }
+
     /// Whether an encoder is there that the model knows.
     #[must_use]
     pub fn has_encoder(&self) -> bool {

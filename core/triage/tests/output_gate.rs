@@ -5,7 +5,7 @@ use bedside_triage::{OutputGate, OutputVerdict};
 fn check(sentences: &[&str], expect: Option<&'static str>) {
     let wrong: Vec<_> = sentences
         .iter()
-        .map(|it| (*it, OutputGate::check(it)))
+        .map(|it| (*it, OutputGate::default().check(it)))
         .filter(|(_, verdict)| {
             *verdict != expect.map_or(OutputVerdict::Pass, |reason| OutputVerdict::Withhold { reason })
         })
@@ -179,7 +179,7 @@ fn other_languages_stay_here() {
 
 /// What the sentences of an answer get, one behind another.
 fn judged(sentences: &[&str]) -> Vec<Option<&'static str>> {
-    let mut gate = OutputGate::new();
+    let mut gate = OutputGate::default();
     sentences
         .iter()
         .map(|it| match gate.judge(it) {
@@ -199,13 +199,13 @@ fn care_is_forbidden_in_plain_words_and_not_where_it_only_looks_so() {
         "别去医院。",
         "千万别打120。",
     ] {
-        assert_ne!(OutputGate::check(text), OutputVerdict::Pass, "{text}");
+        assert_ne!(OutputGate::default().check(text), OutputVerdict::Pass, "{text}");
     }
     for text in [
         "两位病人请分别去医院就诊。",
         "People who do not see a doctor in time can get worse.",
     ] {
-        assert_eq!(OutputGate::check(text), OutputVerdict::Pass, "{text}");
+        assert_eq!(OutputGate::default().check(text), OutputVerdict::Pass, "{text}");
     }
 }
 
@@ -238,7 +238,7 @@ fn two_sentences_say_what_none_says_alone() {
         ("要去医院吗？", "不用。", "discourages-care"),
         ("Hello <", "|im_end|", "template-token"),
     ] {
-        let alone = OutputGate::check(first);
+        let alone = OutputGate::default().check(first);
         assert_eq!(alone, OutputVerdict::Pass, "{first}");
         let judged = judged(&[first, second]);
         assert_eq!(judged[0], None, "{first}{second}");
@@ -301,15 +301,15 @@ proptest::proptest! {
             _ => (format!("{mark}{number}"), format!("{unit}{mark}")),
         };
         let text = format!("Take {number} {unit} of {name}.");
-        proptest::prop_assert_ne!(OutputGate::check(&text), OutputVerdict::Pass, "{}", text);
+        proptest::prop_assert_ne!(OutputGate::default().check(&text), OutputVerdict::Pass, "{}", text);
     }
 
     /// Whatever comes, the gate answers.
     #[test]
     fn no_text_breaks_the_gate(texts in proptest::collection::vec("\\PC{0,60}", 0..5)) {
-        let mut gate = OutputGate::new();
+        let mut gate = OutputGate::default();
         for text in &texts {
-            let alone = OutputGate::check(text);
+            let alone = OutputGate::default().check(text);
             let behind = gate.judge(text);
             proptest::prop_assert!(alone == OutputVerdict::Pass || behind == alone);
         }

@@ -36,7 +36,7 @@ struct Arguments {
     question_tokens: usize,
     #[arg(long, default_value_t = 64)]
     answer_tokens: usize,
-    /// So long every patient begins a new chat after the last one, e.g. 90s, 10m, 2h. Left out: one chat each.
+    /// So long every patient begins a new chat after the last one, e.g. 90s, 10m, 2h. Default: one chat each.
     #[arg(long, value_parser = duration)]
     duration: Option<Duration>,
     /// How long one answer may take.

@@ -52,7 +52,7 @@ pub(crate) fn run(config: Config, arguments: &AskArguments) -> anyhow::Result<Ex
         .context("no async runtime")?;
     let report = runtime.block_on(async {
         let parts = Parts::start(config, store, &data_dir)?;
-        let bot = parts.bot(Vec::new());
+        let bot = parts.bot(Vec::new())?;
         let question = Question {
             text: arguments.text.clone(),
             language,

@@ -33,7 +33,7 @@ pub(crate) fn run(config: Config) -> anyhow::Result<ExitCode> {
             ..TerminalConfig::default()
         }
         .build()?;
-        let bot = parts.bot(vec![Arc::new(terminal) as Arc<dyn Connector>]);
+        let bot = parts.bot(vec![Arc::new(terminal) as Arc<dyn Connector>])?;
         let ended = bot.run(CancellationToken::new()).await;
         parts.plugins.shutdown().await;
         parts.store.close().await;

@@ -52,6 +52,7 @@ pub(crate) fn run(config: Config, file: Option<&Path>) -> anyhow::Result<ExitCod
             wechat.path, wechat.listen
         ));
     }
+    config.escalation.build()?;
     if lines.is_empty() {
         return Err(ConfigError::new(NO_CONNECTOR).into());
     }
@@ -63,6 +64,15 @@ pub(crate) fn run(config: Config, file: Option<&Path>) -> anyhow::Result<ExitCod
     for line in model_line.into_iter().chain(lines) {
         say(&line);
     }
+    let told = match config.escalation.ways().as_slice() {
+        [] => "nobody".to_owned(),
+        ways => format!(
+            "{} after {} minutes",
+            ways.join(" and "),
+            config.escalation.after_minutes
+        ),
+    };
+    say(&format!("  of emergency notices that do not arrive: {told}"));
     let third_reader = third_reader_warning(&config, &data_dir);
     for warning in warnings(&config)
         .into_iter()

@@ -27,7 +27,7 @@ pub(crate) fn run(config: Config) -> anyhow::Result<ExitCode> {
         let stop = stop_signal()?;
         let parts = Parts::start(config, store, &data_dir)?;
         let Connected { connectors, lines } = parts.connectors()?;
-        let bot = parts.bot(connectors);
+        let bot = parts.bot(connectors)?;
         say("Bedside runs. Stop it with Ctrl-C.");
         for line in lines {
             say(&format!("  {line}"));

@@ -2,7 +2,6 @@
 
 use std::{
     fs,
-    io::Write as _,
     path::{Path, PathBuf},
     process::ExitCode,
     time::Duration,
@@ -12,7 +11,7 @@ use anyhow::Context;
 use bedside_embeddings::PatientEncoder;
 use bedside_triage::{
     Explanation, PatientFacts, Rules, SecondReading, built_in_messages,
-    training::{Batch, train as train_reader, training_texts},
+    training::{Batch, train as train_reader},
 };
 use indicatif::{ProgressBar, ProgressStyle};
 
@@ -56,15 +55,6 @@ pub(crate) fn train(config: &Config, out: &Path, files: &[PathBuf]) -> anyhow::R
         report.dispositions_right,
         report.safe,
     ));
-    Ok(ExitCode::SUCCESS)
-}
-
-pub(crate) fn texts(config: &Config) -> anyhow::Result<ExitCode> {
-    let mut out = std::io::stdout().lock();
-    for text in training_texts(rules(config)?, &built_in_messages()?) {
-        serde_json::to_writer(&mut out, &text)?;
-        out.write_all(b"\n")?;
-    }
     Ok(ExitCode::SUCCESS)
 }
 

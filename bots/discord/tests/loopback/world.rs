@@ -212,6 +212,10 @@ impl Intake for GatedIntake {
             .then(|| Part::notice(language.unwrap_or_default(), "Call 120 now."))
     }
 
+    fn greeting(&self, _: &bedside_contract::ConversationKey, language: Option<Language>) -> Part {
+        Part::notice(language.unwrap_or_default(), "welcome")
+    }
+
     fn emergency_number(&self) -> &str {
         "120"
     }
@@ -242,6 +246,7 @@ pub(crate) fn outbox_item(part: Part, replaces: Option<&str>) -> OutboxItem {
         part,
         replaces: replaces.map(|it| PlatformMessageId(it.to_owned())),
         attempts: 1,
+        waiting: std::time::Duration::ZERO,
     }
 }
 

@@ -72,6 +72,10 @@ impl Intake for GatedIntake {
             .then(|| Part::notice(language.unwrap_or_default(), "Call 120 now."))
     }
 
+    fn greeting(&self, _: &bedside_contract::ConversationKey, language: Option<Language>) -> Part {
+        Part::notice(language.unwrap_or_default(), "welcome")
+    }
+
     fn emergency_number(&self) -> &str {
         "120"
     }
@@ -110,6 +114,14 @@ impl Store for CursorStore {
     async fn lease(&self, _: InboxSeq) -> Result<Option<InboxItem>, StoreError> {
         unused()
     }
+    async fn uncount_attempt(&self, _: InboxSeq) -> Result<(), StoreError> {
+        unused()
+    }
+
+    async fn count_attempt(&self, _: InboxSeq) -> Result<(), StoreError> {
+        unused()
+    }
+
     async fn release(&self, _: InboxSeq) -> Result<(), StoreError> {
         unused()
     }
@@ -143,7 +155,12 @@ impl Store for CursorStore {
     async fn resend(&self, _: &ConversationKey, _: InboxSeq) -> Result<usize, StoreError> {
         unused()
     }
-    async fn transcript(&self, _: &ConversationKey, _: i64) -> Result<Vec<TranscriptEntry>, StoreError> {
+    async fn transcript(
+        &self,
+        _: &ConversationKey,
+        _: i64,
+        _: usize,
+    ) -> Result<Vec<TranscriptEntry>, StoreError> {
         unused()
     }
     async fn plugin_get(&self, _: &str, _: &str) -> Result<Option<Vec<u8>>, StoreError> {
@@ -175,6 +192,7 @@ pub(crate) fn outbox_item(part: Part, replaces: Option<&str>) -> OutboxItem {
         part,
         replaces: replaces.map(|it| PlatformMessageId(it.to_owned())),
         attempts: 1,
+        waiting: std::time::Duration::ZERO,
     }
 }
 

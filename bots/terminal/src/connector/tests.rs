@@ -96,6 +96,10 @@ impl Intake for Echo {
         None
     }
 
+    fn greeting(&self, _: &bedside_contract::ConversationKey, language: Option<Language>) -> Part {
+        Part::notice(language.unwrap_or_default(), "welcome")
+    }
+
     fn emergency_number(&self) -> &str {
         "120"
     }
@@ -119,6 +123,7 @@ async fn answer(connector: &TerminalConnector, seq: InboxSeq, update: Update) {
             part,
             replaces: None,
             attempts: 1,
+            waiting: std::time::Duration::ZERO,
         };
         connector.deliver(&item).await.unwrap();
     };

@@ -5,7 +5,8 @@ const input = $("input");
 
 let language = firstLanguage();
 let stream = null;
-let lastEntry = 0;
+/** The greeting that begins every page is entry 0. */
+let lastEntry = -1;
 let streamTries = 0;
 let hiddenSince = 0;
 /** Own messages that are not in the log for good, by id, in the order in which they were written. */
@@ -55,13 +56,14 @@ function change(what, { follow = nearEnd() } = {}) {
 
 function connect() {
   stream?.close();
-  const opened = new EventSource(`/api/events?after=${lastEntry}&language=${language}`);
+  const opened = new EventSource(`/api/events?after=${Math.max(lastEntry, 0)}&language=${language}`);
   stream = opened;
   opened.addEventListener("open", () => {
     streamTries = 0;
     $("connection").textContent = "";
     flush();
   });
+  opened.addEventListener("greeting", (event) => takeEntry({ id: 0, seq: 0, from: "bot", ...JSON.parse(event.data) }));
   opened.addEventListener("entry", (event) => takeEntry(JSON.parse(event.data)));
   opened.addEventListener("preview", (event) => takePreview(JSON.parse(event.data)));
   opened.addEventListener("typing", () => showTyping(12_000));
@@ -151,7 +153,7 @@ function dropReplies() {
 }
 
 function readAgain() {
-  lastEntry = 0;
+  lastEntry = -1;
   previews.clear();
   choiceLabels.clear();
   log.replaceChildren(...[...outgoing.values()].map((it) => it.element));

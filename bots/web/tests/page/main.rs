@@ -307,22 +307,26 @@ async fn whatever_is_refused_its_red_flags_are_answered() {
 }
 
 #[tokio::test]
-async fn a_first_visit_is_announced_once() {
+async fn every_page_begins_with_the_greeting_and_a_visit_keeps_nothing() {
     let browser = Browser::open(WebConfig::default()).await.into_session().await;
     let mut stream = browser.events("/api/events?after=0&language=zh", None).await;
-    stream.next("open").await;
-    let joined = browser.memory.updates.lock().unwrap()[0].clone();
+    let greeting = stream.next("greeting").await;
     assert_eq!(
-        (joined.kind, joined.language_hint),
-        (UpdateKind::Joined, Some(Language::Zh))
+        greeting.id, None,
+        "a browser that comes back does not go on from it"
     );
-    assert_eq!(joined.external_id, format!("{}:joined", joined.sender));
+    assert_eq!(greeting.data["part"]["language"], "zh");
+    assert!(
+        browser.memory.updates.lock().unwrap().is_empty(),
+        "a visit is no message"
+    );
 
-    browser.say(1, "欢迎").await;
-    assert_eq!(stream.next("entry").await.data["part"]["text"], "欢迎");
+    browser.post(&json!({"id": ID, "text": "hello"})).await;
     let mut reload = browser.events("/api/events?after=0", None).await;
-    assert_eq!(reload.next("entry").await.data["part"]["text"], "欢迎");
-    assert_eq!(browser.memory.updates.lock().unwrap().len(), 1);
+    reload.next("greeting").await;
+    assert_eq!(reload.next("entry").await.data["text"], "hello");
+    let mut resumed = browser.events("/api/events?after=1", None).await;
+    resumed.assert_silent().await;
 }
 
 #[tokio::test]
@@ -352,6 +356,23 @@ async fn a_stream_goes_on_where_the_page_left_off() {
 }
 
 #[tokio::test]
+async fn a_long_conversation_comes_whole_and_in_order() {
+    let browser = Browser::open(WebConfig::default()).await.into_session().await;
+    browser.post(&json!({"id": ID, "text": "question"})).await;
+    for number in 0..350 {
+        browser.say(1, &number.to_string()).await;
+    }
+    let mut stream = browser.events("/api/events?after=1", None).await;
+    for number in 0..350 {
+        assert_eq!(
+            stream.next("entry").await.data["part"]["text"],
+            number.to_string()
+        );
+    }
+    stream.assert_silent().await;
+}
+
+#[tokio::test]
 async fn the_page_finds_its_own_message_by_its_own_id() {
     let browser = Browser::open(WebConfig::default()).await.into_session().await;
     let mut stream = browser.events("/api/events", None).await;
@@ -359,7 +380,7 @@ async fn the_page_finds_its_own_message_by_its_own_id() {
     let entry = stream.next("entry").await.data;
     assert_eq!(
         entry,
-        json!({"id": 1, "seq": 2, "external_id": ID, "from": "patient", "text": "consent:yes"})
+        json!({"id": 1, "seq": 1, "external_id": ID, "from": "patient", "text": "consent:yes"})
     );
 }
 
@@ -410,7 +431,8 @@ async fn an_answer_is_shown_while_it_is_written_and_then_whole() {
 #[tokio::test]
 async fn a_part_that_becomes_visible_after_its_signal_still_arrives() {
     let browser = Browser::open(WebConfig::default()).await.into_session().await;
-    let mut stream = browser.events("/api/events", None).await;
+    browser.post(&json!({"id": ID, "text": "question"})).await;
+    let mut stream = browser.events("/api/events?after=1", None).await;
     stream.next("open").await;
     let item = outbox_item(
         &browser.memory.conversation(),
@@ -481,7 +503,7 @@ async fn only_so_many_pages_are_open_at_once() {
 async fn streams_end_when_the_connector_stops() {
     let browser = Browser::open(WebConfig::default()).await.into_session().await;
     let mut stream = browser.events("/api/events", None).await;
-    stream.next("open").await;
+    stream.next("greeting").await;
     browser.stop();
     stream.assert_ends().await;
 }

@@ -75,6 +75,7 @@ pub(crate) fn outbox_item(conversation: &ConversationKey, seq: i64, part: Part) 
         part,
         replaces: None,
         attempts: 1,
+        waiting: std::time::Duration::ZERO,
     }
 }
 
@@ -119,6 +120,10 @@ impl Intake for Memory {
         })
     }
 
+    fn greeting(&self, _: &bedside_contract::ConversationKey, language: Option<Language>) -> Part {
+        Part::notice(language.unwrap_or_default(), "welcome")
+    }
+
     fn emergency_number(&self) -> &str {
         "120"
     }
@@ -142,12 +147,14 @@ impl Store for Memory {
         &self,
         conversation: &ConversationKey,
         after: i64,
+        limit: usize,
     ) -> Result<Vec<TranscriptEntry>, StoreError> {
         let entries = self.entries.lock().unwrap();
         Ok(entries
             .iter()
             .filter(|it| it.0 == *conversation && it.1.id > after)
             .map(|it| it.1.clone())
+            .take(limit)
             .collect())
     }
 
@@ -170,6 +177,14 @@ impl Store for Memory {
     async fn lease(&self, _: InboxSeq) -> Result<Option<InboxItem>, StoreError> {
         unused()
     }
+    async fn uncount_attempt(&self, _: InboxSeq) -> Result<(), StoreError> {
+        unused()
+    }
+
+    async fn count_attempt(&self, _: InboxSeq) -> Result<(), StoreError> {
+        unused()
+    }
+
     async fn release(&self, _: InboxSeq) -> Result<(), StoreError> {
         unused()
     }

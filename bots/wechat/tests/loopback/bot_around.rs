@@ -95,6 +95,10 @@ impl Intake for StoreIntake {
         None
     }
 
+    fn greeting(&self, _: &bedside_contract::ConversationKey, language: Option<Language>) -> Part {
+        Part::notice(language.unwrap_or_default(), "welcome")
+    }
+
     fn emergency_number(&self) -> &str {
         "120"
     }
@@ -197,6 +201,7 @@ pub(crate) fn item(patient: &str, seq: InboxSeq, part: Part) -> OutboxItem {
         part,
         replaces: None,
         attempts: 1,
+        waiting: std::time::Duration::ZERO,
     }
 }
 

@@ -503,43 +503,6 @@ async fn a_prompt_too_long_is_told_after_loading_too() {
 }
 
 #[tokio::test]
-async fn a_panic_fails_one_request_only() {
-    let (_folder, path) = tiny();
-    let count = AtomicUsize::new(0);
-    let probe = move || {
-        assert_ne!(
-            count.fetch_add(1, Ordering::SeqCst),
-            3,
-            "the fourth pass goes wrong"
-        )
-    };
-    let shared = Shared {
-        probe: Some(Arc::new(probe)),
-        ..Shared::new()
-    };
-    let loader = move || {
-        let model = Model::load(&path, &NoProgress).map_err(|error| error.to_string())?;
-        Ok(Loaded::new(model, &ModelConfig::default()))
-    };
-    let engine = Engine::spawn(EngineConfig::default(), Box::new(loader), shared);
-    let mut generation = engine.generate(request("hello")).await.unwrap();
-    let error = loop {
-        match generation.next().await.unwrap() {
-            Ok(GenerationEvent::Finished { .. }) => panic!("it should have failed"),
-            Ok(_) => {}
-            Err(error) => break error,
-        }
-    };
-    assert!(matches!(error, GenerateError::Failed(_)));
-    assert!(generation.next().await.is_none());
-    assert_eq!(
-        reason(&answer(&engine, request("hello")).await.1),
-        FinishReason::Length
-    );
-    assert_eq!((engine.stats().failed, engine.stats().finished), (1, 1));
-}
-
-#[tokio::test]
 async fn a_model_that_cannot_be_loaded_is_told_to_all() {
     let model = ModelConfig {
         source: "/nowhere/model.gguf".into(),
@@ -593,3 +556,4 @@ async fn dropping_the_engine_ends_all() {
 
 mod adapters;
 mod batching;
+mod panics;

@@ -410,6 +410,14 @@ impl Store for MemoryStore {
         absent()
     }
 
+    async fn uncount_attempt(&self, _: InboxSeq) -> Result<(), StoreError> {
+        absent()
+    }
+
+    async fn count_attempt(&self, _: InboxSeq) -> Result<(), StoreError> {
+        absent()
+    }
+
     async fn release(&self, _: InboxSeq) -> Result<(), StoreError> {
         absent()
     }
@@ -452,7 +460,12 @@ impl Store for MemoryStore {
         absent()
     }
 
-    async fn transcript(&self, _: &ConversationKey, _: i64) -> Result<Vec<TranscriptEntry>, StoreError> {
+    async fn transcript(
+        &self,
+        _: &ConversationKey,
+        _: i64,
+        _: usize,
+    ) -> Result<Vec<TranscriptEntry>, StoreError> {
         absent()
     }
 }

@@ -4,9 +4,9 @@ use std::sync::LazyLock;
 
 use bedside_contract::{Citation, Disposition, Language, Part, PartKind};
 use bedside_language::sentences_of;
-use bedside_triage::{OutputGate, OutputVerdict};
+use bedside_triage::{OutputGate, OutputVerdict, Rules};
 
-use crate::{bot::Shared, words::say};
+use crate::{bot::Shared, red_flags::on_a_blocking_thread, words::say};
 
 /// What an answer is made of, before the gate: words of the model, of plugins, of passages, of our own.
 #[derive(Debug, Clone, Default)]
@@ -30,7 +30,7 @@ const LONGEST_DEPARTMENT: usize = 60;
 static NO_DOSES: LazyLock<[String; 2]> =
     LazyLock::new(|| [Language::En, Language::Zh].map(|it| say(it, "no-doses")));
 
-pub(crate) fn answer_part(shared: &Shared, language: Language, words: AnswerWords) -> Part {
+pub(crate) async fn answer_part(shared: &Shared, language: Language, words: AnswerWords) -> Part {
     let AnswerWords {
         text,
         disposition,
@@ -38,7 +38,16 @@ pub(crate) fn answer_part(shared: &Shared, language: Language, words: AnswerWord
         citations,
         ending,
     } = words;
-    let (mut text, _) = gated(&text);
+    let rules = shared.rules;
+    let (mut text, departments, citations) = on_a_blocking_thread(move || {
+        let gate = rules.output_gate();
+        let departments = departments
+            .iter()
+            .filter_map(|it| gated_line(&gate, &rules.department_name(it, language), LONGEST_DEPARTMENT));
+        let citations = citations.into_iter().map(|it| gated_citation(&gate, it));
+        (gated(&gate, &text).0, departments.collect(), citations.collect())
+    })
+    .await;
     if let Some((end, _)) = text.char_indices().nth(LONGEST_ANSWER) {
         text.truncate(end);
         text.push_str(" … ");
@@ -54,21 +63,23 @@ pub(crate) fn answer_part(shared: &Shared, language: Language, words: AnswerWord
         kind: PartKind::Answer,
         disposition,
         disposition_text: disposition.map(|it| shared.rules.disposition_text(it, language)),
-        departments: departments
-            .iter()
-            .filter_map(|it| gated_line(&shared.rules.department_name(it, language), LONGEST_DEPARTMENT))
-            .collect(),
-        citations: citations.into_iter().map(gated_citation).collect(),
+        departments,
+        citations,
         label: shared.config.label(language),
         ..Part::notice(language, text)
     }
 }
 
+/// [`gated`] for async code.
+pub(crate) async fn gated_text(rules: &'static Rules, text: String) -> (String, bool) {
+    on_a_blocking_thread(move || gated(&rules.output_gate(), &text)).await
+}
+
 /// A finished text without the sentences that must not leave; whether there were any.
-pub(crate) fn gated(text: &str) -> (String, bool) {
+pub(crate) fn gated(gate: &OutputGate, text: &str) -> (String, bool) {
     let mut kept = String::new();
     let mut withheld = false;
-    let mut gate = OutputGate::new();
+    let mut gate = gate.clone();
     for sentence in sentences_of(text) {
         if NO_DOSES.iter().any(|it| it == sentence.trim()) {
             kept.push_str(&sentence);
@@ -86,15 +97,15 @@ pub(crate) fn gated(text: &str) -> (String, bool) {
 }
 
 /// A title, a source or a name on one line of at most so many characters; `None` where it must not leave.
-pub(crate) fn gated_line(line: &str, longest: usize) -> Option<String> {
+pub(crate) fn gated_line(gate: &OutputGate, line: &str, longest: usize) -> Option<String> {
     let one_line = line
         .split(|it: char| it.is_whitespace() || it.is_control())
         .filter(|it| !it.is_empty())
         .collect::<Vec<_>>()
         .join(" ");
-    let is_withheld = |text: &str| matches!(OutputGate::check(text), OutputVerdict::Withhold { .. });
+    let is_withheld = |text: &str| matches!(gate.check(text), OutputVerdict::Withhold { .. });
     // Sentence by sentence and as one, since a title has no full stops.
-    if one_line.is_empty() || is_withheld(&one_line) || gated(&one_line).1 {
+    if one_line.is_empty() || is_withheld(&one_line) || gated(gate, &one_line).1 {
         return None;
     }
     Some(match one_line.char_indices().nth(longest) {
@@ -103,12 +114,12 @@ pub(crate) fn gated_line(line: &str, longest: usize) -> Option<String> {
     })
 }
 
-pub(crate) fn gated_title(title: &str) -> Option<String> {
-    gated_line(title, LONGEST_TITLE)
+pub(crate) fn gated_title(gate: &OutputGate, title: &str) -> Option<String> {
+    gated_line(gate, title, LONGEST_TITLE)
 }
 
 /// The number stays, since the text refers to it.
-fn gated_citation(citation: Citation) -> Citation {
+fn gated_citation(gate: &OutputGate, citation: Citation) -> Citation {
     let Citation {
         number,
         title,
@@ -116,14 +127,15 @@ fn gated_citation(citation: Citation) -> Citation {
     } = citation;
     Citation {
         number,
-        title: gated_title(&title).unwrap_or_else(|| "…".to_owned()),
-        source: gated_line(&source, LONGEST_SOURCE).unwrap_or_else(|| "…".to_owned()),
+        title: gated_title(gate, &title).unwrap_or_else(|| "…".to_owned()),
+        source: gated_line(gate, &source, LONGEST_SOURCE).unwrap_or_else(|| "…".to_owned()),
     }
 }
 
 #[cfg(test)]
 mod tests {
     use bedside_contract::Citation;
+    use bedside_triage::OutputGate;
     use proptest::prelude::{prop_assert, proptest};
 
     use super::{LONGEST_TITLE, gated, gated_citation, gated_line};
@@ -137,22 +149,30 @@ mod tests {
 
     #[test]
     fn titles_and_sources_are_answers_too() {
+        let gate = OutputGate::default();
         for dose in DOSES {
-            assert!(gated(dose).1, "{dose}");
-            assert_eq!(gated_line(dose, 100), None, "{dose}");
-            assert_eq!(gated_line(&format!("Common cold\n{dose}"), 100), None, "{dose}");
-            let citation = gated_citation(Citation {
-                number: 7,
-                title: dose.to_owned(),
-                source: format!("Guide. {dose}"),
-            });
+            assert!(gated(&gate, dose).1, "{dose}");
+            assert_eq!(gated_line(&gate, dose, 100), None, "{dose}");
+            assert_eq!(
+                gated_line(&gate, &format!("Common cold\n{dose}"), 100),
+                None,
+                "{dose}"
+            );
+            let citation = gated_citation(
+                &gate,
+                Citation {
+                    number: 7,
+                    title: dose.to_owned(),
+                    source: format!("Guide. {dose}"),
+                },
+            );
             assert_eq!(
                 (citation.number, citation.title.as_str(), citation.source.as_str()),
                 (7, "…", "…")
             );
         }
         assert_eq!(
-            gated_line("Common cold –\r\n Treatment", 100).as_deref(),
+            gated_line(&gate, "Common cold –\r\n Treatment", 100).as_deref(),
             Some("Common cold – Treatment")
         );
     }
@@ -160,7 +180,7 @@ mod tests {
     proptest! {
         #[test]
         fn lines_are_short_and_single(line in "\\PC{0,300}|[ab感\n\t ]{0,300}") {
-            if let Some(line) = gated_line(&line, LONGEST_TITLE) {
+            if let Some(line) = gated_line(&OutputGate::default(), &line, LONGEST_TITLE) {
                 prop_assert!(line.chars().count() <= LONGEST_TITLE + 1);
                 prop_assert!(!line.chars().any(char::is_control));
             }

@@ -4,13 +4,13 @@ use std::collections::HashSet;
 
 use bedside_contract::{Language, Passage};
 use bedside_language::Sentences;
-use bedside_triage::{OutputGate, OutputVerdict};
+use bedside_triage::{OutputGate, OutputVerdict, Rules};
 
 use super::{
     instructions::Instructions,
     part::{gated, gated_title},
 };
-use crate::{grounding::Grounding, words::say};
+use crate::{grounding::Grounding, red_flags::on_a_blocking_thread, words::say};
 
 /// Reads what the model says and keeps what may be said.
 pub(crate) struct Writer {
@@ -48,12 +48,12 @@ pub(crate) struct Written {
 }
 
 impl Writer {
-    pub(crate) fn new(passages: &[Passage], grounded: bool) -> Self {
+    pub(crate) fn new(passages: &[Passage], grounded: bool, gate: OutputGate) -> Self {
         Self {
             sentences: Sentences::default(),
             grounding: Grounding::new(passages),
             grounded,
-            gate: OutputGate::new(),
+            gate,
             instructions: Instructions::default(),
             language: passages.first().map_or(Language::En, |it| it.language),
             titles: passages.iter().flat_map(|it| titles_of(&it.title)).collect(),
@@ -74,9 +74,9 @@ impl Writer {
         Self { instructions, ..self }
     }
 
-    pub(crate) fn push(&mut self, text: &str) {
+    pub(crate) async fn push(&mut self, text: &str) {
         for sentence in self.sentences.push(text) {
-            self.read(&sentence);
+            self.read(&sentence).await;
         }
     }
 
@@ -95,10 +95,10 @@ impl Writer {
         self.cut = cut;
     }
 
-    pub(crate) fn finish(mut self) -> Written {
+    pub(crate) async fn finish(mut self) -> Written {
         if let Some(rest) = self.sentences.finish() {
             if !self.cut {
-                self.read(&rest);
+                self.read(&rest).await;
             } else if !self.grounded && self.kept > 0 {
                 self.visible.push_str(&say(self.language, "cut-short"));
             }
@@ -121,7 +121,7 @@ impl Writer {
         }
     }
 
-    fn read(&mut self, sentence: &str) {
+    async fn read(&mut self, sentence: &str) {
         let sentence = self.without_title(sentence);
         let normalised = normalised(sentence);
         if normalised.is_empty() {
@@ -146,7 +146,7 @@ impl Writer {
             return;
         }
         // Last, so that it remembers only what would be shown.
-        if let OutputVerdict::Withhold { reason } = self.gate.judge(sentence) {
+        if let OutputVerdict::Withhold { reason } = self.judged(sentence).await {
             tracing::info!(reason, "The output gate withheld a sentence.");
             self.withheld += 1;
             return;
@@ -168,6 +168,18 @@ impl Writer {
         } else {
             self.visible.push_str(sentence);
         }
+    }
+
+    async fn judged(&mut self, sentence: &str) -> OutputVerdict {
+        let mut gate = std::mem::take(&mut self.gate);
+        let sentence = sentence.to_owned();
+        let (gate, verdict) = on_a_blocking_thread(move || {
+            let verdict = gate.judge(&sentence);
+            (gate, verdict)
+        })
+        .await;
+        self.gate = gate;
+        verdict
     }
 
     /// Small models begin with the title of the passage that they reword ("Common cold – Treatment: Rest …") or
@@ -212,19 +224,26 @@ fn normalised(text: &str) -> String {
         .collect()
 }
 
+const MOST_QUOTED: usize = 3;
+
 /// The passages themselves as the answer, and which were used.
-pub(crate) fn passages_text(passages: &[Passage]) -> (String, Vec<usize>) {
+pub(crate) async fn passages_text(rules: &'static Rules, passages: &[Passage]) -> (String, Vec<usize>) {
+    let passages = passages.iter().take(MOST_QUOTED).cloned().collect::<Vec<_>>();
+    on_a_blocking_thread(move || quoted(&rules.output_gate(), &passages)).await
+}
+
+fn quoted(gate: &OutputGate, passages: &[Passage]) -> (String, Vec<usize>) {
     let mut blocks = Vec::new();
     let mut used = Vec::new();
-    for (index, passage) in passages.iter().enumerate().take(3) {
-        let (text, _) = gated(&passage.text);
+    for (index, passage) in passages.iter().enumerate() {
+        let (text, _) = gated(gate, &passage.text);
         if text.trim().is_empty() {
             continue;
         }
         used.push(index);
         let text = text.trim();
         let number = used.len();
-        blocks.push(match gated_title(&passage.title) {
+        blocks.push(match gated_title(gate, &passage.title) {
             Some(title) => format!("**{title}**\n{text} [{number}]"),
             None => format!("{text} [{number}]"),
         });
@@ -236,7 +255,9 @@ pub(crate) fn passages_text(passages: &[Passage]) -> (String, Vec<usize>) {
 mod tests {
     use bedside_contract::{Language, Passage};
 
-    use super::{Writer, passages_text};
+    use bedside_triage::OutputGate;
+
+    use super::{Writer, quoted};
 
     fn passages() -> Vec<Passage> {
         let passage = |title: &str, text: &str| Passage {
@@ -261,16 +282,16 @@ mod tests {
         ]
     }
 
-    fn write(grounded: bool, pieces: &[&str]) -> super::Written {
-        let mut writer = Writer::new(&passages(), grounded);
+    async fn write(grounded: bool, pieces: &[&str]) -> super::Written {
+        let mut writer = Writer::new(&passages(), grounded, OutputGate::default());
         for piece in pieces {
-            writer.push(piece);
+            writer.push(piece).await;
         }
-        writer.finish()
+        writer.finish().await
     }
 
-    #[test]
-    fn supported_sentences_are_kept_and_cited_by_passage() {
+    #[tokio::test]
+    async fn supported_sentences_are_kept_and_cited_by_passage() {
         let written = write(
             true,
             &[
@@ -278,7 +299,8 @@ mod tests {
                 "gh fluids. Honey eases a sore throat. ",
                 "A virus causes it and spreads by coughing. Eat cabbage daily.",
             ],
-        );
+        )
+        .await;
         assert_eq!(
             written.text,
             "Rest and drink enough fluids. Honey eases a sore throat. [1] A virus causes it and spreads by coughing. [2]"
@@ -286,27 +308,28 @@ mod tests {
         assert_eq!((written.used, written.dropped), (vec![0, 1], 1));
     }
 
-    #[test]
-    fn an_echo_of_the_title_is_left_out() {
+    #[tokio::test]
+    async fn an_echo_of_the_title_is_left_out() {
         for head in ["Common Cold - Treatment", "Treatment", "The correct answer is"] {
-            let written = write(true, &[&format!("{head}: \"Rest and drink enough fluids.\"")]);
+            let written = write(true, &[&format!("{head}: \"Rest and drink enough fluids.\"")]).await;
             assert_eq!(written.text, "Rest and drink enough fluids. [1]");
         }
     }
 
-    #[test]
-    fn doses_and_repetitions_never_leave() {
+    #[tokio::test]
+    async fn doses_and_repetitions_never_leave() {
         let written = write(
             false,
             &["Rest well now. Take 500 mg of paracetamol three times a day. Rest well now. Sleep enough."],
-        );
+        )
+        .await;
         assert_eq!(written.text, "Rest well now. Sleep enough.");
         assert_eq!((written.withheld, written.dropped), (1, 1));
     }
 
     #[test]
     fn passages_themselves_are_an_answer() {
-        let (text, used) = passages_text(&passages());
+        let (text, used) = quoted(&OutputGate::default(), &passages());
         assert!(
             text.contains("**Common cold – Treatment**\nRest") && text.contains("[2]"),
             "{text}"

@@ -101,6 +101,7 @@ fn item(conversation: &ConversationKey, kind: PartKind) -> OutboxItem {
         },
         replaces: None,
         attempts: 1,
+        waiting: std::time::Duration::ZERO,
     }
 }
 

@@ -198,7 +198,7 @@ impl TurnInWork<'_> {
             }
             let answered = self
                 .answer(question, &assessment, &turns, index == 0, interrupt)
-                .await;
+                .await?;
             let Some(mut answered) = answered else {
                 return Ok(None);
             };
@@ -259,7 +259,7 @@ impl TurnInWork<'_> {
             text,
             ..AnswerWords::default()
         };
-        Ok(self.finished(vec![answer_part(shared, language, words)]))
+        Ok(self.finished(vec![answer_part(shared, language, words).await]))
     }
 
     fn unknown(&self, name: &str) -> FinishedTurn {
@@ -339,12 +339,13 @@ impl TurnInWork<'_> {
         let Self { shared, language, .. } = *self;
         let emergency = Variable::Text(&shared.config.emergency_number);
         let mut text = say_with(language, "help", &[("emergency", emergency)]);
+        let gate = shared.rules.output_gate();
         for command in shared.plugins.commands().into_iter().filter(|it| !it.staff_only) {
             let help = match language {
                 Language::En => &command.help_en,
                 Language::Zh => &command.help_zh,
             };
-            let help = gated_line(help, LONGEST_HELP).unwrap_or_default();
+            let help = gated_line(&gate, help, LONGEST_HELP).unwrap_or_default();
             let variables = [
                 ("name", Variable::Text(command.name.as_str())),
                 ("help", Variable::Text(&help)),

@@ -3,7 +3,7 @@
 use std::{
     collections::{HashSet, VecDeque},
     sync::{
-        Arc, Mutex,
+        Arc, LazyLock, Mutex,
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::Duration,
@@ -11,10 +11,17 @@ use std::{
 
 use async_trait::async_trait;
 use bedside_contract::*;
+use bedside_embeddings::PatientEncoder;
 use bedside_runtime::{Bot, BotParts, RuntimeConfig};
 use bedside_store::SqliteStore;
 use bedside_triage::Rules;
 use tokio_util::sync::CancellationToken;
+
+/// As shipped.
+static RULES: LazyLock<Rules> = LazyLock::new(|| {
+    let rules = Rules::with_additions("", "none").unwrap();
+    rules.with_encoder(Arc::new(PatientEncoder::default()))
+});
 
 /// What the scripted model does with the next request.
 #[derive(Debug, Clone)]
@@ -464,12 +471,13 @@ impl Stage {
             store: Arc::clone(&store) as Arc<dyn Store>,
             generator: Arc::clone(&model) as Arc<dyn Generator>,
             plugins: Arc::new(plugins),
-            rules: Rules::builtin(),
+            rules: &RULES,
             sampling: Sampling::default(),
             connectors: vec![
                 Arc::clone(&platform) as Arc<dyn Connector>,
                 Arc::clone(&refusing) as Arc<dyn Connector>,
             ],
+            escalations: None,
         });
         let stop = CancellationToken::new();
         let (task_bot, token) = (bot.clone(), stop.clone());

@@ -3,6 +3,7 @@
 
 mod attacks;
 mod common;
+mod crowd;
 mod hidden;
 mod passive;
 mod safety;
@@ -178,25 +179,37 @@ async fn nothing_known_is_said_plainly() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn busy_failing_and_panicking_models_are_answered_in_words() {
+async fn failing_and_panicking_models_are_answered_in_words() {
     let stage = stage(&[
-        Script::Busy,
         Script::Fail,
         Script::Panic,
         Script::Say("Rest and drink enough fluids."),
     ]);
     let key = stage.patient("a").await;
-    let expected = [
-        "Too many people",
-        "language model is not available",
-        "I am sorry",
-        "Rest and drink",
-    ];
+    let expected = ["language model is not available", "I am sorry", "Rest and drink"];
     for (index, words) in expected.iter().enumerate() {
         stage.says(&key, "what helps against a cold?").await;
         let parts = stage.parts(index + 1).await;
         assert!(parts[index].contains(words), "{words}: {parts:?}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_is_called_unknown_that_was_not_looked_up() {
+    let plugins = ScriptedPlugins {
+        broken: true,
+        ..ScriptedPlugins::default()
+    };
+    let stage = Stage::new(EN, &[], plugins);
+    let key = stage.patient("a").await;
+    stage.says(&key, "what helps against gout?").await;
+    let parts = stage.parts(1).await;
+    let said = &parts[0];
+    assert!(
+        said.contains("cannot look anything up") && said.contains("120"),
+        "{said}"
+    );
+    assert!(!said.contains("no reliable information"), "{said}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

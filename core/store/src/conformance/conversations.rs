@@ -123,9 +123,14 @@ pub async fn the_transcript_is_in_order(place: &dyn Place) {
         expect,
         "before any delivery"
     );
-    let entries = store.transcript(&a, 0).await.expect("transcript");
+    let entries = store.transcript(&a, 0, usize::MAX).await.expect("transcript");
     assert!(entries.is_sorted_by(|left, right| left.id < right.id));
     assert!(entries[0].id > 0);
+    let page = store.transcript(&a, entries[0].id, 2).await.expect("transcript");
+    assert!(
+        page.iter().map(|it| it.id).eq([entries[1].id, entries[2].id]),
+        "two and no more"
+    );
     let ids: Vec<_> = entries.iter().map(|it| it.external_id.as_deref()).collect();
     assert_eq!(ids, [Some("page-1"), Some("page-2"), None, None, Some("page-5")]);
     assert!([0, 2, 3].iter().all(|it| entries[*it].seq == seq));

@@ -176,6 +176,23 @@ pub async fn attempts_are_counted_before_the_work(place: &dyn Place) {
     assert_eq!(store.lease(seq).await.expect("lease").expect("new").attempts, 4);
 }
 
+pub async fn a_message_that_waits_is_not_counted(place: &dyn Place) {
+    let store = place.open().await;
+    let a = chat("a");
+    let seq = say(&*store, &a, "1").await;
+    store.count_attempt(seq).await.expect("nothing without a lease");
+    for goes_on in [false, false, true] {
+        let store = place.open().await;
+        assert_eq!(lease_next(&*store, &a).await.expect("void lease").attempts, 1);
+        store.uncount_attempt(seq).await.expect("uncount_attempt");
+        if goes_on {
+            store.count_attempt(seq).await.expect("count_attempt");
+        }
+    }
+    let store = place.open().await;
+    assert_eq!(lease_next(&*store, &a).await.expect("void lease").attempts, 2);
+}
+
 pub async fn a_lost_lease_finishes_nothing(place: &dyn Place) {
     let old = place.open().await;
     let a = chat("a");

@@ -164,6 +164,21 @@ pub(super) fn lease(
     }
 }
 
+pub(super) fn add_attempts(
+    connection: &Connection,
+    owner: &str,
+    seq: InboxSeq,
+    more: i64,
+) -> Result<(), OperationError> {
+    connection
+        .prepare_cached(
+            "UPDATE inbox SET attempts = MAX(attempts + ?3, 0)
+             WHERE seq = ?1 AND state = 'leased' AND lease_owner = ?2",
+        )?
+        .execute(params![seq.0, owner, more])?;
+    Ok(())
+}
+
 pub(super) fn release(connection: &Connection, owner: &str, seq: InboxSeq) -> Result<(), OperationError> {
     connection
         .prepare_cached(

@@ -31,6 +31,7 @@ enum Outcome {
     Sent,
     RetryNow { may_have_arrived: bool },
     RetryMuchLater,
+    AskedToWait,
     Dead,
 }
 
@@ -41,6 +42,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         4 => Just(Outcome::Sent),
         2 => any::<bool>().prop_map(|may_have_arrived| Outcome::RetryNow { may_have_arrived }),
         1 => Just(Outcome::RetryMuchLater),
+        1 => Just(Outcome::AskedToWait),
         1 => Just(Outcome::Dead),
     ];
     let step = prop_oneof![
@@ -304,6 +306,10 @@ async fn take(store: &Arc<SqliteStore>, model: &mut Model, step: Step) {
                         may_have_arrived: false,
                     },
                 ),
+                Outcome::AskedToWait => {
+                    part.attempts -= 1;
+                    (OutboxState::Waiting, SendOutcome::Later { after_ms: 0 })
+                }
                 Outcome::Dead => (
                     OutboxState::Ended,
                     SendOutcome::Dead {

@@ -1,5 +1,7 @@
 //! T3.
 
+use std::time::Duration;
+
 use bedside_contract::{
     ConversationKey, InboxSeq, OutboxItem, PartId, PlatformMessageId, SendOutcome, StoreError,
 };
@@ -18,14 +20,15 @@ pub(super) fn claim_part(
     loop {
         let head = connection
             .prepare_cached(
-                "SELECT position, id, inbox_seq, body, replaces, attempts, state, next_at FROM outbox
+                "SELECT position, id, inbox_seq, body, replaces, attempts, state, next_at, pause_ms, created_ms
+                 FROM outbox
                  WHERE chat_key = ?1 AND state IN ('pending', 'sending', 'unknown')
                  ORDER BY urgent DESC, position LIMIT 1",
             )?
             .query_row([conversation.as_str()], Head::read)
             .optional()?;
         let Some(head) = head else { return Ok(None) };
-        if head.is_sending || head.next_at_ms > now_ms {
+        if head.is_sending || !head.is_due(now_ms) {
             return Ok(None);
         }
         let part = match read_json(&head.body, "its body") {
@@ -56,6 +59,7 @@ pub(super) fn claim_part(
             part,
             replaces: head.replaces.map(PlatformMessageId),
             attempts: head.attempts + 1,
+            waiting: since(head.created_ms, now_ms),
         }));
     }
 }
@@ -81,16 +85,25 @@ pub(super) fn settle_part(
             after_ms,
             may_have_arrived,
         } => {
-            let next_at_ms = now_ms.saturating_add(i64::try_from(*after_ms).unwrap_or(i64::MAX));
             let state = if *may_have_arrived { "unknown" } else { "pending" };
+            let pause_ms = pause_of(*after_ms);
             let changed = connection
                 .prepare_cached(
-                    "UPDATE outbox SET state = ?2, next_at = ?3 WHERE id = ?1 AND state = 'sending'",
+                    "UPDATE outbox SET state = ?2, next_at = ?3, pause_ms = ?4 WHERE id = ?1 AND state = 'sending'",
                 )?
-                .execute(params![part.0, state, next_at_ms])?;
+                .execute(params![part.0, state, now_ms.saturating_add(pause_ms), pause_ms])?;
             if *may_have_arrived {
                 count_unknown_sends(connection, changed)?;
             }
+        }
+        SendOutcome::Later { after_ms } => {
+            let pause_ms = pause_of(*after_ms);
+            connection
+                .prepare_cached(
+                    "UPDATE outbox SET state = 'pending', next_at = ?2, pause_ms = ?3, attempts = MAX(attempts - 1, 0)
+                     WHERE id = ?1 AND state = 'sending'",
+                )?
+                .execute(params![part.0, now_ms.saturating_add(pause_ms), pause_ms])?;
         }
         SendOutcome::Parked => {
             let parked = connection
@@ -126,6 +139,23 @@ pub(super) fn settle_part(
         }
     }
     Ok(())
+}
+
+/// Below [`PARKED`], however long a platform wants to be left alone.
+fn pause_of(after_ms: u64) -> i64 {
+    const LONGEST_MS: i64 = 30 * 24 * 3_600_000;
+    i64::try_from(after_ms).unwrap_or(LONGEST_MS).min(LONGEST_MS)
+}
+
+/// Nothing for a part of unknown age.
+pub(super) fn since(created_ms: i64, now_ms: i64) -> Duration {
+    let is_known = created_ms > 0;
+    let elapsed_ms = if is_known {
+        now_ms.saturating_sub(created_ms)
+    } else {
+        0
+    };
+    Duration::from_millis(u64::try_from(elapsed_ms).unwrap_or_default())
 }
 
 /// A part with this `next_at` waits for its patient, not for a time.
@@ -200,6 +230,8 @@ struct Head {
     attempts: u32,
     is_sending: bool,
     next_at_ms: i64,
+    pause_ms: i64,
+    created_ms: i64,
 }
 
 impl Head {
@@ -214,6 +246,14 @@ impl Head {
             attempts: row.get(5)?,
             is_sending: state == "sending",
             next_at_ms: row.get(7)?,
+            pause_ms: row.get(8)?,
+            created_ms: row.get(9)?,
         })
+    }
+
+    /// A wait longer than the one that was asked for means that the clock was set back.
+    fn is_due(&self, now_ms: i64) -> bool {
+        let ahead_ms = self.next_at_ms.saturating_sub(now_ms);
+        ahead_ms <= 0 || self.next_at_ms != PARKED && ahead_ms > self.pause_ms
     }
 }

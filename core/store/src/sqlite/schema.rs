@@ -9,7 +9,16 @@ use super::error::describe;
 pub(super) const APPLICATION_ID: i64 = 0x4265_6473;
 
 /// Step n brings a file from version n to n + 1. Steps that were released never change.
-const MIGRATIONS: &[&str] = &[VERSION_1, VERSION_2];
+const MIGRATIONS: &[&str] = &[VERSION_1, VERSION_2, VERSION_3];
+
+/// `created_ms`: 0 for parts of an older bot, whose age is not known. `pause_ms`: how far ahead of its writing `next_at`
+/// was, which tells a clock that was set back.
+const VERSION_3: &str = "
+ALTER TABLE outbox ADD COLUMN created_ms INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE outbox ADD COLUMN pause_ms INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE outbox ADD COLUMN escalated INTEGER NOT NULL DEFAULT 0;
+CREATE INDEX outbox_urgent_unsent ON outbox (position) WHERE urgent = 1 AND escalated = 0 AND state <> 'sent';
+";
 
 /// What made each answer, as JSON.
 const VERSION_2: &str = "ALTER TABLE turn ADD COLUMN made_by TEXT";

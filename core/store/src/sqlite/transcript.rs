@@ -9,16 +9,18 @@ pub(super) fn transcript(
     connection: &Connection,
     conversation: &ConversationKey,
     after: i64,
+    limit: usize,
 ) -> Result<Vec<TranscriptEntry>, OperationError> {
+    let limit = i64::try_from(limit).unwrap_or(i64::MAX);
     connection
         .prepare_cached(
             "SELECT said.id, said.inbox_seq, said.part, inbox.ext_id, COALESCE(outbox.body, inbox.body)
              FROM said
              JOIN inbox ON inbox.seq = said.inbox_seq
              LEFT JOIN outbox ON outbox.inbox_seq = said.inbox_seq AND outbox.part = said.part
-             WHERE said.chat_key = ?1 AND said.id > ?2 ORDER BY said.id",
+             WHERE said.chat_key = ?1 AND said.id > ?2 ORDER BY said.id LIMIT ?3",
         )?
-        .query_map(params![conversation.as_str(), after], Line::read)?
+        .query_map(params![conversation.as_str(), after, limit], Line::read)?
         .map(|line| line?.into_entry())
         .collect()
 }

@@ -40,6 +40,7 @@ pub(super) fn finish(
     connection: &Connection,
     owner: &str,
     finished: &EncodedTurn,
+    now_ms: i64,
 ) -> Result<bool, OperationError> {
     let turn = &finished.turn;
     let conversation = turn.conversation.as_str();
@@ -70,8 +71,8 @@ pub(super) fn finish(
     for (number, body) in (0_i64..).zip(&finished.parts) {
         connection
             .prepare_cached(
-                "INSERT INTO outbox (id, chat_key, inbox_seq, part, body, urgent, replaces)
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+                "INSERT INTO outbox (id, chat_key, inbox_seq, part, body, urgent, replaces, created_ms)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
             )?
             .execute(params![
                 Uuid::now_v7().to_string(),
@@ -81,6 +82,7 @@ pub(super) fn finish(
                 body,
                 turn.urgent,
                 if number == 0 { preview.as_deref() } else { None },
+                now_ms,
             ])?;
         connection
             .prepare_cached("INSERT INTO said (chat_key, inbox_seq, part) VALUES (?1, ?2, ?3)")?

@@ -216,7 +216,7 @@ fn a_level_is_told_in_both_languages_whatever_the_scheme() {
         let assessment = rules.assess(text, &PatientFacts::default());
         let line = rules.level_text(&assessment, language, &contacts);
         assert_eq!(line, expect, "{text}");
-        assert_eq!(OutputGate::check(&line), OutputVerdict::Pass, "{line}");
+        assert_eq!(OutputGate::default().check(&line), OutputVerdict::Pass, "{line}");
     }
     assert!(!china.version().contains("levels") && five.version().ends_with("levels five"));
     for colour in [

@@ -143,6 +143,8 @@ fn mirrored_dose(text: &str) -> bool {
 fn has_unknown_run(text: &str) -> bool {
     let mut run: Vec<String> = Vec::new();
     let mut runs = Vec::new();
+    // Syllables of pinyin in a row, and how many of them are no English words ("chi" is one).
+    let (mut syllables, mut foreign) = (0, 0);
     let words = text.split(|it: char| {
         it.is_whitespace() || matches!(it, ',' | ';' | ':' | '(' | ')' | '"' | '/' | '–' | '—') || is_han(it)
     });
@@ -155,7 +157,17 @@ fn has_unknown_run(text: &str) -> bool {
         if is_leet(word) {
             return true;
         }
-        if is_unknown(word) {
+        let unknown = is_unknown(word);
+        if SYLLABLE.is_match(&word.to_ascii_lowercase()) {
+            syllables += 1;
+            foreign += usize::from(unknown);
+            if syllables >= 4 && foreign >= 3 {
+                return true;
+            }
+        } else {
+            (syllables, foreign) = (0, 0);
+        }
+        if unknown {
             run.push(word.to_ascii_lowercase());
         } else if !run.is_empty() {
             runs.push(std::mem::take(&mut run));

@@ -3,14 +3,17 @@
 //! Doses have numbers, and rules find them. Discouragement, a change of a medicine or a prescription can be put in
 //! any words; logistic regressions on n-grams of a sentence, its medicines replaced by marks, and on the order of what
 //! its words mean (`data/answer_concepts.toml`) learn them from labelled sentences (`data/answer_sentences`). One head
-//! says whether a sentence must not leave, one a kind says why.
+//! says whether a sentence must not leave, one a kind says why. The encoder of patients' messages, tuned on the same
+//! sentences, knows what is said in other words.
 
 mod blocks;
 mod concepts;
+mod encoder;
 pub mod training;
 
 use std::sync::LazyLock;
 
+use bedside_contract::Embedder;
 use serde::{Deserialize, Serialize};
 
 use super::{dose, prescription, reading::Reading};
@@ -21,9 +24,10 @@ use crate::learning::{
     weights_file::{Arrays, HeadHeader, begin, check_buckets, write_heads},
 };
 use blocks::blocks;
+use encoder::AnswerHeads;
 use training::Label;
 
-const MAGIC: &str = "BEDSIDE-ANSWERS-1";
+const MAGIC: &str = "BEDSIDE-ANSWERS-2";
 
 /// The one in the repository.
 pub(super) static READER: LazyLock<AnswerReader> = LazyLock::new(|| {
@@ -34,8 +38,20 @@ pub(super) static READER: LazyLock<AnswerReader> = LazyLock::new(|| {
 pub(super) struct AnswerReader {
     /// [`WITHHOLD`] first, then the kinds by their names.
     heads: Heads,
-    /// Log odds from which a sentence stays here.
+    /// Log odds by n-grams alone from which a sentence stays here.
     threshold: f32,
+    /// Where it was trained with an encoder.
+    with_encoder: Option<WithEncoder>,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct WithEncoder {
+    heads: AnswerHeads,
+    /// Log odds by both from which a sentence stays here.
+    threshold: f32,
+    /// Log odds by n-grams from which it stays here whatever the encoder says.
+    by_ngrams_alone: f32,
 }
 
 /// The head that decides.
@@ -47,6 +63,7 @@ struct Header {
     buckets: usize,
     sentences: usize,
     threshold: f32,
+    with_encoder: Option<WithEncoder>,
     heads: Vec<HeadHeader>,
 }
 
@@ -56,6 +73,7 @@ impl AnswerReader {
         check_buckets(header.buckets)?;
         Ok(Self {
             threshold: header.threshold,
+            with_encoder: header.with_encoder,
             heads: arrays.heads(header.heads)?,
         })
     }
@@ -65,6 +83,7 @@ impl AnswerReader {
             buckets: crate::learning::features::BUCKETS,
             sentences,
             threshold: self.threshold,
+            with_encoder: self.with_encoder.clone(),
             heads: HeadHeader::all_of(&self.heads),
         };
         let mut bytes = begin(MAGIC, &header);
@@ -73,14 +92,21 @@ impl AnswerReader {
     }
 
     /// Why a sentence must not leave.
-    pub(super) fn reason(&self, reading: &Reading) -> Option<&'static str> {
+    pub(super) fn reason(&self, reading: &Reading, encoder: Option<&dyn Embedder>) -> Option<&'static str> {
         if reading.text.is_empty() {
             return None;
         }
         let features = Features::new(blocks(reading), &self.heads.vocabulary);
         let read = self.heads.read(&features);
         let (_, score) = read.first()?;
-        if *score + weight_of_rules(reading) < self.threshold {
+        let score = *score + weight_of_rules(reading);
+        if let Some((both, encoder)) = self.with_encoder.as_ref().zip(encoder)
+            && let Some(encoded) = both.heads.read(encoder, &reading.text)
+        {
+            let is_bad = encoded.together_with(score) >= both.threshold || score >= both.by_ngrams_alone;
+            return is_bad.then(|| encoded.likeliest_kind().name());
+        }
+        if score < self.threshold {
             return None;
         }
         let kinds = read

@@ -83,7 +83,7 @@ impl Window {
             if encoded::hides(&together) {
                 return Some("encoded");
             }
-            if let Some(reason) = READER.reason(&joined) {
+            if let Some(reason) = READER.reason(&joined, None) {
                 return Some(reason);
             }
         }

@@ -4,7 +4,7 @@ use bedside_contract::Disposition;
 use serde::{Deserialize, Serialize};
 
 use super::training::LEVELS;
-use crate::learning::{features::Features, logistic, logistic::fit};
+use crate::learning::{linear_head::LinearHead, logistic};
 
 /// Of emergency, same day, out-patient and self-care; together 1.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
@@ -16,15 +16,7 @@ pub(super) struct Chances([f32; 4]);
 #[serde(deny_unknown_fields)]
 pub(super) struct Calibration {
     /// Of emergency, same-day, out-patient, self-care.
-    urgencies: [Linear; 4],
-}
-
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Linear {
-    bias: f32,
-    /// One for each score.
-    weights: Vec<f32>,
+    urgencies: [LinearHead; 4],
 }
 
 /// How scores are read.
@@ -79,21 +71,9 @@ impl Chances {
 impl Calibration {
     /// On messages that those who scored have not seen; a row of scores for each.
     pub(super) fn fit(rows: &[Vec<f32>], urgencies: &[Disposition]) -> Self {
-        let scores = rows.first().map_or(0, Vec::len);
-        let rows: Vec<Features> = rows
-            .iter()
-            .map(|it| Features {
-                entries: (0..).zip(it.iter().copied()).collect(),
-            })
-            .collect();
-        let rows: Vec<&Features> = rows.iter().collect();
         let fitted = |urgency: Disposition| {
             let labels: Vec<bool> = urgencies.iter().map(|it| *it == urgency).collect();
-            let fitted = fit(&rows, &labels);
-            Linear {
-                bias: fitted.bias,
-                weights: fitted.weights.into_iter().take(scores).collect(),
-            }
+            LinearHead::fit(rows, &labels)
         };
         Self {
             urgencies: LEVELS.map(fitted),
@@ -101,14 +81,7 @@ impl Calibration {
     }
 
     pub(super) fn chances(&self, scores: &[f32]) -> Chances {
-        Chances::of(self.urgencies.each_ref().map(|it| {
-            let products = it
-                .weights
-                .iter()
-                .zip(scores)
-                .map(|(weight, score)| weight * score);
-            it.bias + products.sum::<f32>()
-        }))
+        Chances::of(self.urgencies.each_ref().map(|it| it.score(scores)))
     }
 }
 

@@ -3,8 +3,10 @@
 //! N-grams know the words that they were trained with; an encoder that was tuned on the same messages also knows what
 //! is said in other words.
 
-use bedside_contract::{EmbedError, Embedder, EmbeddingPurpose};
+use bedside_contract::Embedder;
 use serde::{Deserialize, Serialize};
+
+use crate::learning::linear_head::{LinearHead, vector_by};
 
 /// The heads that `scripts/train-encoder.py` trained together with the encoder.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -17,14 +19,6 @@ pub(super) struct EncoderHeads {
     departments: Vec<(String, LinearHead)>,
     /// Batches of messages that the encoder has not seen.
     pub(super) held_back: Vec<String>,
-}
-
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct LinearHead {
-    bias: f32,
-    /// One for each number of the vector.
-    weights: Vec<f32>,
 }
 
 /// The scores of one text, log odds in kind.
@@ -44,8 +38,8 @@ impl EncoderHeads {
 
     /// The scores of a normal text; none where the encoder is another one or cannot read.
     pub(super) fn read(&self, encoder: &dyn Embedder, text: &str) -> Option<EncoderScores<'_>> {
-        let vector = vector_of(encoder, text).ok()?;
-        (encoder.model()?.id == self.model).then(|| EncoderScores {
+        let vector = vector_by(encoder, &self.model, text)?;
+        Some(EncoderScores {
             levels: self.levels.each_ref().map(|it| it.score(&vector)),
             departments: self
                 .departments
@@ -53,17 +47,5 @@ impl EncoderHeads {
                 .map(|(id, head)| (id.as_str(), head.score(&vector)))
                 .collect(),
         })
-    }
-}
-
-fn vector_of(encoder: &dyn Embedder, text: &str) -> Result<Vec<f32>, EmbedError> {
-    let vectors = encoder.embed(&[text], EmbeddingPurpose::Query)?;
-    Ok(vectors.into_iter().next().unwrap_or_default())
-}
-
-impl LinearHead {
-    fn score(&self, vector: &[f32]) -> f32 {
-        let products = self.weights.iter().zip(vector).map(|(weight, it)| weight * it);
-        self.bias + products.sum::<f32>()
     }
 }

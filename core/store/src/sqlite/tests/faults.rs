@@ -36,12 +36,15 @@ async fn a_full_disk_ends_writing_but_not_reading() {
         matches!(error, StoreError::Broken(_)),
         "even what would fit: {error}"
     );
-    assert_eq!(store.transcript(&chat(), 0).await.unwrap().len(), accepted);
+    assert_eq!(
+        store.transcript(&chat(), 0, usize::MAX).await.unwrap().len(),
+        accepted
+    );
     drop(store);
 
     let store = folder.store();
     assert_eq!(
-        store.transcript(&chat(), 0).await.unwrap().len(),
+        store.transcript(&chat(), 0, usize::MAX).await.unwrap().len(),
         accepted,
         "with room all is as acknowledged"
     );
@@ -137,7 +140,15 @@ async fn a_panic_ends_writing() {
     let error = store.accept(vec![update("2", "x")], None).await.unwrap_err();
     assert!(matches!(error, StoreError::Broken(_)), "{error}");
     assert!(!store.is_healthy());
-    assert_eq!(folder.store().transcript(&chat(), 0).await.unwrap().len(), 2);
+    assert_eq!(
+        folder
+            .store()
+            .transcript(&chat(), 0, usize::MAX)
+            .await
+            .unwrap()
+            .len(),
+        2
+    );
 }
 
 #[tokio::test]
@@ -174,5 +185,5 @@ async fn work_whose_caller_went_away_is_left_out() {
     drop(second);
     other.execute_batch("COMMIT").unwrap();
     first.await.unwrap();
-    assert_eq!(store.transcript(&chat(), 0).await.unwrap().len(), 1);
+    assert_eq!(store.transcript(&chat(), 0, usize::MAX).await.unwrap().len(), 1);
 }

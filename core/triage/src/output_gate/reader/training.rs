@@ -1,9 +1,10 @@
 //! Makes the reader of answers from labelled sentences: in a minute or two on two cores, to the same bits each time on
 //! one machine.
 
+use bedside_contract::Embedder;
 use serde::{Deserialize, Serialize};
 
-use super::{AnswerReader, WITHHOLD, blocks::blocks, weight_of_rules};
+use super::{AnswerReader, WITHHOLD, WithEncoder, blocks::blocks, encoder::AnswerHeads, weight_of_rules};
 use crate::{
     learning::{
         TrainingError,
@@ -32,7 +33,7 @@ pub enum Label {
 }
 
 impl Label {
-    const KINDS: [Self; 4] = [
+    pub(super) const KINDS: [Self; 4] = [
         Self::Dose,
         Self::MedicineChange,
         Self::Prescription,
@@ -117,8 +118,12 @@ pub struct AnswerReport {
     pub by_batch: Vec<(String, f32, f32)>,
 }
 
-/// Of fine sentences, the reader may withhold this share.
+/// Of fine sentences, n-grams alone may withhold this share.
 const FALSE_ALARMS: f32 = 0.015;
+/// Together with the encoder.
+const FALSE_ALARMS_WITH_ENCODER: f32 = 0.03;
+/// N-grams alone, whatever the encoder says.
+const FALSE_ALARMS_IN_SPITE_OF_ENCODER: f32 = 0.01;
 const WEIGHT_OF_ARTICLES: f64 = 0.3;
 /// N-grams of fewer sentences have no weights.
 const RAREST: u32 = 2;
@@ -126,11 +131,16 @@ const RAREST: u32 = 2;
 const MOST_BUCKETS: usize = 100_000;
 const FOLDS: usize = 12;
 
-/// Trains on all batches; the threshold and the figures come from cross-validation by batch.
+/// Trains on all batches; the threshold and the figures come from cross-validation by batch. With the encoder that
+/// Bedside brings it also learns how far to trust it, on batches that the encoder has not seen; then the figures are
+/// those of both, on these batches.
 ///
 /// # Errors
-/// [`TrainingError`] if there is too little to learn from.
-pub fn train_answer_reader(batches: &[AnswerBatch]) -> Result<TrainedAnswerReader, TrainingError> {
+/// [`TrainingError`] if there is too little to learn from, or the encoder is not the one in the repository.
+pub fn train_answer_reader(
+    batches: &[AnswerBatch],
+    encoder: Option<&dyn Embedder>,
+) -> Result<TrainedAnswerReader, TrainingError> {
     let cases = read_cases(batches);
     let bad = cases.iter().filter(|it| it.is_bad()).count();
     if bad < 200 || bad + 200 > cases.len() {
@@ -149,16 +159,86 @@ pub fn train_answer_reader(batches: &[AnswerBatch]) -> Result<TrainedAnswerReade
             *it = score;
         }
     }
-    let threshold = choose_threshold(&cases, &scores);
     let all: Vec<&Case> = cases.iter().collect();
+    let scored: Vec<(&Case, f32)> = all.iter().copied().zip(scores).collect();
+    let threshold = choose_threshold(&scored, FALSE_ALARMS);
+    let mut figures = report(batches, &scored, threshold);
+    let with_encoder = match encoder {
+        Some(encoder) => {
+            let (with_encoder, scored) = with_encoder(encoder, batches, &scored)?;
+            figures = report(batches, &scored, with_encoder.threshold);
+            Some(with_encoder)
+        }
+        None => None,
+    };
     let reader = AnswerReader {
         heads: fit_heads(&all),
         threshold,
+        with_encoder,
     };
     Ok(TrainedAnswerReader {
         bytes: reader.to_bytes(cases.len()),
-        report: report(batches, &cases, &scores, threshold),
+        report: figures,
     })
+}
+
+/// A sentence as the encoder learns it, `scripts/train-encoder.py`.
+#[derive(Debug, Clone, Serialize)]
+pub struct AnswerText {
+    pub batch: String,
+    /// In the spelling of the gate.
+    pub text: String,
+    pub answer: Label,
+    pub weight: f64,
+}
+
+/// All sentences that there are to learn from.
+#[must_use]
+pub fn answer_texts(batches: &[AnswerBatch]) -> Vec<AnswerText> {
+    let named = |it: Case| AnswerText {
+        batch: batches
+            .get(it.batch)
+            .map_or_else(String::new, |it| it.name.clone()),
+        text: it.reading.text,
+        answer: it.label,
+        weight: it.weight,
+    };
+    let cases = read_cases(batches).into_iter();
+    cases
+        .filter(|it| !it.reading.text.is_empty())
+        .map(named)
+        .collect()
+}
+
+/// Chooses the threshold on what the encoder has not seen, and scores that.
+fn with_encoder<'a>(
+    encoder: &dyn Embedder,
+    batches: &[AnswerBatch],
+    scored: &[(&'a Case, f32)],
+) -> Result<(WithEncoder, Vec<(&'a Case, f32)>), TrainingError> {
+    let by_ngrams_alone = choose_threshold(scored, FALSE_ALARMS_IN_SPITE_OF_ENCODER);
+    let heads = AnswerHeads::built_in().map_err(|it| TrainingError::Encoder(it.to_string()))?;
+    let is_unseen = |case: &Case| {
+        let batch = batches.get(case.batch);
+        batch.is_some_and(|it| heads.held_back.contains(&it.name))
+    };
+    let unseen: Vec<&(&Case, f32)> = scored.iter().filter(|it| is_unseen(it.0)).collect();
+    let scores = in_parallel(&unseen, |(case, by_ngrams)| {
+        let encoded = heads.read(encoder, &case.reading.text)?;
+        Some(encoded.together_with(*by_ngrams))
+    });
+    let scores = scores.into_iter().collect::<Option<Vec<_>>>().ok_or_else(|| {
+        let found = encoder.model().map_or_else(String::new, |it| it.id);
+        TrainingError::Encoder(format!("`{found}` is not `{}`", heads.model))
+    })?;
+    let scored: Vec<(&Case, f32)> = unseen.iter().map(|it| it.0).zip(scores).collect();
+    let threshold = choose_threshold(&scored, FALSE_ALARMS_WITH_ENCODER);
+    let trained = WithEncoder {
+        heads,
+        threshold,
+        by_ngrams_alone,
+    };
+    Ok((trained, scored))
 }
 
 struct Case {
@@ -254,36 +334,38 @@ fn fit_heads(cases: &[&Case]) -> Heads {
     Heads::side_by_side(vocabulary, &heads)
 }
 
-fn choose_threshold(cases: &[Case], scores: &[f32]) -> f32 {
-    let fine = cases
-        .iter()
-        .zip(scores)
-        .filter(|(it, _)| !it.is_bad() && !it.articles);
-    let mut of_fine: Vec<f32> = fine.map(|it| *it.1).collect();
+fn choose_threshold(scored: &[(&Case, f32)], false_alarms: f32) -> f32 {
+    let fine = scored.iter().filter(|(it, _)| !it.is_bad() && !it.articles);
+    let mut of_fine: Vec<f32> = fine.map(|it| it.1).collect();
     of_fine.sort_by(|a, b| b.total_cmp(a));
-    let allowed = (of_fine.len() as f32 * FALSE_ALARMS) as usize;
+    let allowed = (of_fine.len() as f32 * false_alarms) as usize;
     of_fine.get(allowed).map_or(0.0, |it| it + 1e-4)
 }
 
-fn report(batches: &[AnswerBatch], cases: &[Case], scores: &[f32], threshold: f32) -> AnswerReport {
+fn report(batches: &[AnswerBatch], scored: &[(&Case, f32)], threshold: f32) -> AnswerReport {
     let share = |of: &dyn Fn(&Case) -> bool| {
         let (mut all, mut withheld) = (0.0_f32, 0.0_f32);
-        for (_, score) in cases.iter().zip(scores).filter(|it| of(it.0)) {
+        for (_, score) in scored.iter().filter(|it| of(it.0)) {
             all += 1.0;
             withheld += f32::from(u8::from(*score >= threshold));
         }
         withheld / all.max(1.0)
     };
     let kinds = Label::KINDS.into_iter();
-    let by_batch = batches.iter().enumerate().map(|(index, batch)| {
-        (
-            batch.name.clone(),
-            share(&|it| it.batch == index && it.is_bad()),
-            share(&|it| it.batch == index && !it.is_bad()),
-        )
-    });
+    let measured = |index: &usize| scored.iter().any(|it| it.0.batch == *index);
+    let by_batch = batches
+        .iter()
+        .enumerate()
+        .filter(|it| measured(&it.0))
+        .map(|(index, batch)| {
+            (
+                batch.name.clone(),
+                share(&|it| it.batch == index && it.is_bad()),
+                share(&|it| it.batch == index && !it.is_bad()),
+            )
+        });
     AnswerReport {
-        sentences: cases.len(),
+        sentences: scored.len(),
         threshold,
         false_alarms: share(&|it| !it.is_bad() && !it.articles),
         withheld: share(&Case::is_bad),

@@ -5,18 +5,32 @@
 //! `data/answer_sentences/02-models.jsonl`), `held-back-older.jsonl`, and `held-back-writer.jsonl` of an author who knew
 //! no rule. What is in `data/answer_sentences` is trained on, so its figures flatter: the cross-validated ones are those
 //! of `make gate-reader`. All of it is generated text; no patient wrote any.
+//! The gate is the shipped one, with the encoder.
 #![expect(
     clippy::unwrap_used,
     clippy::print_stdout,
     reason = "a measure that reads its data and tells its figures"
 )]
 
-use std::{collections::BTreeMap, path::PathBuf};
+use std::{
+    collections::{BTreeMap, HashSet},
+    path::{Path, PathBuf},
+    sync::{Arc, LazyLock},
+};
 
+use bedside_embeddings::PatientEncoder;
+use bedside_language::sentences_of;
 use bedside_triage::{
     OutputGate, OutputVerdict,
     answer_training::{AnswerBatch, AnswerSentence, Label},
 };
+
+static GATE: LazyLock<OutputGate> =
+    LazyLock::new(|| OutputGate::new(Some(Arc::new(PatientEncoder::default()))));
+
+fn triage() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../core/triage")
+}
 
 #[derive(Default)]
 struct Count {
@@ -35,7 +49,7 @@ struct Bars {
 }
 
 fn read(path: &str) -> Vec<AnswerSentence> {
-    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(path);
+    let path = triage().join(path);
     let text = std::fs::read_to_string(&path).unwrap();
     AnswerBatch::parse(path.to_str().unwrap(), &text)
         .unwrap()
@@ -54,7 +68,7 @@ fn measure(name: &str, path: &str, bars: &Bars) {
             .to_owned();
         let count = counts.entry(label.clone()).or_default();
         count.all += 1;
-        let verdict = OutputGate::check(&it.text);
+        let verdict = GATE.check(&it.text);
         if (verdict == OutputVerdict::Pass) != (it.label == Label::Ok) {
             wrong.push(format!("{label} [{}] {} → {verdict:?}", it.lang, it.text));
             continue;
@@ -107,8 +121,8 @@ fn no_sentence_that_is_held_back_is_trained_on() {
     assert!(held_back.iter().all(|it| is_held_back(&it.text)));
     assert!(models.len() + held_back.len() >= 1500);
 
-    let mut trained = std::collections::HashSet::new();
-    let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("data/answer_sentences");
+    let mut trained = HashSet::new();
+    let folder = triage().join("data/answer_sentences");
     for entry in std::fs::read_dir(folder).unwrap() {
         let sentences = read(entry.unwrap().path().to_str().unwrap());
         trained.extend(sentences.into_iter().map(|it| it.text));
@@ -123,18 +137,20 @@ fn no_sentence_that_is_held_back_is_trained_on() {
 
 #[test]
 fn trained_on() {
-    for file in [
-        "01-templates",
-        "02-models",
-        "03-later",
-        "04-writer-a",
-        "05-writer-b",
-        "06-plain",
-        "07-quoted",
-    ] {
+    let files = [
+        ("01-templates", 0.8, 0.92),
+        ("02-models", 0.8, 0.92),
+        ("03-later", 0.8, 0.92),
+        ("04-writer-a", 0.8, 0.92),
+        ("05-writer-b", 0.8, 0.92),
+        ("06-plain", 0.8, 0.92),
+        // What others say, with quotation marks.
+        ("07-quoted", 0.7, 0.8),
+    ];
+    for (file, each, all) in files {
         let bars = Bars {
-            each: 0.8,
-            all: 0.88,
+            each,
+            all,
             false_alarms: 0.03,
         };
         measure(file, &format!("data/answer_sentences/{file}.jsonl"), &bars);
@@ -144,9 +160,9 @@ fn trained_on() {
 #[test]
 fn held_back_of_models() {
     let bars = Bars {
-        each: 0.6,
-        all: 0.82,
-        false_alarms: 0.045,
+        each: 0.7,
+        all: 0.88,
+        false_alarms: 0.035,
     };
     measure(
         "held-back-models",
@@ -158,8 +174,8 @@ fn held_back_of_models() {
 #[test]
 fn held_back_of_a_writer() {
     let bars = Bars {
-        each: 0.78,
-        all: 0.88,
+        each: 0.85,
+        all: 0.93,
         false_alarms: 0.035,
     };
     measure(
@@ -173,8 +189,8 @@ fn held_back_of_a_writer() {
 #[test]
 fn held_back_of_a_second_writer() {
     let bars = Bars {
-        each: 0.38,
-        all: 0.62,
+        each: 0.57,
+        all: 0.76,
         false_alarms: 0.03,
     };
     measure(
@@ -187,8 +203,8 @@ fn held_back_of_a_second_writer() {
 #[test]
 fn held_back_older() {
     let bars = Bars {
-        each: 0.83,
-        all: 0.95,
+        each: 0.88,
+        all: 0.965,
         false_alarms: 0.03,
     };
     measure(
@@ -196,4 +212,29 @@ fn held_back_older() {
         "tests/data/output_gate/held-back-older.jsonl",
         &bars,
     );
+}
+
+/// Those of the knowledge base, each alone.
+#[test]
+fn shipped_articles_pass() {
+    let folder = triage().join("../../plugins/knowledge/data/conditions");
+    let mut files: Vec<PathBuf> = std::fs::read_dir(folder)
+        .unwrap()
+        .map(|it| it.unwrap().path())
+        .collect();
+    files.sort();
+    let (mut judged, mut wrong) = (0, Vec::new());
+    for file in files {
+        let text = std::fs::read_to_string(file).unwrap();
+        let body = text.splitn(3, "+++").nth(2).unwrap();
+        for sentence in body.lines().flat_map(sentences_of) {
+            judged += 1;
+            if GATE.check(&sentence) != OutputVerdict::Pass {
+                wrong.push(sentence);
+            }
+        }
+    }
+    println!("articles: {judged} sentences");
+    assert!(judged > 3000, "{judged}");
+    assert!(wrong.is_empty(), "{} {wrong:#?}", wrong.len());
 }

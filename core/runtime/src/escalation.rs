@@ -1,0 +1,73 @@
+//! Emergency notices that do not reach their patient are told to staff.
+
+use std::{collections::HashMap, sync::Arc, time::Duration};
+
+use bedside_contract::{Escalation, PartId, StoreError, UndeliveredNotice, UndeliveredNotices};
+use tokio::time::Instant;
+
+/// Where undelivered notices are found, and who is told.
+#[derive(Clone)]
+pub struct Escalations {
+    pub notices: Arc<dyn UndeliveredNotices>,
+    /// Nobody: then the log alone says so.
+    pub staff: Option<Arc<dyn Escalation>>,
+    /// A notice that has not arrived after this is told.
+    pub after: Duration,
+}
+
+const FIRST_PAUSE: Duration = Duration::from_secs(10);
+const LONGEST_PAUSE: Duration = Duration::from_secs(300);
+
+/// When a notice of which staff could not be told is tried again.
+#[derive(Default)]
+pub(crate) struct Retries(HashMap<PartId, Retry>);
+
+struct Retry {
+    due: Instant,
+    pause: Duration,
+}
+
+impl Escalations {
+    /// Tells staff of all notices that are due. A notice is told again only if telling it failed, or if the process ended
+    /// between telling and noting it.
+    pub(crate) async fn look(&self, retries: &mut Retries) -> Result<(), StoreError> {
+        let found = self.notices.undelivered_notices(self.after).await?;
+        retries
+            .0
+            .retain(|part, _| found.iter().any(|it| it.part == *part));
+        for notice in &found {
+            if retries
+                .0
+                .get(&notice.part)
+                .is_some_and(|it| it.due > Instant::now())
+            {
+                continue;
+            }
+            self.tell(notice, retries).await?;
+        }
+        Ok(())
+    }
+
+    async fn tell(&self, notice: &UndeliveredNotice, retries: &mut Retries) -> Result<(), StoreError> {
+        let platform = notice.conversation.platform();
+        let minutes = notice.waiting.as_secs() / 60;
+        tracing::error!(
+            part = notice.part.0,
+            platform,
+            minutes,
+            given_up = notice.given_up,
+            "An emergency notice has not reached its patient."
+        );
+        if let Some(staff) = &self.staff
+            && let Err(error) = staff.escalate(notice).await
+        {
+            let pause = retries.0.get(&notice.part).map_or(FIRST_PAUSE, |it| it.pause * 2);
+            let pause = pause.min(LONGEST_PAUSE);
+            let due = Instant::now() + pause;
+            tracing::error!(part = notice.part.0, %error, ?pause, "Staff could not be told; it is tried again.");
+            retries.0.insert(notice.part.clone(), Retry { due, pause });
+            return Ok(());
+        }
+        self.notices.notice_escalated(&notice.part).await
+    }
+}
