@@ -82,10 +82,12 @@ async fn chat(directory: &std::path::Path, config: &str) -> Terminal {
     )
     .unwrap();
     let command = format!(
-        "env BEDSIDE_DATA_DIR='{}' '{}' --config '{}' chat; echo ended with $?; sleep 100",
+        "env BEDSIDE_DATA_DIR='{}' '{}' --config '{}' chat 2> '{}'; echo ended with $?; sleep 100",
         directory.join("data").display(),
         places::bedside().unwrap().display(),
         file.display(),
+        // A warning behind the prompt would hide it: the model is loaded meanwhile.
+        directory.join("log").display(),
     );
     let terminal = Terminal::open(&command);
     terminal.shows("Do you agree?").await;

@@ -221,13 +221,13 @@ impl Answering<'_> {
         }
         match self.generate(prompt, live, interrupt).await {
             Ok(Some(draft)) => draft,
-            Ok(None) => self.from_passages(passages, "passages-intro").await,
+            Ok(None) => self.passages_alone(passages, "passages-intro").await,
             Err(error) => {
                 tracing::error!(%error, "No answer came from the model.");
                 if passages.is_empty() {
                     return self.abstention();
                 }
-                self.from_passages(passages, "no-model").await
+                self.passages_alone(passages, "no-model").await
             }
         }
     }
@@ -405,7 +405,7 @@ impl Answering<'_> {
     }
 
     /// The passages themselves, behind the words of `intro`.
-    async fn from_passages(&self, passages: &[Passage], intro: &str) -> Draft {
+    async fn passages_alone(&self, passages: &[Passage], intro: &str) -> Draft {
         let (text, used) = passages_text(self.shared.rules, passages).await;
         let intro = self.shared.say_with_number(self.asked.language, intro);
         Draft {

@@ -79,6 +79,7 @@ pub struct Question {
 }
 
 const SWEEP_EVERY: Duration = Duration::from_secs(5);
+const CLOSING: Duration = Duration::from_secs(2);
 
 impl Bot {
     #[must_use]
@@ -151,7 +152,11 @@ impl Bot {
         // Intake stays open meanwhile: what comes is stored, and answered after the next start.
         self.drain().await;
         connectors.abort_all();
-        while connectors.join_next().await.is_some() {}
+        // Until their ports are closed.
+        let closing = async { while connectors.join_next().await.is_some() {} };
+        if tokio::time::timeout(CLOSING, closing).await.is_err() {
+            tracing::warn!("A connector does not end.");
+        }
         ended
     }
 

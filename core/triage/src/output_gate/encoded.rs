@@ -9,7 +9,7 @@ use super::{quantities::QUANTITIES, words::LISTS};
 use crate::pattern::pattern;
 use bedside_language::{is_han, is_invisible};
 
-/// Words of the shipped articles, messages and answers, one a line; made by `examples/train_gate_reader.rs`.
+/// Words of the shipped articles, messages and answers, one a line; made by `make gate-reader`.
 static KNOWN: LazyLock<HashSet<&str>> =
     LazyLock::new(|| include_str!("../../data/answer_words.txt").lines().collect());
 

@@ -210,12 +210,15 @@ pub fn answer_texts(batches: &[AnswerBatch]) -> Vec<AnswerText> {
         .collect()
 }
 
+/// A sentence and the log odds that it must not leave.
+type Scored<'a> = (&'a Case, f32);
+
 /// Chooses the threshold on what the encoder has not seen, and scores that.
 fn with_encoder<'a>(
     encoder: &dyn Embedder,
     batches: &[AnswerBatch],
     scored: &[(&'a Case, f32)],
-) -> Result<(WithEncoder, Vec<(&'a Case, f32)>), TrainingError> {
+) -> Result<(WithEncoder, Vec<Scored<'a>>), TrainingError> {
     let by_ngrams_alone = choose_threshold(scored, FALSE_ALARMS_IN_SPITE_OF_ENCODER);
     let heads = AnswerHeads::built_in().map_err(|it| TrainingError::Encoder(it.to_string()))?;
     let is_unseen = |case: &Case| {
