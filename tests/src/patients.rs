@@ -19,7 +19,7 @@ use crate::{DiscordUser, TelegramUser};
 /// What stands in a patient's chat: one message of the bot, as it is now.
 #[derive(Debug, Clone)]
 pub struct Heard {
-    /// As the platform shows it; see [`words`].
+    /// As the platform shows it; see [`words()`].
     pub text: String,
     /// What each quick reply sends. Empty where they are numbered in the text.
     pub buttons: Vec<String>,

@@ -4,7 +4,7 @@ use half::f16;
 
 use crate::{Tensors, math};
 
-/// Keys and values that stand before those of the tokens, as [layer][token][head][number].
+/// Keys and values that stand before those of the tokens, as `[layer][token][head][number]`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Prefix {
     pub keys: Vec<Vec<Vec<Vec<f32>>>>,

@@ -196,7 +196,7 @@ impl Writer {
         }
     }
 
-    /// Puts "[n]" behind the last sentence that rests on the current passage.
+    /// Puts `[n]` behind the last sentence that rests on the current passage.
     fn close_citation(&mut self) {
         let Some(passage) = self.current.take() else {
             return;
