@@ -100,7 +100,7 @@ async fn a_webhook_is_told_until_it_takes_it_and_then_no_more() {
     let folder = tempfile::tempdir().unwrap();
     let key = secret(&folder, "key", "pager-key\n");
     let config = format!("webhook = {webhook:?}\nwebhook_key_file = {key:?}\n");
-    let (fake, bot) = start(7, &config).await;
+    let (fake, bot) = start(6, &config).await;
     let user = fake.user(42);
     user.say(EMERGENCY).await.unwrap();
     eventually("the second alarm", PATIENCE, async || {

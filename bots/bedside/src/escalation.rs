@@ -1,4 +1,4 @@
-//! `[escalation]`: staff are told of emergency notices that do not reach their patient.
+//! `[escalation]`: alerts staff to emergency notices that do not reach their patient.
 
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
@@ -20,10 +20,10 @@ use crate::config::ConfigError;
 #[derive(Debug, Clone, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct EscalationConfig {
-    /// Minutes after which a notice that has not arrived is told; one that is given up is told at once.
+    /// Minutes after which an undelivered notice is escalated; one that is given up is escalated at once.
     pub after_minutes: u64,
     /// An address that gets a POST with JSON: `text` for people, and `event`, `part`, `platform`, `conversation`,
-    /// `waiting_seconds`, `given_up`. Any 2xx counts as told.
+    /// `waiting_seconds`, `given_up`. Any 2xx counts as delivered.
     pub webhook: Option<String>,
     /// What the webhook gets as `Authorization: Bearer …`, in a file of its own.
     pub webhook_key_file: Option<PathBuf>,
@@ -86,7 +86,7 @@ impl EscalationConfig {
         webhook.into_iter().chain(mail).collect()
     }
 
-    /// Checks all keys and reads the secrets; nothing is sent. Nothing where nobody is to be told.
+    /// Checks all keys and reads the secrets; nothing is sent. Nothing where nobody is to be alerted.
     ///
     /// # Errors
     /// [`ConfigError`] with the key at fault.
@@ -202,7 +202,7 @@ impl Escalation for Staff {
         if !failed.is_empty() {
             tracing::warn!(
                 reason,
-                "Staff were told of an undelivered emergency notice on one way only."
+                "Only one of the configured alerts about an undelivered emergency notice was delivered."
             );
         }
         Ok(())

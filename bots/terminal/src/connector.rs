@@ -125,7 +125,10 @@ impl TerminalConnector {
                 };
                 match timeout(settle, changes.changed()).await {
                     Ok(_) => continue,
-                    Err(_) => return Ok(meanwhile.end().await),
+                    Err(_) => {
+                        self.ledger.give_up();
+                        return Ok(meanwhile.end().await);
+                    }
                 }
             }
             tokio::select! {

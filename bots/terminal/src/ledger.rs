@@ -134,6 +134,9 @@ mod tests {
             assert!(ledger.is_settled() && ledger.may_follow(), "{answer}");
             ledger.answered(InboxSeq(3 - answer));
             assert!(!ledger.may_follow());
+            ledger.expect_stop(receipt(3));
+            ledger.give_up();
+            assert!(!ledger.may_follow(), "the next answer does not wait for it");
         }
     }
 }

@@ -1,6 +1,6 @@
 //! The bot: takes what connectors receive, runs each conversation's lane, delivers what comes out.
 
-use std::{collections::HashMap, panic::AssertUnwindSafe, sync::Arc, time::Duration};
+use std::{collections::HashMap, convert::Infallible, panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use bedside_contract::{
@@ -124,7 +124,7 @@ impl Bot {
             connectors.spawn(async move { connector.run(intake).await });
         }
         let mut sweeps = tokio::time::interval_at(Instant::now() + SWEEP_EVERY, SWEEP_EVERY);
-        let escalating = escalate(shared.escalations.clone());
+        let escalating = shared.escalate();
         tokio::pin!(escalating);
         let ended = loop {
             tokio::select! {
@@ -146,7 +146,7 @@ impl Bot {
                     }
                 }
                 _ = sweeps.tick() => self.sweep().await?,
-                error = &mut escalating => break Err(error.into()),
+                never = &mut escalating => match never {},
             }
         };
         // Intake stays open meanwhile: what comes is stored, and answered after the next start.
@@ -229,20 +229,6 @@ impl Bot {
                 );
             }
         }
-    }
-}
-
-/// Ends only if the store does.
-async fn escalate(escalations: Option<Escalations>) -> StoreError {
-    let Some(escalations) = escalations else {
-        return std::future::pending().await;
-    };
-    let mut retries = Retries::default();
-    loop {
-        if let Err(error) = escalations.look(&mut retries).await {
-            return error;
-        }
-        tokio::time::sleep(SWEEP_EVERY).await;
     }
 }
 
@@ -419,6 +405,20 @@ impl Shared {
     async fn release_or_report(self: &Arc<Self>, conversation: &ConversationKey) {
         if let Err(error) = self.release_parked(conversation).await {
             self.store_failed(&error);
+        }
+    }
+
+    /// Never ends.
+    async fn escalate(&self) -> Infallible {
+        let Some(escalations) = &self.escalations else {
+            return std::future::pending().await;
+        };
+        let mut retries = Retries::default();
+        loop {
+            if let Err(error) = escalations.look(&mut retries).await {
+                self.store_failed(&error);
+            }
+            tokio::time::sleep(SWEEP_EVERY).await;
         }
     }
 

@@ -43,7 +43,7 @@ pub struct RuntimeConfig {
     pub answer_deadline_seconds: u64,
     /// Seconds without a visible word after which "still working" is shown.
     pub still_working_seconds: u64,
-    /// Answers in work at once; other questions wait in the store and are told their place. No more than the engine's
+    /// Answers in work at once; other questions wait in the store, and patients see their place in the queue. No more than the engine's
     /// places and queue together.
     pub answers_at_once: usize,
     /// A message whose answer the bot did not survive this often gets an apology instead of another try.

@@ -1,24 +1,24 @@
-//! Emergency notices that do not reach their patient are told to staff.
+//! Emergency notices that do not reach their patient are escalated to staff.
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use bedside_contract::{Escalation, PartId, StoreError, UndeliveredNotice, UndeliveredNotices};
 use tokio::time::Instant;
 
-/// Where undelivered notices are found, and who is told.
+/// Where undelivered notices are found, and who is alerted.
 #[derive(Clone)]
 pub struct Escalations {
     pub notices: Arc<dyn UndeliveredNotices>,
     /// Nobody: then the log alone says so.
     pub staff: Option<Arc<dyn Escalation>>,
-    /// A notice that has not arrived after this is told.
+    /// An undelivered notice is escalated after this.
     pub after: Duration,
 }
 
 const FIRST_PAUSE: Duration = Duration::from_secs(10);
 const LONGEST_PAUSE: Duration = Duration::from_secs(300);
 
-/// When a notice of which staff could not be told is tried again.
+/// When a failed alert is retried.
 #[derive(Default)]
 pub(crate) struct Retries(HashMap<PartId, Retry>);
 
@@ -28,8 +28,8 @@ struct Retry {
 }
 
 impl Escalations {
-    /// Tells staff of all notices that are due. A notice is told again only if telling it failed, or if the process ended
-    /// between telling and noting it.
+    /// Escalates all notices that are due. A notice is escalated again only if the alert failed, or if the process ended
+    /// before that was recorded.
     pub(crate) async fn look(&self, retries: &mut Retries) -> Result<(), StoreError> {
         let found = self.notices.undelivered_notices(self.after).await?;
         retries
@@ -64,7 +64,7 @@ impl Escalations {
             let pause = retries.0.get(&notice.part).map_or(FIRST_PAUSE, |it| it.pause * 2);
             let pause = pause.min(LONGEST_PAUSE);
             let due = Instant::now() + pause;
-            tracing::error!(part = notice.part.0, %error, ?pause, "Staff could not be told; it is tried again.");
+            tracing::error!(part = notice.part.0, %error, ?pause, "Staff could not be alerted; it is retried.");
             retries.0.insert(notice.part.clone(), Retry { due, pause });
             return Ok(());
         }

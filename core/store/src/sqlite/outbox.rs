@@ -147,15 +147,9 @@ fn pause_of(after_ms: u64) -> i64 {
     i64::try_from(after_ms).unwrap_or(LONGEST_MS).min(LONGEST_MS)
 }
 
-/// Nothing for a part of unknown age.
+/// Nothing where the clock was set back.
 pub(super) fn since(created_ms: i64, now_ms: i64) -> Duration {
-    let is_known = created_ms > 0;
-    let elapsed_ms = if is_known {
-        now_ms.saturating_sub(created_ms)
-    } else {
-        0
-    };
-    Duration::from_millis(u64::try_from(elapsed_ms).unwrap_or_default())
+    Duration::from_millis(u64::try_from(now_ms.saturating_sub(created_ms)).unwrap_or_default())
 }
 
 /// A part with this `next_at` waits for its patient, not for a time.

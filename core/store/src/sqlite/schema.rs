@@ -11,12 +11,13 @@ pub(super) const APPLICATION_ID: i64 = 0x4265_6473;
 /// Step n brings a file from version n to n + 1. Steps that were released never change.
 const MIGRATIONS: &[&str] = &[VERSION_1, VERSION_2, VERSION_3];
 
-/// `created_ms`: 0 for parts of an older bot, whose age is not known. `pause_ms`: how far ahead of its writing `next_at`
+/// Parts of an older bot, whose age is not known, are as old as the migration; what it gave up is no news. `pause_ms`: how far ahead of its writing `next_at`
 /// was, which tells a clock that was set back.
 const VERSION_3: &str = "
 ALTER TABLE outbox ADD COLUMN created_ms INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE outbox ADD COLUMN pause_ms INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE outbox ADD COLUMN escalated INTEGER NOT NULL DEFAULT 0;
+UPDATE outbox SET created_ms = CAST(strftime('%s', 'now') AS INTEGER) * 1000, escalated = (state = 'dead');
 CREATE INDEX outbox_urgent_unsent ON outbox (position) WHERE urgent = 1 AND escalated = 0 AND state <> 'sent';
 ";
 
@@ -193,7 +194,7 @@ fn read_header(connection: &Connection, name: &str) -> Result<i64, rusqlite::Err
 mod tests {
     use rusqlite::Connection;
 
-    use super::{migrate, migrate_with, read_header};
+    use super::{MIGRATIONS, migrate, migrate_with, read_header};
 
     #[test]
     fn a_failed_step_leaves_the_version_before_it() {
@@ -215,6 +216,23 @@ mod tests {
 
         migrate_with(&mut connection, &["CREATE TABLE a (x)", "CREATE TABLE b (x)"]).unwrap();
         assert_eq!(read_header(&connection, "user_version").unwrap(), 2);
+    }
+
+    #[test]
+    fn parts_of_an_older_bot_begin_to_age_and_what_it_gave_up_alarms_nobody() {
+        let mut connection = Connection::open_in_memory().unwrap();
+        migrate_with(&mut connection, &MIGRATIONS[..2]).unwrap();
+        let rows = "INSERT INTO inbox (seq, platform, bot_id, ext_id, chat_key, recv_ms) VALUES (1, 'w', 'b', '1', 'c', 1);
+            INSERT INTO outbox (id, chat_key, inbox_seq, part, body, urgent, state) VALUES
+                ('dead', 'c', 1, 0, '{}', 1, 'dead'), ('open', 'c', 1, 1, '{}', 1, 'pending')";
+        connection.execute_batch(rows).unwrap();
+        migrate(&mut connection).unwrap();
+        let found = |id: &str| {
+            let sql = "SELECT created_ms > 1600000000000, escalated FROM outbox WHERE id = ?1";
+            let read = |row: &rusqlite::Row<'_>| Ok((row.get::<_, bool>(0)?, row.get::<_, bool>(1)?));
+            connection.query_row(sql, [id], read).unwrap()
+        };
+        assert_eq!((found("dead"), found("open")), ((true, true), (true, false)));
     }
 
     #[test]
