@@ -81,6 +81,9 @@ const KNOWN_BY: [(&str, &[&str]); 7] = [
     ),
 ];
 
+/// The runtime's modules from the lowest floor up: each knows only itself and those before it.
+const FLOORS: [&str; 6] = ["context", "delivery", "answer", "turn", "dispatcher", "bot"];
+
 struct Crate {
     /// Below the repository.
     folder: String,
@@ -319,6 +322,68 @@ fn every_unsafe_block_says_why_it_is_sound() {
         }
     }
     assert!(seen > 0, "the search finds no unsafe block any more");
+}
+
+#[test]
+fn the_runtimes_floors_know_only_what_is_below() {
+    let folder = repository().join("core/runtime/src");
+    let mut seen = BTreeSet::new();
+    for file in sources(&folder) {
+        let inside = file.strip_prefix(&folder).unwrap().to_str().unwrap();
+        let module = inside.split(['/', '.']).next().unwrap();
+        let text = fs::read_to_string(&file).unwrap();
+        let code = text.split("#[cfg(test)]\nmod tests").next().unwrap_or_default();
+        if inside == "lib.rs" || inside.contains("tests") {
+            continue;
+        }
+        let floor = |name: &str| FLOORS.iter().position(|it| *it == name);
+        let own = floor(module).unwrap_or_else(|| panic!("{inside} is on no floor"));
+        for used in modules_of_the_crate(code) {
+            let below = floor(&used).unwrap_or_else(|| panic!("{inside} uses {used}, which is on no floor"));
+            assert!(below <= own, "{inside} uses {used}, which is above it");
+            seen.insert(used);
+        }
+    }
+    assert!(
+        seen.len() >= FLOORS.len() - 1,
+        "the search finds no uses any more"
+    );
+}
+
+/// The first names behind `crate::`, also in braces.
+fn modules_of_the_crate(code: &str) -> BTreeSet<String> {
+    let single = Regex::new(r"\bcrate::(\w+)").unwrap();
+    let block = Regex::new(r"(?s)\bcrate::\{(.*?)\};").unwrap();
+    let inner = Regex::new(r"\{[^{}]*\}").unwrap();
+    let mut found: BTreeSet<String> = single.captures_iter(code).map(|it| it[1].to_owned()).collect();
+    for names in block.captures_iter(code) {
+        let mut names = names[1].to_owned();
+        while inner.is_match(&names) {
+            names = inner.replace_all(&names, "").into_owned();
+        }
+        let first = |it: &str| it.trim().split("::").next().unwrap_or_default().to_owned();
+        found.extend(names.split(',').map(first).filter(|it| !it.is_empty()));
+    }
+    found
+}
+
+/// A connector that could reach the store could read or delete any conversation.
+#[test]
+fn no_connector_holds_a_store() {
+    let role = Regex::new(
+        r"\b(?:dyn|impl)\s+(?:Store|Inbox|Outbox|Conversations|Transcripts|PluginStorage|AuditLog)\b",
+    )
+    .unwrap();
+    let connectors = crates()
+        .into_iter()
+        .filter(|it| it.folder.starts_with("bots/") && it.folder != "bots/bedside");
+    let mut seen = 0;
+    for file in connectors.flat_map(|it| sources(&repository().join(&it.folder).join("src"))) {
+        seen += 1;
+        let text = fs::read_to_string(&file).unwrap();
+        assert!(!role.is_match(&text), "{} holds a store", file.display());
+    }
+    assert!(seen > 30, "the search finds no sources any more");
 }
 
 /// What a platform can do is declared by its connector and asked of it; its name decides nothing.

@@ -6,13 +6,14 @@ use std::{
 };
 
 use anyhow::Context;
-use bedside_contract::{Connector, Embedder, Generator, ModelInfo, Plugins, Store, UndeliveredNotices};
-use bedside_discord::DiscordContext;
+use bedside_contract::{
+    AuditLog, Connector, Embedder, Generator, ModelInfo, PluginStorage, Plugins, Store, SystemClock,
+    UndeliveredNotices,
+};
 use bedside_embeddings::{LazyEmbeddings, PatientEncoder};
 use bedside_plugin_host::{Contacts, PluginHost, PluginHostSetup, PluginsConfig};
 use bedside_runtime::{Bot, BotParts, Escalations};
 use bedside_store::SqliteStore;
-use bedside_telegram::TelegramContext;
 use bedside_triage::{PatientFacts, Rules, SecondReader};
 use bedside_web::WebContext;
 use bedside_wechat::WechatContext;
@@ -78,6 +79,7 @@ impl Parts {
             plugins: Arc::clone(&self.plugins) as Arc<dyn Plugins>,
             rules: self.rules,
             sampling: self.config.model.sampling.clone(),
+            clock: Arc::new(SystemClock),
             connectors,
             escalations: Some(escalations),
         }))
@@ -90,7 +92,6 @@ impl Parts {
         if self.config.web.enabled {
             let generator = self.model.generator();
             let web = self.config.web.clone().build(WebContext {
-                store: Arc::clone(&self.store) as Arc<dyn Store>,
                 plugins: Some(Arc::clone(&self.plugins) as Arc<dyn Plugins>),
                 ready: Arc::new(move || readiness(generator.model().as_ref())),
                 generator: Some(self.model.generator()),
@@ -100,17 +101,11 @@ impl Parts {
             connectors.push(Arc::new(web));
         }
         if self.config.telegram.enabled {
-            let store = Arc::clone(&self.store) as Arc<dyn Store>;
-            connectors.push(Arc::new(
-                self.config.telegram.clone().build(TelegramContext { store })?,
-            ));
+            connectors.push(Arc::new(self.config.telegram.clone().build()?));
             lines.push("telegram:  polling".to_owned());
         }
         if self.config.discord.enabled {
-            let store = Arc::clone(&self.store) as Arc<dyn Store>;
-            connectors.push(Arc::new(
-                self.config.discord.clone().build(DiscordContext { store })?,
-            ));
+            connectors.push(Arc::new(self.config.discord.clone().build()?));
             lines.push("discord:   gateway".to_owned());
         }
         if self.config.wechat.enabled {
@@ -220,7 +215,9 @@ pub(crate) fn start_plugins(config: &Config, backing: PluginBacking<'_>) -> anyh
             emergency_number: config.bot.emergency_number.clone(),
             crisis_line: config.bot.crisis_line.clone(),
         },
-        store: Arc::clone(backing.store) as Arc<dyn Store>,
+        storage: Arc::clone(backing.store) as Arc<dyn PluginStorage>,
+        audit: Arc::clone(backing.store) as Arc<dyn AuditLog>,
+        clock: Arc::new(SystemClock),
         generator: backing.generator,
         embedder: Some(backing.embeddings as Arc<dyn Embedder>),
     }))

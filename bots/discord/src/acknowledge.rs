@@ -20,8 +20,7 @@ use crate::{
 const GIVEN_UP_AFTER: Duration = Duration::from_secs(14 * 60);
 const TRIES: u32 = 3;
 const BETWEEN_TRIES: Duration = Duration::from_millis(200);
-const FIRST_LOOK: Duration = Duration::from_millis(50);
-const LONGEST_LOOK: Duration = Duration::from_secs(10);
+const BETWEEN_LOOKS: Duration = Duration::from_secs(10);
 
 /// How an interaction is acknowledged.
 pub(crate) enum Acknowledgement {
@@ -99,9 +98,7 @@ async fn respond(
     }
 }
 
-/// Notes the response in the store, as soon as the question is in work, as the message into which the answer
-/// is written: after a crash it is answered there. Before its time is over it is told that the answer comes
-/// otherwise.
+/// Before the response's time is over it is told that the answer comes otherwise.
 async fn watch(
     connector: Weak<Shared>,
     conversation: &ConversationKey,
@@ -110,28 +107,16 @@ async fn watch(
     language: Language,
 ) {
     let given_up = Instant::now() + GIVEN_UP_AFTER;
-    let mut noted = false;
-    let mut look = FIRST_LOOK;
     loop {
-        // The store is not kept open for the sake of a watch.
         let Some(shared) = connector.upgrade() else { return };
-        if Instant::now() >= given_up {
-            give_up(&shared, conversation, reply, seq, language).await;
-            return;
-        }
         if !shared.interactions.is_open(conversation, reply.interaction) {
             return;
         }
-        if !noted {
-            noted = match shared.store.preview(seq).await {
-                Ok(Some(_)) => true,
-                Ok(None) => shared.store.put_preview(seq, &reply.message_id()).await.is_ok(),
-                Err(_) => false,
-            };
+        if Instant::now() >= given_up {
+            return give_up(&shared, conversation, reply, seq, language).await;
         }
         drop(shared);
-        tokio::time::sleep(look).await;
-        look = (look * 2).min(LONGEST_LOOK);
+        tokio::time::sleep(BETWEEN_LOOKS).await;
     }
 }
 

@@ -1,6 +1,6 @@
-use std::{path::PathBuf, sync::Arc, time::Duration};
+use std::{path::PathBuf, time::Duration};
 
-use bedside_contract::{ConnectorError, Store};
+use bedside_contract::ConnectorError;
 use reqwest::{Client, Url};
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
@@ -53,31 +53,19 @@ const fn default_register_commands() -> bool {
     true
 }
 
-/// What the connector needs from the rest of the bot.
-#[derive(Clone)]
-pub struct DiscordContext {
-    /// Knows where the session goes on from, and which message an answer is being written into.
-    pub store: Arc<dyn Store>,
-}
-
 impl DiscordConfig {
     /// Checks the keys and reads the token; nothing is sent yet.
     ///
     /// # Errors
     /// [`ConnectorError::Config`] with the key at fault.
-    pub fn build(self, context: DiscordContext) -> Result<DiscordConnector, ConnectorError> {
+    pub fn build(self) -> Result<DiscordConnector, ConnectorError> {
         let api_url = self.parsed_api_url()?;
         let gateway_url = self.parsed_gateway_url()?;
         let token = self.read_token()?;
         let client = http_client(&api_url)
             .map_err(|error| wrong("api_url", format!("no HTTP client: {}", error.without_url())))?;
         let rest = Rest::new(client, api_url.as_str(), token);
-        Ok(DiscordConnector::new(
-            rest,
-            gateway_url,
-            self.register_commands,
-            context.store,
-        ))
+        Ok(DiscordConnector::new(rest, gateway_url, self.register_commands))
     }
 
     /// Checks the keys and reads the token, nothing else.

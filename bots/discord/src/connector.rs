@@ -3,7 +3,7 @@ use std::{sync::Arc, time::Duration};
 use async_trait::async_trait;
 use bedside_contract::{
     Capabilities, Connector, ConnectorError, ConversationKey, DeliverError, InboxSeq, Initiative, Intake,
-    LengthUnit, OutboxItem, Pace, PlatformMessageId, Store,
+    LengthUnit, OutboxItem, Pace, PlatformMessageId,
 };
 use reqwest::Url;
 
@@ -29,23 +29,13 @@ pub struct DiscordConnector {
 pub(crate) struct Shared {
     pub(crate) rest: Rest,
     pub(crate) interactions: OpenInteractions,
-    pub(crate) store: Arc<dyn Store>,
 }
 
 impl DiscordConnector {
-    pub(crate) fn new(
-        rest: Rest,
-        gateway_url: Option<Url>,
-        register_commands: bool,
-        store: Arc<dyn Store>,
-    ) -> Self {
+    pub(crate) fn new(rest: Rest, gateway_url: Option<Url>, register_commands: bool) -> Self {
         let interactions = OpenInteractions::default();
         Self {
-            shared: Arc::new(Shared {
-                rest,
-                interactions,
-                store,
-            }),
+            shared: Arc::new(Shared { rest, interactions }),
             gateway_url,
             register_commands,
         }
@@ -53,9 +43,11 @@ impl DiscordConnector {
 
     /// Where a part goes that answers a slash command.
     async fn response_for(&self, item: &OutboxItem) -> Option<Reply> {
+        // It cannot be edited before it is acknowledged.
+        let open = self.shared.interactions.find(&item.conversation, item.seq).await;
         match &item.replaces {
             Some(shown) => Reply::from_message_id(shown).filter(Reply::is_editable),
-            None => self.shared.interactions.find(&item.conversation, item.seq).await,
+            None => open,
         }
     }
 
@@ -126,6 +118,7 @@ impl DiscordConnector {
         let channel = channel_of(conversation).ok_or_else(no_channel)?;
         if let Some(shown) = shown {
             if let Some(reply) = Reply::from_message_id(shown) {
+                self.shared.interactions.find(conversation, seq).await;
                 self.shared.rest.edit_response(&reply, &message.edit()).await?;
                 self.shared.interactions.shown(conversation, reply.interaction);
             } else if let Some(id) = message_of(shown) {

@@ -72,11 +72,7 @@ impl<'a> Gateway<'a> {
             let shared = Arc::clone(self.shared);
             tokio::spawn(async move { commands::register(&shared.rest, application).await });
         }
-        let stored = self
-            .shared
-            .store
-            .cursor(PLATFORM, &application.to_string())
-            .await?;
+        let stored = self.intake.cursor(PLATFORM, &application.to_string()).await?;
         let progress = Progress::from_stored(stored.as_deref());
         let mut inbound = Inbound::new(self.shared, self.intake, application, own_user, progress);
         loop {

@@ -263,6 +263,7 @@ impl<'a> Inbound<'a> {
             conversation: self.conversation(message.channel),
             sender: message.user.to_string(),
             language_hint: None,
+            answer_in: None,
             kind,
         }
     }
@@ -299,6 +300,8 @@ impl<'a> Inbound<'a> {
             batch.progress.heard(channel, interaction.reply.interaction);
         }
         let place = batch.updates.len();
+        let answer_in = matches!(interaction.kind, InteractionKind::Command { .. })
+            .then(|| interaction.reply.message_id());
         batch.updates.push(Update {
             platform: PLATFORM.to_owned(),
             bot: self.application.to_string(),
@@ -306,6 +309,7 @@ impl<'a> Inbound<'a> {
             conversation: conversation.clone(),
             sender: interaction.user.to_string(),
             language_hint: interaction.language,
+            answer_in,
             kind,
         });
         let taken = Taken {

@@ -27,7 +27,7 @@ mod outgoing;
 mod rest;
 mod session;
 
-pub use config::{DiscordConfig, DiscordContext};
+pub use config::DiscordConfig;
 pub use connector::DiscordConnector;
 
 /// The first word of this connector's conversation keys.

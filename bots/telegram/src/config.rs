@@ -1,6 +1,6 @@
-use std::{path::PathBuf, sync::Arc, time::Duration};
+use std::{path::PathBuf, time::Duration};
 
-use bedside_contract::{ConnectorError, Store};
+use bedside_contract::ConnectorError;
 use reqwest::{Client, Url};
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
@@ -46,19 +46,12 @@ const fn default_poll_timeout() -> Duration {
     Duration::from_secs(25)
 }
 
-/// What the connector needs from the rest of the bot.
-#[derive(Clone)]
-pub struct TelegramContext {
-    /// Knows where polling goes on from.
-    pub store: Arc<dyn Store>,
-}
-
 impl TelegramConfig {
     /// Checks the keys and reads the token; nothing is sent yet.
     ///
     /// # Errors
     /// [`ConnectorError::Config`] with the key at fault.
-    pub fn build(self, context: TelegramContext) -> Result<TelegramConnector, ConnectorError> {
+    pub fn build(self) -> Result<TelegramConnector, ConnectorError> {
         self.check_poll_timeout()?;
         let api_url = self.parsed_api_url()?;
         let poll_timeout = Duration::from_secs(self.poll_timeout);
@@ -72,12 +65,7 @@ impl TelegramConfig {
         };
         let sending = bot_with(Duration::from_secs(20))?;
         let polling = bot_with(poll_timeout + Duration::from_secs(15))?;
-        Ok(TelegramConnector::new(
-            sending,
-            polling,
-            poll_timeout,
-            context.store,
-        ))
+        Ok(TelegramConnector::new(sending, polling, poll_timeout))
     }
 
     /// Checks the keys and reads the token, nothing else.

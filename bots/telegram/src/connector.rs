@@ -3,7 +3,7 @@ use std::{sync::Arc, time::Duration};
 use async_trait::async_trait;
 use bedside_contract::{
     Capabilities, Connector, ConnectorError, ConversationKey, DeliverError, InboxSeq, Initiative, Intake,
-    LengthUnit, OutboxItem, Pace, PlatformMessageId, Store,
+    LengthUnit, OutboxItem, Pace, PlatformMessageId,
 };
 use teloxide::{
     Bot, RequestError,
@@ -26,16 +26,14 @@ pub struct TelegramConnector {
     /// The same bot with a client that waits as long as a poll takes.
     polling_bot: Bot,
     poll_timeout: Duration,
-    store: Arc<dyn Store>,
 }
 
 impl TelegramConnector {
-    pub(crate) fn new(bot: Bot, polling_bot: Bot, poll_timeout: Duration, store: Arc<dyn Store>) -> Self {
+    pub(crate) fn new(bot: Bot, polling_bot: Bot, poll_timeout: Duration) -> Self {
         Self {
             bot,
             polling_bot,
             poll_timeout,
-            store,
         }
     }
 
@@ -146,15 +144,9 @@ impl Connector for TelegramConnector {
     }
 
     async fn run(&self, intake: Arc<dyn Intake>) -> Result<(), ConnectorError> {
-        Polling::new(
-            &self.bot,
-            &self.polling_bot,
-            self.poll_timeout,
-            self.store.as_ref(),
-            intake.as_ref(),
-        )
-        .run()
-        .await
+        Polling::new(&self.bot, &self.polling_bot, self.poll_timeout, intake.as_ref())
+            .run()
+            .await
     }
 
     async fn typing(&self, conversation: &ConversationKey) {

@@ -13,7 +13,7 @@ mod groups;
 mod polling;
 mod updates;
 
-pub use config::{TelegramConfig, TelegramContext};
+pub use config::TelegramConfig;
 pub use connector::TelegramConnector;
 
 /// The first word of this connector's conversation keys.

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use bedside_contract::{ConnectorError, Cursor, Intake, Store, StoreError};
+use bedside_contract::{ConnectorError, Cursor, Intake, StoreError};
 use serde::Serialize;
 use serde_json::Value;
 use teloxide::{
@@ -43,7 +43,6 @@ pub(crate) struct Polling<'a> {
     bot: &'a Bot,
     polling_bot: &'a Bot,
     poll_timeout: Duration,
-    store: &'a dyn Store,
     intake: &'a dyn Intake,
     notices: GroupNotices,
 }
@@ -53,14 +52,12 @@ impl<'a> Polling<'a> {
         bot: &'a Bot,
         polling_bot: &'a Bot,
         poll_timeout: Duration,
-        store: &'a dyn Store,
         intake: &'a dyn Intake,
     ) -> Self {
         Self {
             bot,
             polling_bot,
             poll_timeout,
-            store,
             intake,
             notices: GroupNotices::default(),
         }
@@ -127,7 +124,7 @@ impl<'a> Polling<'a> {
     }
 
     async fn stored_offset(&self, identity: &Identity) -> Result<Option<i64>, ConnectorError> {
-        let stored = self.store.cursor(PLATFORM, &identity.id.to_string()).await?;
+        let stored = self.intake.cursor(PLATFORM, &identity.id.to_string()).await?;
         Ok(stored.and_then(|it| it.parse().ok()))
     }
 

@@ -197,6 +197,7 @@ impl Identity {
             external_id,
             sender: from.id.to_string(),
             language_hint: from.language_code.as_deref().and_then(Language::parse),
+            answer_in: None,
             kind,
         }
     }

@@ -195,6 +195,7 @@ impl TerminalConnector {
             conversation: self.conversation.clone(),
             sender: self.conversation.chat().to_owned(),
             language_hint: Some(self.language),
+            answer_in: None,
             kind,
         };
         let receipts = intake.accept(vec![update], None).await?;

@@ -4,7 +4,7 @@ use std::{
     sync::Arc,
 };
 
-use bedside_contract::{ConnectorError, Generator, Plugins, Store};
+use bedside_contract::{ConnectorError, Generator, Plugins};
 use serde::Deserialize;
 
 use crate::{
@@ -76,8 +76,6 @@ impl Default for WebConfig {
 
 /// What the page needs of the rest of the bot.
 pub struct WebContext {
-    /// The mailbox that the page reads.
-    pub store: Arc<dyn Store>,
     /// Their state is shown by `/readyz`.
     pub plugins: Option<Arc<dyn Plugins>>,
     /// An object with `ready` and whatever else `/readyz` shall say.

@@ -111,7 +111,6 @@ impl Connector for WebConnector {
             stop.clone(),
         );
         let server = Arc::new(Server {
-            store: Arc::clone(&self.context.store),
             plugins: self.context.plugins.clone(),
             ready: Arc::clone(&self.context.ready),
             page: Page::new(&self.context.hospital_name, intake.emergency_number()),
@@ -169,10 +168,13 @@ impl Connector for WebConnector {
             .unwrap_or_else(|| PlatformMessageId(format!("preview-{seq}"))))
     }
 
-    /// The part is in the store already, from where open pages read it now and others when they open.
+    /// The part is in the store already, from where pages read it as soon as it is [`settled`](Connector::settled).
     async fn deliver(&self, item: &OutboxItem) -> Result<PlatformMessageId, DeliverError> {
+        Ok(PlatformMessageId(item.id.0.clone()))
+    }
+
+    fn settled(&self, item: &OutboxItem) {
         self.rooms
             .send(&item.conversation, Signal::Delivered { seq: item.seq });
-        Ok(PlatformMessageId(item.id.0.clone()))
     }
 }

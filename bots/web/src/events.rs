@@ -11,10 +11,7 @@ use axum::{
 use bedside_contract::{InboxSeq, Language, Part, Said, TranscriptEntry};
 use serde::Deserialize;
 use serde_json::json;
-use tokio::{
-    sync::broadcast::error::RecvError,
-    time::{Instant, sleep_until},
-};
+use tokio::sync::broadcast::error::RecvError;
 
 use crate::{
     messages::accepted_language,
@@ -27,14 +24,6 @@ use crate::{
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
 /// How long a browser waits before it connects again.
 const RECONNECT: Duration = Duration::from_secs(2);
-/// A delivered part may become visible in the transcript a moment after the signal.
-const LOOK_AGAIN: [Duration; 5] = [
-    Duration::ZERO,
-    Duration::from_millis(30),
-    Duration::from_millis(150),
-    Duration::from_secs(1),
-    Duration::from_secs(5),
-];
 /// Entries that are read and written at once.
 const PAGE: usize = 100;
 /// Answers whose late previews are dropped.
@@ -116,13 +105,10 @@ struct OpenPage {
     after: i64,
     ready: VecDeque<Event>,
     answered: VecDeque<InboxSeq>,
-    look_again: Option<LookAgain>,
-}
-
-struct LookAgain {
-    for_seq: Option<InboxSeq>,
-    at: Instant,
-    looks: usize,
+    /// The transcript may hold what the page does not have.
+    must_look: bool,
+    /// An answer that was being written when the page opened is still to be shown.
+    is_new: bool,
 }
 
 impl OpenPage {
@@ -135,11 +121,8 @@ impl OpenPage {
             // Sent at once, so that the page knows that it is connected.
             ready: VecDeque::from([Event::default().retry(RECONNECT).event("open").data("{}")]),
             answered: VecDeque::new(),
-            look_again: Some(LookAgain {
-                for_seq: None,
-                at: Instant::now(),
-                looks: 0,
-            }),
+            must_look: true,
+            is_new: true,
         }
     }
 
@@ -156,17 +139,13 @@ impl OpenPage {
             if let Some(event) = self.ready.pop_front() {
                 return Some(event);
             }
-            let look_at = self.look_again.as_ref().map(|it| it.at);
-            let look = async {
-                match look_at {
-                    Some(at) => sleep_until(at).await,
-                    None => std::future::pending().await,
-                }
-            };
+            if std::mem::take(&mut self.must_look) {
+                self.look().await?;
+                continue;
+            }
             tokio::select! {
                 biased;
                 () = self.server.stop.cancelled() => return None,
-                () = look => self.look().await?,
                 signal = self.visit.signals.recv() => self.hear(signal)?,
             }
         }
@@ -176,27 +155,18 @@ impl OpenPage {
         match signal {
             Ok(Signal::Typing) => self.ready.push_back(Event::default().event("typing").data("{}")),
             Ok(Signal::Preview { seq, text }) => self.push_preview(seq, &text),
-            Ok(Signal::Delivered { seq }) => self.look_soon(Some(seq)),
-            Ok(Signal::Accepted) | Err(RecvError::Lagged(_)) => self.look_soon(None),
+            Ok(Signal::Delivered { .. } | Signal::Accepted) | Err(RecvError::Lagged(_)) => {
+                self.must_look = true;
+            }
             Err(RecvError::Closed) => return None,
         }
         Some(())
     }
 
-    fn look_soon(&mut self, for_seq: Option<InboxSeq>) {
-        let for_seq = for_seq.or_else(|| self.look_again.as_ref().and_then(|it| it.for_seq));
-        self.look_again = Some(LookAgain {
-            for_seq,
-            at: Instant::now(),
-            looks: 0,
-        });
-    }
-
     async fn look(&mut self) -> Option<()> {
-        let plan = self.look_again.take()?;
         let entries = match self
             .server
-            .store
+            .intake
             .transcript(&self.visit.conversation, self.after, PAGE)
             .await
         {
@@ -206,29 +176,16 @@ impl OpenPage {
                 return None;
             }
         };
-        let there_is_more = entries.len() == PAGE;
+        // More, when the browser has taken these.
+        self.must_look = entries.len() == PAGE;
         for entry in entries {
             self.push_entry(entry);
         }
-        if there_is_more {
-            // Only when the browser has taken these.
-            self.look_again = Some(plan);
-            return Some(());
-        }
-        let found = plan.for_seq.is_none_or(|seq| self.answered.contains(&seq));
-        if plan.for_seq.is_none()
-            && plan.looks == 0
+        if !self.must_look
+            && std::mem::take(&mut self.is_new)
             && let Some((seq, text)) = self.visit.preview.take()
         {
             self.push_preview(seq, &text);
-        }
-        let looks = plan.looks + 1;
-        if !found && let Some(wait) = LOOK_AGAIN.get(looks) {
-            self.look_again = Some(LookAgain {
-                at: Instant::now() + *wait,
-                looks,
-                ..plan
-            });
         }
         Some(())
     }

@@ -165,6 +165,7 @@ fn update(incoming: Incoming, session: &Session, headers: &HeaderMap) -> Result<
             .as_deref()
             .and_then(Language::parse)
             .or_else(|| accepted_language(headers)),
+        answer_in: None,
         kind,
     })
 }

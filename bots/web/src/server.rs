@@ -8,7 +8,7 @@ use axum::{
     response::{IntoResponse, Response},
     routing::{get, post},
 };
-use bedside_contract::{Intake, Plugins, Store};
+use bedside_contract::{Intake, Plugins};
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
@@ -26,7 +26,6 @@ use crate::{
 
 /// What the handlers share.
 pub(crate) struct Server {
-    pub(crate) store: Arc<dyn Store>,
     pub(crate) plugins: Option<Arc<dyn Plugins>>,
     pub(crate) ready: Arc<dyn Fn() -> Value + Send + Sync>,
     pub(crate) intake: Arc<dyn Intake>,
@@ -65,7 +64,7 @@ pub(crate) fn router(server: Arc<Server>, api: Api, further_routes: Router) -> R
 
 /// Whether the process is worth keeping: a store that cannot write needs a restart, a missing model does not.
 async fn healthz(State(server): State<Arc<Server>>) -> Response {
-    if server.store.is_healthy() {
+    if server.intake.is_healthy() {
         Json(json!({"status": "ok"})).into_response()
     } else {
         let body =
@@ -76,7 +75,7 @@ async fn healthz(State(server): State<Arc<Server>>) -> Response {
 
 /// Whether patients can be answered now. Plugins are shown only: the bot answers without them.
 async fn readyz(State(server): State<Arc<Server>>) -> Response {
-    let store = server.store.is_healthy();
+    let store = server.intake.is_healthy();
     let mut body = match (server.ready)() {
         Value::Object(fields) => fields,
         other => serde_json::Map::from_iter([("ready".to_owned(), other)]),

@@ -73,6 +73,7 @@ impl Incoming {
                 sender: patient.to_owned(),
                 // WeChat's patients read Chinese, whatever their message shows.
                 language_hint: Some(Language::Zh),
+                answer_in: None,
                 kind,
             },
         }))

@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use crate::{
     ids::{ConversationKey, InboxSeq, Language, PlatformMessageId},
     part::Part,
-    store::{Cursor, OutboxItem, Receipt, StoreError},
+    store::{Cursor, OutboxItem, Receipt, StoreError, TranscriptEntry},
     update::Update,
 };
 
@@ -50,6 +50,11 @@ pub trait Connector: Send + Sync {
     /// # Errors
     /// [`DeliverError`] says whether and when to try again.
     async fn deliver(&self, item: &OutboxItem) -> Result<PlatformMessageId, DeliverError>;
+
+    /// The store knows that this part has arrived: whoever reads the transcript from now on sees it so.
+    fn settled(&self, item: &OutboxItem) {
+        _ = item;
+    }
 }
 
 /// What a platform can do, and what it asks for.
@@ -124,6 +129,27 @@ pub trait Intake: Send + Sync {
     /// # Errors
     /// [`StoreError`]: nothing was taken, do not acknowledge.
     async fn accept(&self, updates: Vec<Update>, cursor: Option<Cursor>) -> Result<Vec<Receipt>, StoreError>;
+
+    /// Where a polled platform goes on from, as the last [`Intake::accept`] stored it.
+    ///
+    /// # Errors
+    /// [`StoreError`]: the store cannot be read.
+    async fn cursor(&self, platform: &str, bot: &str) -> Result<Option<String>, StoreError>;
+
+    /// What both sides said, in order, after entry `after` (0 = from the start), at most `limit` entries: what a page
+    /// shows on reload.
+    ///
+    /// # Errors
+    /// [`StoreError`]: the store cannot be read.
+    async fn transcript(
+        &self,
+        conversation: &ConversationKey,
+        after: i64,
+        limit: usize,
+    ) -> Result<Vec<TranscriptEntry>, StoreError>;
+
+    /// Whether what is accepted can still be stored; for the health page.
+    fn is_healthy(&self) -> bool;
 
     /// The platform asks again for the answer to an accepted message, so it did not get it, and the connector
     /// does not know any more what it gave (a restart): what counted as sent goes out again.

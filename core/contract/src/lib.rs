@@ -7,6 +7,7 @@
 //! [`Update`] → [`Intake`] → [`Store`] → [`Prompt`] → [`Generator`] → [`Part`] → [`Connector`].
 #![forbid(unsafe_code)]
 
+pub mod clock;
 pub mod connector;
 pub mod embedder;
 pub mod escalation;
@@ -19,6 +20,7 @@ pub mod store;
 pub mod triage;
 pub mod update;
 
+pub use clock::{Clock, SystemClock};
 pub use connector::{
     Capabilities, Connector, ConnectorError, DeliverError, Initiative, Intake, LengthUnit, Pace,
 };
@@ -35,8 +37,9 @@ pub use plugins::{
 };
 pub use prompt::{Passage, Prompt, PromptText};
 pub use store::{
-    ConversationSettings, ConversationState, Cursor, FinishedTurn, InboxItem, OutboxItem, Provenance,
-    Receipt, Said, SendOutcome, Store, StoreError, TranscriptEntry, Turn, TurnRole, TurnState,
+    AuditLog, ConversationSettings, ConversationState, Conversations, Cursor, FinishedTurn, Inbox, InboxItem,
+    Outbox, OutboxItem, PluginStorage, Provenance, Receipt, Said, SendOutcome, Store, StoreError,
+    StoreHealth, TranscriptEntry, Transcripts, Turn, TurnRole, TurnState,
 };
 pub use triage::{Disposition, ThirdReading, ThirdVerdict};
 pub use update::{Update, UpdateKind, asks_for_more, is_bare_number};

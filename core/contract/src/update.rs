@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::ids::{ConversationKey, Language};
+use crate::ids::{ConversationKey, Language, PlatformMessageId};
 
 /// One thing that happened in a chat, as its connector normalised it.
 #[derive(Clone, Serialize, Deserialize)]
@@ -19,6 +19,9 @@ pub struct Update {
     pub sender: String,
     /// What the platform says of the user's interface language.
     pub language_hint: Option<Language>,
+    /// The message that holds the answer from now on: a platform shows it as "thinking …" already.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub answer_in: Option<PlatformMessageId>,
     pub kind: UpdateKind,
 }
 

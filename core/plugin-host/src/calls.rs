@@ -5,12 +5,12 @@ mod embed;
 use std::{
     collections::BTreeSet,
     sync::{Arc, Mutex, PoisonError},
-    time::{Duration, SystemTime},
+    time::Duration,
 };
 
 use bedside_contract::{
-    ChatMessage, ChatRole, ConversationKey, Embedder, GenerateRequest, GenerationEvent, Generator, Priority,
-    Sampling, Store,
+    AuditLog, ChatMessage, ChatRole, Clock, ConversationKey, Embedder, GenerateRequest, GenerationEvent,
+    Generator, PluginStorage, Priority, Sampling,
 };
 use bedside_plugin_api::{
     abi::{Hook, Op, Permission, Status, permission_of},
@@ -21,7 +21,7 @@ use serde_json::{Value, json};
 use tokio::sync::{Semaphore, watch};
 use tokio_util::sync::CancellationToken;
 
-use crate::{limiter::Budget, manifest::Permissions, problem::cut};
+use crate::{host::PluginHostSetup, limiter::Budget, manifest::Permissions, problem::cut};
 
 /// Longer keys are refused.
 const MAX_KEY: usize = 512;
@@ -44,7 +44,9 @@ pub(crate) struct Services {
 /// What stands behind the calls of all plugins.
 #[derive(Clone)]
 pub(crate) struct Backing {
-    store: Arc<dyn Store>,
+    storage: Arc<dyn PluginStorage>,
+    audit: Arc<dyn AuditLog>,
+    clock: Arc<dyn Clock>,
     generator: Option<Arc<dyn Generator>>,
     embedder: Option<Arc<dyn Embedder>>,
     /// Held while vectors are computed for any plugin: one core at most, the others are the patients'.
@@ -68,15 +70,13 @@ pub(crate) struct JobLink {
 type Answer = Result<Value, (Status, String)>;
 
 impl Backing {
-    pub(crate) fn new(
-        store: Arc<dyn Store>,
-        generator: Option<Arc<dyn Generator>>,
-        embedder: Option<Arc<dyn Embedder>>,
-    ) -> Self {
+    pub(crate) fn new(setup: &PluginHostSetup) -> Self {
         Self {
-            store,
-            generator,
-            embedder,
+            storage: Arc::clone(&setup.storage),
+            audit: Arc::clone(&setup.audit),
+            clock: Arc::clone(&setup.clock),
+            generator: setup.generator.clone(),
+            embedder: setup.embedder.clone(),
             embedding: Arc::new(Semaphore::new(1)),
         }
     }
@@ -169,7 +169,7 @@ impl Services {
                 let msg::StorageKey { key } = decode(body)?;
                 let kept = self
                     .backing
-                    .store
+                    .storage
                     .plugin_get(&self.id, checked(&key)?)
                     .await
                     .map_err(failed)?;
@@ -180,7 +180,7 @@ impl Services {
                 let bytes = serde_json::to_vec(&value).map_err(failed)?;
                 let quota = self.granted.storage.as_ref().map_or(0, |it| it.quota.0);
                 self.backing
-                    .store
+                    .storage
                     .plugin_put(&self.id, checked(&key)?, &bytes, quota)
                     .await
                     .map_err(failed)?;
@@ -189,7 +189,7 @@ impl Services {
             Op::StorageDelete => {
                 let msg::StorageKey { key } = decode(body)?;
                 self.backing
-                    .store
+                    .storage
                     .plugin_delete(&self.id, checked(&key)?)
                     .await
                     .map_err(failed)?;
@@ -199,7 +199,7 @@ impl Services {
                 let msg::StorageKey { key } = decode(body)?;
                 Ok(json!(
                     self.backing
-                        .store
+                        .storage
                         .plugin_list(&self.id, checked(&key)?)
                         .await
                         .map_err(failed)?
@@ -217,10 +217,8 @@ impl Services {
                 Ok(self.settings.get(name).cloned().unwrap_or_default())
             }
             Op::Clock => {
-                let since = SystemTime::now()
-                    .duration_since(SystemTime::UNIX_EPOCH)
-                    .map_err(failed)?;
-                Ok(json!(u64::try_from(since.as_millis()).unwrap_or(u64::MAX)))
+                let now = self.backing.clock.now_ms();
+                Ok(json!(u64::try_from(now).unwrap_or_default()))
             }
             Op::AuditNote => {
                 let note: msg::AuditNote = decode(body)?;
@@ -231,7 +229,7 @@ impl Services {
                 let [action, target, detail] =
                     [note.action, note.target, note.detail].map(|it| cut(&it, MAX_NOTE));
                 self.backing
-                    .store
+                    .audit
                     .audit(&actor, &action, &target, &detail)
                     .await
                     .map_err(failed)?;

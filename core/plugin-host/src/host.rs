@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use bedside_contract::{Embedder, Generator, PluginStatus, Store};
+use bedside_contract::{AuditLog, Clock, Embedder, Generator, PluginStatus, PluginStorage};
 use bedside_plugin_api::{
     abi::{Hook, Permission},
     msg::{Command, CommandReply, Contacts, Job, Setup},
@@ -62,7 +62,9 @@ pub struct PluginHostSetup {
     pub data_dir: Option<PathBuf>,
     /// The hospital's numbers, told to every plugin.
     pub contacts: Contacts,
-    pub store: Arc<dyn Store>,
+    pub storage: Arc<dyn PluginStorage>,
+    pub audit: Arc<dyn AuditLog>,
+    pub clock: Arc<dyn Clock>,
     pub generator: Option<Arc<dyn Generator>>,
     pub embedder: Option<Arc<dyn Embedder>>,
 }
@@ -98,17 +100,13 @@ impl PluginHost {
             launches: BTreeMap::new(),
             idle: Vec::new(),
             order: BTreeMap::new(),
-            ids: OpaqueIds::new(setup.store.clone()),
+            ids: OpaqueIds::new(Arc::clone(&setup.storage)),
             tasks: TaskTracker::new(),
             _stop_on_drop: stop.clone().drop_guard(),
             stop,
         };
         if setup.config.enabled {
-            let backing = Backing::new(
-                setup.store.clone(),
-                setup.generator.clone(),
-                setup.embedder.clone(),
-            );
+            let backing = Backing::new(&setup);
             match Spawner::start(Handle::current()) {
                 Ok(spawner) => host.start_all(&setup, &backing, &spawner),
                 Err(error) => {

@@ -2,7 +2,7 @@
 
 use std::{fmt::Write, sync::Arc, time::Duration};
 
-use bedside_contract::{ConversationKey, Store};
+use bedside_contract::{ConversationKey, PluginStorage};
 use sha2::{Digest, Sha256};
 use tokio::{sync::OnceCell, time::timeout};
 use uuid::Uuid;
@@ -14,14 +14,14 @@ const KEY: &str = "conversation-salt";
 /// Makes ids that are stable for one plugin, different for each, and lead back to nobody: chat numbers are
 /// few enough to try them all, so a secret of this installation goes in.
 pub(crate) struct OpaqueIds {
-    store: Arc<dyn Store>,
+    storage: Arc<dyn PluginStorage>,
     salt: OnceCell<Vec<u8>>,
 }
 
 impl OpaqueIds {
-    pub(crate) fn new(store: Arc<dyn Store>) -> Self {
+    pub(crate) fn new(storage: Arc<dyn PluginStorage>) -> Self {
         Self {
-            store,
+            storage,
             salt: OnceCell::new(),
         }
     }
@@ -33,10 +33,10 @@ impl OpaqueIds {
     async fn stored_salt(&self) -> Vec<u8> {
         let fresh = [*Uuid::new_v4().as_bytes(), *Uuid::new_v4().as_bytes()].concat();
         let read_or_put = async {
-            if let Some(salt) = self.store.plugin_get(OWNER, KEY).await? {
+            if let Some(salt) = self.storage.plugin_get(OWNER, KEY).await? {
                 return Ok(salt);
             }
-            self.store.plugin_put(OWNER, KEY, &fresh, 1024).await?;
+            self.storage.plugin_put(OWNER, KEY, &fresh, 1024).await?;
             Ok::<_, bedside_contract::StoreError>(fresh.clone())
         };
         match timeout(Duration::from_secs(2), read_or_put).await {

@@ -1,32 +1,45 @@
 //! From the outbox to the platform: in order, retried, never dropped in silence.
 
+pub(crate) mod escalation;
+mod pacing;
+mod pieces;
+pub(crate) mod split;
+
 use std::{
     collections::HashMap,
     panic::AssertUnwindSafe,
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc,
         atomic::{AtomicBool, Ordering},
     },
     time::Duration,
 };
 
-use bedside_contract::{Connector, ConversationKey, DeliverError, OutboxItem, SendOutcome, StoreError};
+use bedside_contract::{
+    Capabilities, Connector, ConversationKey, DeliverError, Initiative, OutboxItem, Part, SendOutcome,
+    StoreError,
+};
 use futures::{FutureExt, StreamExt, stream::FuturesUnordered};
 use tokio::sync::Notify;
 
-use crate::bot::Shared;
+pub(crate) use self::pacing::Paced;
+use self::pieces::pieces_of;
+use crate::context::{
+    Context,
+    per_conversation::{PerConversation, Runner},
+};
 
-/// The conversations that have something to deliver.
-#[derive(Debug, Default)]
+/// The connectors, and the conversations that have something to deliver.
 pub(crate) struct Delivery {
-    active: Mutex<HashMap<ConversationKey, Arc<Sender>>>,
+    context: Arc<Context>,
+    connectors: HashMap<String, Arc<Paced>>,
+    senders: Arc<PerConversation<Sender>>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Default)]
 struct Sender {
     /// Something new came, maybe an urgent part that does not wait for a retry's pause.
     woken: Notify,
-    again: AtomicBool,
     /// The patient wrote since the last part was claimed.
     written: AtomicBool,
 }
@@ -35,117 +48,263 @@ const SLOWEST_DELIVERY: Duration = Duration::from_secs(60);
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 
 impl Delivery {
+    pub(crate) fn new(context: Arc<Context>, connectors: Vec<Arc<dyn Connector>>) -> Arc<Self> {
+        let connectors = connectors
+            .into_iter()
+            .map(|it| (it.platform().to_owned(), Arc::new(Paced::new(it))))
+            .collect();
+        Arc::new(Self {
+            context,
+            connectors,
+            senders: Arc::default(),
+        })
+    }
+
+    pub(crate) fn connectors(&self) -> impl Iterator<Item = &Arc<Paced>> {
+        self.connectors.values()
+    }
+
+    pub(crate) fn connector(&self, platform: &str) -> Option<&Arc<Paced>> {
+        self.connectors.get(platform)
+    }
+
+    pub(crate) fn capabilities(&self, platform: &str) -> Option<Capabilities> {
+        self.connector(platform).map(|it| it.capabilities())
+    }
+
+    /// Who may start to speak in this conversation.
+    pub(crate) fn initiative(&self, conversation: &ConversationKey) -> Initiative {
+        self.capabilities(conversation.platform())
+            .map_or(Initiative::Bot, |it| it.initiative)
+    }
+
+    /// `outside` where a company outside the hospital can read along, else `none`: the locale files choose by it.
+    pub(crate) fn operator(&self, conversation: &ConversationKey) -> &'static str {
+        let can = self.capabilities(conversation.platform());
+        if can.is_none_or(|it| it.outside_operator) {
+            "outside"
+        } else {
+            "none"
+        }
+    }
+
+    /// Parts as the conversation's platform can take them.
+    pub(crate) fn pieces(&self, conversation: &ConversationKey, parts: Vec<Part>) -> Vec<Part> {
+        match self.capabilities(conversation.platform()) {
+            Some(can) => parts.into_iter().flat_map(|it| pieces_of(it, &can)).collect(),
+            None => parts,
+        }
+    }
+
     /// Nothing of this conversation is on its way.
     pub(crate) fn is_idle(&self, conversation: &ConversationKey) -> bool {
-        !self.lock().contains_key(conversation)
+        self.senders.is_idle(conversation)
     }
 
     pub(crate) fn is_empty(&self) -> bool {
-        self.lock().is_empty()
+        self.senders.is_empty()
     }
 
-    /// The sender to run, or `None` if one runs already and has been woken.
-    fn enter(&self, conversation: &ConversationKey) -> Option<Arc<Sender>> {
-        let mut active = self.lock();
-        if let Some(sender) = active.get(conversation) {
-            sender.again.store(true, Ordering::SeqCst);
-            sender.woken.notify_one();
-            return None;
+    /// Completes when the next conversation after this call becomes idle.
+    pub(crate) fn changed(&self) -> impl Future<Output = ()> {
+        self.senders.changed()
+    }
+
+    /// Starts delivering a conversation's parts, or tells the task that does it to look again.
+    pub(crate) fn wake(self: &Arc<Self>, conversation: &ConversationKey) {
+        match self.senders.enter(conversation) {
+            Ok(runner) => {
+                let delivery = Arc::clone(self);
+                self.context
+                    .tasks
+                    .spawn(async move { delivery.run(runner).await });
+            }
+            Err(sender) => sender.woken.notify_one(),
         }
-        let sender = Arc::new(Sender::default());
-        active.insert(conversation.clone(), Arc::clone(&sender));
-        Some(sender)
     }
 
-    fn leave(&self, conversation: &ConversationKey, sender: &Sender) -> bool {
-        let mut active = self.lock();
-        if sender.again.swap(false, Ordering::SeqCst) {
-            return false;
+    /// Delivers what is due after a start, and whose retry is due.
+    pub(crate) async fn sweep(self: &Arc<Self>) -> Result<(), StoreError> {
+        for conversation in self.context.store.outbox.undelivered_conversations().await? {
+            self.wake(&conversation);
         }
-        active.remove(conversation);
-        true
+        Ok(())
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<ConversationKey, Arc<Sender>>> {
-        self.active.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Lets out what waited for the patient to write, and tells how much that was.
+    pub(crate) async fn release_parked(
+        self: &Arc<Self>,
+        conversation: &ConversationKey,
+    ) -> Result<usize, StoreError> {
+        if self.initiative(conversation) == Initiative::Bot {
+            return Ok(0);
+        }
+        let released = self.context.store.outbox.release_parked(conversation).await?;
+        if released > 0 || !self.is_idle(conversation) {
+            if let Some(sender) = self.senders.state(conversation) {
+                sender.written.store(true, Ordering::SeqCst);
+            }
+            self.wake(conversation);
+        }
+        Ok(released)
     }
-}
 
-/// Starts delivering a conversation's parts, or tells the task that does it to look again.
-pub(crate) fn wake(shared: &Arc<Shared>, conversation: &ConversationKey) {
-    if let Some(sender) = shared.delivery.enter(conversation) {
-        let conversation = conversation.clone();
-        let task = Arc::clone(shared);
-        shared
-            .tasks
-            .spawn(async move { run(&task, &conversation, &sender).await });
+    async fn run(self: &Arc<Self>, mut runner: Runner<Sender>) {
+        loop {
+            self.keep_distance(&runner).await;
+            let next = match self.claim(&runner).await {
+                Ok(Some(item)) => self.deliver_with_urgent(&runner, item).await,
+                Ok(None) => match runner.leave() {
+                    Some(again) => {
+                        runner = again;
+                        continue;
+                    }
+                    None => return,
+                },
+                Err(error) => Err(error),
+            };
+            let sender = runner.state();
+            let ended = match next {
+                Ok(Next::AtOnce) => Ok(()),
+                Ok(Next::After(pause)) => {
+                    tokio::select! {
+                        // A little longer than what the store was told, so that the part is due then.
+                        () = tokio::time::sleep(pause + Duration::from_millis(20)) => Ok(()),
+                        () = sender.woken.notified() => Ok(()),
+                        () = self.context.shutdown.cancelled() => return,
+                    }
+                }
+                // What the patient wrote while it was being parked released nothing.
+                Ok(Next::Parked) if sender.written.load(Ordering::SeqCst) => {
+                    let released = self.context.store.outbox.release_parked(runner.conversation());
+                    released.await.map(drop)
+                }
+                Ok(Next::Parked) => Ok(()),
+                Err(error) => Err(error),
+            };
+            if let Err(error) = ended {
+                return self.context.store_failed(&error);
+            }
+        }
     }
-}
 
-/// As [`wake`], after the parts that waited for the patient were released.
-pub(crate) fn wake_for_patient(shared: &Arc<Shared>, conversation: &ConversationKey) {
-    if let Some(sender) = shared.delivery.lock().get(conversation) {
-        sender.written.store(true, Ordering::SeqCst);
-    }
-    wake(shared, conversation);
-}
-
-async fn run(shared: &Arc<Shared>, conversation: &ConversationKey, sender: &Sender) {
-    let connector = shared.connectors.get(conversation.platform());
-    loop {
-        // Before the claim, so that an emergency notice that comes meanwhile goes first.
-        let distance = connector.map_or(Duration::ZERO, |it| it.pause(conversation));
+    /// Before the claim, so that an emergency notice that comes meanwhile goes first.
+    async fn keep_distance(&self, runner: &Runner<Sender>) {
+        let connector = self.connector(runner.conversation().platform());
+        let distance = connector.map_or(Duration::ZERO, |it| it.pause(runner.conversation()));
         if !distance.is_zero() {
             tokio::select! {
                 () = tokio::time::sleep(distance.min(LONGEST_PAUSE)) => {}
-                () = sender.woken.notified() => {}
+                () = runner.state().woken.notified() => {}
             }
         }
-        let next = match claim(shared, conversation, sender).await {
-            Ok(Some(item)) => deliver_with_urgent(shared, conversation, sender, item).await,
-            Ok(None) if shared.delivery.leave(conversation, sender) => return,
-            Ok(None) => Ok(Next::AtOnce),
-            Err(error) => Err(error),
-        };
-        let ended = match next {
-            Ok(Next::AtOnce) => Ok(()),
-            Ok(Next::After(pause)) => {
-                tokio::select! {
-                    // A little longer than what the store was told, so that the part is due then.
-                    () = tokio::time::sleep(pause + Duration::from_millis(20)) => Ok(()),
-                    () = sender.woken.notified() => Ok(()),
-                    () = shared.shutdown.cancelled() => {
-                        shared.delivery.lock().remove(conversation);
-                        return;
+    }
+
+    /// The next part. What the patient wrote until then has opened the platform's window for it.
+    async fn claim(&self, runner: &Runner<Sender>) -> Result<Option<OutboxItem>, StoreError> {
+        let claimed = self
+            .context
+            .store
+            .outbox
+            .claim_part(runner.conversation())
+            .await?;
+        if claimed.is_some() {
+            runner.state().written.store(false, Ordering::SeqCst);
+        }
+        Ok(claimed)
+    }
+
+    /// Delivers a part. An emergency notice that comes meanwhile does not wait for it: nothing else can be
+    /// claimed while a part is on its way.
+    async fn deliver_with_urgent(
+        &self,
+        runner: &Runner<Sender>,
+        item: OutboxItem,
+    ) -> Result<Next, StoreError> {
+        let mut on_their_way = FuturesUnordered::from_iter([self.deliver(item)]);
+        let mut next = Next::AtOnce;
+        loop {
+            tokio::select! {
+                delivered = on_their_way.next() => match delivered {
+                    Some(delivered) => next = next.max(delivered?),
+                    None => return Ok(next),
+                },
+                () = runner.state().woken.notified() => {
+                    if let Some(urgent) = self.claim(runner).await? {
+                        on_their_way.push(self.deliver(urgent));
                     }
                 }
             }
-            // What the patient wrote while it was being parked released nothing.
-            Ok(Next::Parked) if sender.written.load(Ordering::SeqCst) => {
-                shared.store.release_parked(conversation).await.map(drop)
-            }
-            Ok(Next::Parked) => Ok(()),
-            Err(error) => Err(error),
-        };
-        if let Err(error) = ended {
-            shared.store_failed(&error);
-            shared.delivery.lock().remove(conversation);
-            return;
         }
     }
-}
 
-/// The next part. What the patient wrote until then has opened the platform's window for it.
-async fn claim(
-    shared: &Shared,
-    conversation: &ConversationKey,
-    sender: &Sender,
-) -> Result<Option<OutboxItem>, StoreError> {
-    let claimed = shared.store.claim_part(conversation).await?;
-    if claimed.is_some() {
-        sender.written.store(false, Ordering::SeqCst);
+    /// Delivers one part and settles it.
+    async fn deliver(&self, item: OutboxItem) -> Result<Next, StoreError> {
+        let result = match self.connector(item.conversation.platform()) {
+            Some(connector) => {
+                // A part that was claimed must be settled, whatever its connector does.
+                let delivering = AssertUnwindSafe(connector.deliver(&item)).catch_unwind();
+                match tokio::time::timeout(SLOWEST_DELIVERY, delivering).await {
+                    Ok(Ok(result)) => result,
+                    Ok(Err(_)) => Err(DeliverError::Unknown("the connector panicked".to_owned())),
+                    Err(_) => Err(DeliverError::Unknown(format!(
+                        "no answer within {SLOWEST_DELIVERY:?}"
+                    ))),
+                }
+            }
+            None => {
+                tracing::warn!(
+                    platform = item.conversation.platform(),
+                    "A part waits for a platform that is switched off."
+                );
+                Err(DeliverError::RetryAfter(LONGEST_PAUSE))
+            }
+        };
+        let backoff = Duration::from_millis(250 << item.attempts.min(8)).min(LONGEST_PAUSE);
+        let milliseconds = |pause: Duration| u64::try_from(pause.as_millis()).unwrap_or(u64::MAX);
+        let retry = |pause, may_have_arrived| SendOutcome::Retry {
+            after_ms: milliseconds(pause),
+            may_have_arrived,
+        };
+        let (outcome, next) = match result {
+            Ok(message) => (SendOutcome::Sent { message }, Next::AtOnce),
+            Err(DeliverError::RetryAfter(wait)) => {
+                let after_ms = milliseconds(wait);
+                (SendOutcome::Later { after_ms }, Next::After(wait))
+            }
+            Err(DeliverError::PatientFirst(reason)) => {
+                tracing::info!(seq = %item.seq, reason, "A part waits until its patient writes again.");
+                (SendOutcome::Parked, Next::Parked)
+            }
+            Err(DeliverError::Permanent(reason)) => (SendOutcome::Dead { reason }, Next::AtOnce),
+            Err(error) if is_too_old(&item, self.context.config.delivery_age()) => (
+                SendOutcome::Dead {
+                    reason: error.to_string(),
+                },
+                Next::AtOnce,
+            ),
+            Err(DeliverError::NotSent(reason)) => {
+                tracing::warn!(seq = %item.seq, attempts = item.attempts, reason, "A part could not be sent; it is tried again.");
+                (retry(backoff, false), Next::After(backoff))
+            }
+            Err(DeliverError::Unknown(reason)) => {
+                tracing::warn!(seq = %item.seq, attempts = item.attempts, reason, "Whether a part arrived is unknown; it is tried again.");
+                (retry(backoff, true), Next::After(backoff))
+            }
+        };
+        if let SendOutcome::Dead { reason } = &outcome {
+            tracing::error!(seq = %item.seq, attempts = item.attempts, reason, "A part could not be delivered and is given up.");
+        }
+        let has_arrived = matches!(outcome, SendOutcome::Sent { .. });
+        self.context.store.outbox.settle_part(&item.id, outcome).await?;
+        if let Some(connector) = self
+            .connector(item.conversation.platform())
+            .filter(|_| has_arrived)
+        {
+            connector.settled(&item);
+        }
+        Ok(next)
     }
-    Ok(claimed)
 }
 
 /// What the sender of a conversation does next.
@@ -156,97 +315,11 @@ enum Next {
     After(Duration),
 }
 
-/// Delivers a part. An emergency notice that comes meanwhile does not wait for it: nothing else can be
-/// claimed while a part is on its way.
-async fn deliver_with_urgent(
-    shared: &Arc<Shared>,
-    conversation: &ConversationKey,
-    sender: &Sender,
-    item: OutboxItem,
-) -> Result<Next, StoreError> {
-    let mut on_their_way = FuturesUnordered::from_iter([deliver(shared, item)]);
-    let mut next = Next::AtOnce;
-    loop {
-        tokio::select! {
-            delivered = on_their_way.next() => match delivered {
-                Some(delivered) => next = next.max(delivered?),
-                None => return Ok(next),
-            },
-            () = sender.woken.notified() => {
-                if let Some(urgent) = claim(shared, conversation, sender).await? {
-                    on_their_way.push(deliver(shared, urgent));
-                }
-            }
-        }
-    }
-}
-
 /// So many failed attempts, a quarter of an hour of them, show that a part's age is not a clock that jumped.
 const FEWEST_ATTEMPTS: u32 = 24;
 
 fn is_too_old(item: &OutboxItem, oldest: Duration) -> bool {
     item.waiting >= oldest && item.attempts >= FEWEST_ATTEMPTS
-}
-
-/// Delivers one part and settles it.
-async fn deliver(shared: &Arc<Shared>, item: OutboxItem) -> Result<Next, StoreError> {
-    let result = match shared.connectors.get(item.conversation.platform()) {
-        Some(connector) => {
-            // A part that was claimed must be settled, whatever its connector does.
-            let delivering = AssertUnwindSafe(connector.deliver(&item)).catch_unwind();
-            match tokio::time::timeout(SLOWEST_DELIVERY, delivering).await {
-                Ok(Ok(result)) => result,
-                Ok(Err(_)) => Err(DeliverError::Unknown("the connector panicked".to_owned())),
-                Err(_) => Err(DeliverError::Unknown(format!(
-                    "no answer within {SLOWEST_DELIVERY:?}"
-                ))),
-            }
-        }
-        None => {
-            tracing::warn!(
-                platform = item.conversation.platform(),
-                "A part waits for a platform that is switched off."
-            );
-            Err(DeliverError::RetryAfter(LONGEST_PAUSE))
-        }
-    };
-    let backoff = Duration::from_millis(250 << item.attempts.min(8)).min(LONGEST_PAUSE);
-    let milliseconds = |pause: Duration| u64::try_from(pause.as_millis()).unwrap_or(u64::MAX);
-    let retry = |pause, may_have_arrived| SendOutcome::Retry {
-        after_ms: milliseconds(pause),
-        may_have_arrived,
-    };
-    let (outcome, next) = match result {
-        Ok(message) => (SendOutcome::Sent { message }, Next::AtOnce),
-        Err(DeliverError::RetryAfter(wait)) => {
-            let after_ms = milliseconds(wait);
-            (SendOutcome::Later { after_ms }, Next::After(wait))
-        }
-        Err(DeliverError::PatientFirst(reason)) => {
-            tracing::info!(seq = %item.seq, reason, "A part waits until its patient writes again.");
-            (SendOutcome::Parked, Next::Parked)
-        }
-        Err(DeliverError::Permanent(reason)) => (SendOutcome::Dead { reason }, Next::AtOnce),
-        Err(error) if is_too_old(&item, shared.config.delivery_age()) => (
-            SendOutcome::Dead {
-                reason: error.to_string(),
-            },
-            Next::AtOnce,
-        ),
-        Err(DeliverError::NotSent(reason)) => {
-            tracing::warn!(seq = %item.seq, attempts = item.attempts, reason, "A part could not be sent; it is tried again.");
-            (retry(backoff, false), Next::After(backoff))
-        }
-        Err(DeliverError::Unknown(reason)) => {
-            tracing::warn!(seq = %item.seq, attempts = item.attempts, reason, "Whether a part arrived is unknown; it is tried again.");
-            (retry(backoff, true), Next::After(backoff))
-        }
-    };
-    if let SendOutcome::Dead { reason } = &outcome {
-        tracing::error!(seq = %item.seq, attempts = item.attempts, reason, "A part could not be delivered and is given up.");
-    }
-    shared.store.settle_part(&item.id, outcome).await?;
-    Ok(next)
 }
 
 #[cfg(test)]

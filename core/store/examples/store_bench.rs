@@ -9,7 +9,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use bedside_contract::{ConversationKey, Store, StoreError, Update, UpdateKind};
+use bedside_contract::{ConversationKey, Inbox, StoreError, Update, UpdateKind};
 use bedside_store::SqliteStore;
 
 const MESSAGES: usize = 8_192;
@@ -59,6 +59,7 @@ async fn accept_many(
             conversation: ConversationKey::new("web", "main", &caller.to_string()),
             sender: "17".to_owned(),
             language_hint: None,
+            answer_in: None,
             kind: UpdateKind::Text {
                 text: "x".repeat(600),
             },

@@ -84,6 +84,7 @@ fn update(conversation: &ConversationKey, external_id: &str, kind: UpdateKind) -
         conversation: conversation.clone(),
         sender: "17".to_owned(),
         language_hint: Some(Language::Zh),
+        answer_in: None,
         kind,
     }
 }

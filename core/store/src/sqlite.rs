@@ -21,6 +21,7 @@ mod notices;
 mod outbox;
 mod plugin_kv;
 mod readers;
+mod roles;
 mod schema;
 mod transcript;
 mod turns;
@@ -39,15 +40,9 @@ use std::{
         Arc,
         atomic::{AtomicU64, Ordering},
     },
-    time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
-use async_trait::async_trait;
-use bedside_contract::{
-    ConversationKey, ConversationState, Cursor, FinishedTurn, InboxItem, InboxSeq, OutboxItem, PartId,
-    PlatformMessageId, Receipt, SendOutcome, Store, StoreError, TranscriptEntry, UndeliveredNotice,
-    UndeliveredNotices, Update,
-};
+use bedside_contract::{Clock, StoreError, SystemClock};
 use rusqlite::{Connection, TransactionBehavior};
 use tempfile::TempDir;
 use uuid::Uuid;
@@ -56,12 +51,10 @@ pub use audit::{AuditError, AuditHead};
 pub use counters::StoreCounters;
 
 use error::OperationError;
-use inbox::EncodedUpdate;
 use readers::Readers;
-use turns::EncodedTurn;
 use writer::Writer;
 
-/// [`Store`] in one file.
+/// [`Store`](bedside_contract::Store) in one file.
 ///
 /// A lease or a claim whose future is dropped while its commit is under way stays taken until the store is
 /// opened again: let them run to their end.
@@ -72,6 +65,7 @@ pub struct SqliteStore {
     readers: Readers,
     writer: Writer,
     duplicates_refused: AtomicU64,
+    clock: Arc<dyn Clock>,
 }
 
 impl SqliteStore {
@@ -82,9 +76,18 @@ impl SqliteStore {
     /// [`StoreError::TooNew`] before anything is written; [`StoreError::Failed`] for another program's file,
     /// a network file system, missing rights.
     pub fn open(path: &Path) -> Result<Arc<Self>, StoreError> {
+        Self::open_by_clock(path, Arc::new(SystemClock))
+    }
+
+    /// As [`Self::open`], with a clock of its own.
+    ///
+    /// # Errors
+    /// As [`Self::open`].
+    pub fn open_by_clock(path: &Path, clock: Arc<dyn Clock>) -> Result<Arc<Self>, StoreError> {
         Self::open_with(
             path,
             None,
+            clock,
             #[cfg(test)]
             writer::Sabotage::default(),
         )
@@ -103,6 +106,7 @@ impl SqliteStore {
         Self::open_with(
             &dir.path().join("bedside.sqlite3"),
             Some(dir),
+            Arc::new(SystemClock),
             #[cfg(test)]
             writer::Sabotage::default(),
         )
@@ -111,6 +115,7 @@ impl SqliteStore {
     fn open_with(
         path: &Path,
         keep: Option<TempDir>,
+        clock: Arc<dyn Clock>,
         #[cfg(test)] sabotage: writer::Sabotage,
     ) -> Result<Arc<Self>, StoreError> {
         let mut connection = connection::open_writer(path)?;
@@ -129,6 +134,7 @@ impl SqliteStore {
             readers,
             writer,
             duplicates_refused: AtomicU64::new(0),
+            clock,
         }))
     }
 
@@ -172,206 +178,6 @@ impl SqliteStore {
     }
 }
 
-#[async_trait]
-impl Store for SqliteStore {
-    async fn accept(&self, updates: Vec<Update>, cursor: Option<Cursor>) -> Result<Vec<Receipt>, StoreError> {
-        let updates = updates
-            .into_iter()
-            .map(EncodedUpdate::new)
-            .collect::<Result<Vec<_>, _>>()?;
-        let accept = move |it: &Connection| inbox::accept(it, &updates, cursor.as_ref(), now_ms());
-        let receipts = self.writer.run(accept).await?;
-        let duplicates = receipts.iter().filter(|it| it.duplicate).count();
-        self.duplicates_refused
-            .fetch_add(duplicates as u64, Ordering::Relaxed);
-        Ok(receipts)
-    }
-
-    async fn cursor(&self, platform: &str, bot: &str) -> Result<Option<String>, StoreError> {
-        let (platform, bot) = (platform.to_owned(), bot.to_owned());
-        self.readers
-            .run(move |it| inbox::cursor(it, &platform, &bot))
-            .await
-    }
-
-    async fn unfinished_conversations(&self) -> Result<Vec<ConversationKey>, StoreError> {
-        self.readers.run(inbox::unfinished_conversations).await
-    }
-
-    /// Also `None` while any message of the conversation is leased out of its order: ask again when that
-    /// one has ended.
-    async fn lease_next(&self, conversation: &ConversationKey) -> Result<Option<InboxItem>, StoreError> {
-        let (owner, conversation) = (Arc::clone(&self.owner), conversation.clone());
-        self.writer
-            .run(move |it| inbox::lease_next(it, &owner, &conversation))
-            .await
-    }
-
-    async fn lease(&self, seq: InboxSeq) -> Result<Option<InboxItem>, StoreError> {
-        let owner = Arc::clone(&self.owner);
-        self.writer.run(move |it| inbox::lease(it, &owner, seq)).await
-    }
-
-    async fn uncount_attempt(&self, seq: InboxSeq) -> Result<(), StoreError> {
-        let owner = Arc::clone(&self.owner);
-        self.writer
-            .run(move |it| inbox::add_attempts(it, &owner, seq, -1))
-            .await
-    }
-
-    async fn count_attempt(&self, seq: InboxSeq) -> Result<(), StoreError> {
-        let owner = Arc::clone(&self.owner);
-        self.writer
-            .run(move |it| inbox::add_attempts(it, &owner, seq, 1))
-            .await
-    }
-
-    async fn release(&self, seq: InboxSeq) -> Result<(), StoreError> {
-        let owner = Arc::clone(&self.owner);
-        self.writer.run(move |it| inbox::release(it, &owner, seq)).await
-    }
-
-    async fn finish(&self, finished: FinishedTurn) -> Result<bool, StoreError> {
-        let owner = Arc::clone(&self.owner);
-        let finished = EncodedTurn::new(finished)?;
-        self.writer
-            .run(move |it| turns::finish(it, &owner, &finished, now_ms()))
-            .await
-    }
-
-    async fn conversation(
-        &self,
-        conversation: &ConversationKey,
-        max_turns: usize,
-    ) -> Result<ConversationState, StoreError> {
-        let conversation = conversation.clone();
-        self.readers
-            .run(move |it| turns::conversation(it, &conversation, max_turns))
-            .await
-    }
-
-    /// While a message of the conversation is leased (the `/delete` itself), what came after it stays.
-    async fn delete_conversation(&self, conversation: &ConversationKey) -> Result<(), StoreError> {
-        let (owner, conversation) = (Arc::clone(&self.owner), conversation.clone());
-        self.writer
-            .run(move |it| turns::delete_conversation(it, &owner, &conversation))
-            .await
-    }
-
-    async fn put_preview(&self, seq: InboxSeq, message: &PlatformMessageId) -> Result<(), StoreError> {
-        let (owner, message) = (Arc::clone(&self.owner), message.clone());
-        self.writer
-            .run(move |it| turns::put_preview(it, &owner, seq, &message))
-            .await
-    }
-
-    async fn preview(&self, seq: InboxSeq) -> Result<Option<PlatformMessageId>, StoreError> {
-        self.readers.run(move |it| turns::preview(it, seq)).await
-    }
-
-    async fn undelivered_conversations(&self) -> Result<Vec<ConversationKey>, StoreError> {
-        self.readers.run(outbox::undelivered_conversations).await
-    }
-
-    async fn claim_part(&self, conversation: &ConversationKey) -> Result<Option<OutboxItem>, StoreError> {
-        let conversation = conversation.clone();
-        self.writer
-            .run(move |it| outbox::claim_part(it, &conversation, now_ms()))
-            .await
-    }
-
-    async fn settle_part(&self, part: &PartId, outcome: SendOutcome) -> Result<(), StoreError> {
-        let part = part.clone();
-        self.writer
-            .run(move |it| outbox::settle_part(it, &part, &outcome, now_ms()))
-            .await
-    }
-
-    async fn release_parked(&self, conversation: &ConversationKey) -> Result<usize, StoreError> {
-        let conversation = conversation.clone();
-        self.writer
-            .run(move |it| outbox::release_parked(it, &conversation))
-            .await
-    }
-
-    async fn resend(&self, conversation: &ConversationKey, seq: InboxSeq) -> Result<usize, StoreError> {
-        let conversation = conversation.clone();
-        self.writer
-            .run(move |it| outbox::resend(it, &conversation, seq))
-            .await
-    }
-
-    async fn transcript(
-        &self,
-        conversation: &ConversationKey,
-        after: i64,
-        limit: usize,
-    ) -> Result<Vec<TranscriptEntry>, StoreError> {
-        let conversation = conversation.clone();
-        self.readers
-            .run(move |it| transcript::transcript(it, &conversation, after, limit))
-            .await
-    }
-
-    async fn plugin_get(&self, plugin: &str, key: &str) -> Result<Option<Vec<u8>>, StoreError> {
-        let (plugin, key) = (plugin.to_owned(), key.to_owned());
-        self.readers
-            .run(move |it| plugin_kv::get(it, &plugin, &key))
-            .await
-    }
-
-    async fn plugin_put(&self, plugin: &str, key: &str, value: &[u8], quota: u64) -> Result<(), StoreError> {
-        let (plugin, key, value) = (plugin.to_owned(), key.to_owned(), value.to_owned());
-        self.writer
-            .run(move |it| plugin_kv::put(it, &plugin, &key, &value, quota))
-            .await
-    }
-
-    async fn plugin_delete(&self, plugin: &str, key: &str) -> Result<(), StoreError> {
-        let (plugin, key) = (plugin.to_owned(), key.to_owned());
-        self.writer
-            .run(move |it| plugin_kv::delete(it, &plugin, &key))
-            .await
-    }
-
-    async fn plugin_list(&self, plugin: &str, prefix: &str) -> Result<Vec<String>, StoreError> {
-        let (plugin, prefix) = (plugin.to_owned(), prefix.to_owned());
-        self.readers
-            .run(move |it| plugin_kv::list(it, &plugin, &prefix))
-            .await
-    }
-
-    async fn audit(&self, actor: &str, action: &str, target: &str, detail: &str) -> Result<(), StoreError> {
-        let entry = audit::Entry {
-            actor: actor.to_owned(),
-            action: action.to_owned(),
-            target: target.to_owned(),
-            detail: detail.to_owned(),
-        };
-        self.writer
-            .run(move |it| audit::append(it, &entry, now_ms()))
-            .await
-    }
-
-    fn is_healthy(&self) -> bool {
-        self.writer.is_healthy()
-    }
-}
-
-#[async_trait]
-impl UndeliveredNotices for SqliteStore {
-    async fn undelivered_notices(&self, waiting: Duration) -> Result<Vec<UndeliveredNotice>, StoreError> {
-        self.readers
-            .run(move |it| notices::undelivered(it, waiting, now_ms()))
-            .await
-    }
-
-    async fn notice_escalated(&self, part: &PartId) -> Result<(), StoreError> {
-        let part = part.clone();
-        self.writer.run(move |it| notices::escalated(it, &part)).await
-    }
-}
-
 /// Takes over from whoever had the file open before.
 fn recover(connection: &mut Connection, owner: &str) -> Result<(), StoreError> {
     let mut recover = || -> Result<(usize, usize), OperationError> {
@@ -390,9 +196,4 @@ fn recover(connection: &mut Connection, owner: &str) -> Result<(), StoreError> {
         );
     }
     Ok(())
-}
-
-fn now_ms() -> i64 {
-    let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    i64::try_from(since_1970.as_millis()).unwrap_or(i64::MAX)
 }

@@ -5,7 +5,7 @@ use std::{
     time::Duration,
 };
 
-use bedside_contract::{Connector, InboxSeq, Language, PlatformMessageId, Store, StoreError, UpdateKind};
+use bedside_contract::{Connector, Inbox, InboxSeq, Language, PlatformMessageId, StoreError, UpdateKind};
 use serde_json::json;
 
 use crate::{
@@ -51,19 +51,10 @@ async fn a_command_is_stored_and_then_deferred() {
     running.stop().await;
 }
 
-/// The question comes into work: from now on a crash leads back to its response.
+/// Where the answer belongs, as it is stored with the question: after a crash it still leads there.
 async fn noted_response(world: &World) -> PlatformMessageId {
-    assert!(world.store.lease_next(&conversation()).await.unwrap().is_some());
-    let noted = async {
-        loop {
-            if let Some(noted) = world.store.preview(InboxSeq(1)).await.unwrap() {
-                return noted;
-            }
-        }
-    };
-    tokio::time::timeout(Duration::from_secs(20), noted)
-        .await
-        .expect("the response is noted")
+    let item = world.store.lease_next(&conversation()).await.unwrap().unwrap();
+    item.update.answer_in.unwrap()
 }
 
 #[tokio::test]

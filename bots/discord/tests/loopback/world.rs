@@ -11,10 +11,10 @@ use std::{
 
 use async_trait::async_trait;
 use bedside_contract::{
-    Connector, ConnectorError, ConversationKey, Cursor, DeliverError, InboxSeq, Intake, Language, OutboxItem,
-    Part, PartId, PlatformMessageId, Receipt, Store, StoreError, Update,
+    Connector, ConnectorError, ConversationKey, Cursor, DeliverError, Inbox, InboxSeq, Intake, Language,
+    OutboxItem, Part, PartId, PlatformMessageId, Receipt, StoreError, TranscriptEntry, Update,
 };
-use bedside_discord::{DiscordConfig, DiscordConnector, DiscordContext};
+use bedside_discord::{DiscordConfig, DiscordConnector};
 use bedside_store::SqliteStore;
 use serde_json::{Value, json};
 use tokio::{
@@ -55,8 +55,7 @@ impl World {
     }
 
     pub(crate) fn connector_with(&self, config: DiscordConfig) -> Arc<DiscordConnector> {
-        let store = Arc::clone(&self.store) as Arc<dyn Store>;
-        Arc::new(config.build(DiscordContext { store }).unwrap())
+        Arc::new(config.build().unwrap())
     }
 
     pub(crate) fn intake(&self) -> Arc<GatedIntake> {
@@ -203,6 +202,23 @@ impl Intake for GatedIntake {
         });
         self.changed.notify_waiters();
         Ok(receipts)
+    }
+
+    async fn cursor(&self, platform: &str, bot: &str) -> Result<Option<String>, StoreError> {
+        self.store.cursor(platform, bot).await
+    }
+
+    async fn transcript(
+        &self,
+        _: &ConversationKey,
+        _: i64,
+        _: usize,
+    ) -> Result<Vec<TranscriptEntry>, StoreError> {
+        Ok(Vec::new())
+    }
+
+    fn is_healthy(&self) -> bool {
+        true
     }
 
     /// The rules are tested where they are; here one phrase stands for all red flags.

@@ -15,15 +15,15 @@ use bedside_contract::{
     Connector, ConnectorError, DeliverError, InboxSeq, Intake, Language, Part, PlatformMessageId, QuickReply,
     StoreError,
 };
-use bedside_telegram::{TelegramConfig, TelegramConnector, TelegramContext};
+use bedside_telegram::{TelegramConfig, TelegramConnector};
 use bot_api::{BotApi, closed_port, resetting_server, text_update};
-use parts_around::{CursorStore, GatedIntake, conversation, outbox_item};
+use parts_around::{GatedIntake, conversation, outbox_item};
 use serde_json::{Value, json};
 use tokio::task::JoinHandle;
 
 const TOKEN: &str = "123456789:AAF7-secret_part_of_the_token_xyz";
 
-fn connector_at(address: SocketAddr, cursor: Option<&'static str>) -> Arc<TelegramConnector> {
+fn connector_at(address: SocketAddr) -> Arc<TelegramConnector> {
     let config = TelegramConfig {
         enabled: true,
         token: Some(TOKEN.to_owned().into()),
@@ -31,13 +31,7 @@ fn connector_at(address: SocketAddr, cursor: Option<&'static str>) -> Arc<Telegr
         poll_timeout: 1,
         ..TelegramConfig::default()
     };
-    Arc::new(
-        config
-            .build(TelegramContext {
-                store: Arc::new(CursorStore(cursor)),
-            })
-            .unwrap(),
-    )
+    Arc::new(config.build().unwrap())
 }
 
 fn run(
@@ -53,7 +47,7 @@ async fn deliver(
     part: Part,
     replaces: Option<&str>,
 ) -> Result<PlatformMessageId, DeliverError> {
-    connector_at(api.address, None)
+    connector_at(api.address)
         .deliver(&outbox_item(part, replaces))
         .await
 }
@@ -72,7 +66,7 @@ async fn updates_are_confirmed_only_after_they_are_committed() {
     let intake = GatedIntake::closed();
     api.deliver(text_update(7, "a"));
     api.deliver(text_update(8, "b"));
-    let running = run(&connector_at(api.address, None), &intake);
+    let running = run(&connector_at(api.address), &intake);
     api.until(|it| !it.offsets().is_empty()).await;
     // While the commit waits, nothing more is polled, so nothing is confirmed.
     tokio::time::sleep(Duration::from_millis(300)).await;
@@ -90,14 +84,14 @@ async fn updates_are_confirmed_only_after_they_are_committed() {
 #[tokio::test]
 async fn what_was_not_stored_is_polled_again() {
     let api = BotApi::start().await;
-    let intake = GatedIntake::open();
+    let intake = GatedIntake::after(Some("5"));
     intake
         .failures
         .lock()
         .unwrap()
         .push_back(StoreError::Failed("busy".to_owned()));
     api.deliver(text_update(7, "a"));
-    let running = run(&connector_at(api.address, Some("5")), &intake);
+    let running = run(&connector_at(api.address), &intake);
     api.until(|it| it.offsets().last() == Some(&Some(8))).await;
     assert_eq!(api.offsets(), [Some(5), Some(5), Some(8)]);
     assert_eq!(intake.committed().len(), 1);
@@ -114,7 +108,7 @@ async fn a_broken_store_stops_the_connector() {
         .unwrap()
         .push_back(StoreError::Broken("disk full".to_owned()));
     api.deliver(text_update(7, "a"));
-    let error = run(&connector_at(api.address, None), &intake)
+    let error = run(&connector_at(api.address), &intake)
         .await
         .unwrap()
         .unwrap_err();
@@ -130,7 +124,7 @@ async fn strange_updates_move_the_cursor_only() {
     let api = BotApi::start().await;
     let intake = GatedIntake::open();
     api.deliver(json!({"update_id": 7, "hologram": {}}));
-    let running = run(&connector_at(api.address, None), &intake);
+    let running = run(&connector_at(api.address), &intake);
     api.until(|it| it.offsets().len() > 1).await;
     assert_eq!(intake.committed(), [(vec![], Some("8".to_owned()))]);
     running.abort();
@@ -144,7 +138,7 @@ async fn an_edit_is_taken_only_if_it_is_an_emergency() {
         let message = text_update(id, text)["message"].clone();
         api.deliver(json!({"update_id": id, "edited_message": message}));
     }
-    let running = run(&connector_at(api.address, None), &intake);
+    let running = run(&connector_at(api.address), &intake);
     api.until(|it| it.offsets().last() == Some(&Some(9))).await;
     let taken: Vec<String> = intake.committed().into_iter().flat_map(|it| it.0).collect();
     assert_eq!(taken, ["8"]);
@@ -155,7 +149,7 @@ async fn an_edit_is_taken_only_if_it_is_an_emergency() {
 async fn a_refused_token_ends_the_run_and_names_the_key() {
     let api = BotApi::start().await;
     api.refuse("getMe", 401, "Unauthorized");
-    let error = run(&connector_at(api.address, None), &GatedIntake::open())
+    let error = run(&connector_at(api.address), &GatedIntake::open())
         .await
         .unwrap()
         .unwrap_err();
@@ -178,7 +172,7 @@ async fn trouble_at_the_start_is_waited_out() {
         409,
         "Conflict: can't use getUpdates method while webhook is active; delete it first",
     );
-    let running = run(&connector_at(api.address, None), &GatedIntake::open());
+    let running = run(&connector_at(api.address), &GatedIntake::open());
     api.until(|it| it.offsets().len() > 1).await;
     assert_eq!(methods(&api), ["deletewebhook"]);
     running.abort();
@@ -193,7 +187,7 @@ async fn a_pressed_button_is_confirmed() {
         json!({"update_id": 3, "callback_query": {"id": "q9", "chat_instance": "c", "data": "consent:yes",
         "from": person, "message": text_update(1, "?")["message"]}}),
     );
-    let running = run(&connector_at(api.address, None), &intake);
+    let running = run(&connector_at(api.address), &intake);
     api.until(|it| !it.calls().is_empty()).await;
     assert_eq!(api.calls()[0].method, "answercallbackquery");
     assert_eq!(api.calls()[0].body["callback_query_id"], "q9");
@@ -210,7 +204,7 @@ async fn a_group_is_told_to_write_in_private() {
         update["message"]["chat"] = json!({"id": -5, "type": "group", "title": "G"});
         api.deliver(update);
     }
-    let running = run(&connector_at(api.address, None), &intake);
+    let running = run(&connector_at(api.address), &intake);
     api.until(|it| it.offsets().len() > 1 && !it.calls().is_empty())
         .await;
     let calls = api.calls();
@@ -299,7 +293,7 @@ async fn a_lost_preview_is_replaced_by_a_new_message() {
 #[tokio::test]
 async fn previews_send_once_and_then_edit() {
     let api = BotApi::start().await;
-    let connector = connector_at(api.address, None);
+    let connector = connector_at(api.address);
     let shown = connector
         .preview(&conversation(), InboxSeq(1), None, "**Re")
         .await
@@ -342,7 +336,7 @@ async fn failures_say_whether_to_try_again() {
     ));
 
     let at = |address| async move {
-        connector_at(address, None)
+        connector_at(address)
             .deliver(&outbox_item(notice("x"), None))
             .await
             .unwrap_err()
@@ -390,13 +384,13 @@ async fn neither_token_nor_words_reach_log_or_error() {
     let api = BotApi::start().await;
     api.script("getUpdates", json!("not what a Bot API says"));
     api.deliver(text_update(7, "my chest hurts"));
-    let running = run(&connector_at(api.address, None), &GatedIntake::open());
+    let running = run(&connector_at(api.address), &GatedIntake::open());
     api.until(|it| it.offsets().contains(&Some(8))).await;
     running.abort();
-    let unreachable = run(&connector_at(closed_port().await, None), &GatedIntake::open());
+    let unreachable = run(&connector_at(closed_port().await), &GatedIntake::open());
     let mut said = String::new();
     for address in [closed_port().await, resetting_server().await] {
-        let connector = connector_at(address, None);
+        let connector = connector_at(address);
         connector.typing(&conversation()).await;
         said += &connector
             .deliver(&outbox_item(notice("my chest hurts"), None))

@@ -1,4 +1,4 @@
-//! What stands around the connector in the bot: a store that knows a cursor, and an intake.
+//! What stands around the connector in the bot: an intake.
 
 use std::{
     collections::VecDeque,
@@ -7,9 +7,8 @@ use std::{
 
 use async_trait::async_trait;
 use bedside_contract::{
-    ConversationKey, ConversationState, Cursor, FinishedTurn, InboxItem, InboxSeq, Intake, Language,
-    OutboxItem, Part, PartId, PlatformMessageId, Receipt, SendOutcome, Store, StoreError, TranscriptEntry,
-    Update,
+    ConversationKey, Cursor, InboxSeq, Intake, Language, OutboxItem, Part, PartId, PlatformMessageId,
+    Receipt, StoreError, TranscriptEntry, Update,
 };
 use tokio::sync::Semaphore;
 
@@ -19,24 +18,31 @@ pub(crate) struct GatedIntake {
     pub(crate) failures: Mutex<VecDeque<StoreError>>,
     /// External ids and cursor of each commit.
     pub(crate) commits: Mutex<Vec<(Vec<String>, Option<String>)>>,
+    /// From an earlier run.
+    pub(crate) stored_cursor: Option<&'static str>,
 }
 
 impl GatedIntake {
     pub(crate) fn open() -> Arc<Self> {
-        Self::with_permits(Semaphore::MAX_PERMITS)
+        Self::after(None)
+    }
+
+    pub(crate) fn after(stored_cursor: Option<&'static str>) -> Arc<Self> {
+        Arc::new(Self::with_permits(Semaphore::MAX_PERMITS, stored_cursor))
     }
 
     pub(crate) fn closed() -> Arc<Self> {
-        Self::with_permits(0)
+        Arc::new(Self::with_permits(0, None))
     }
 
-    fn with_permits(permits: usize) -> Arc<Self> {
+    fn with_permits(permits: usize, stored_cursor: Option<&'static str>) -> Self {
         let (failures, commits) = Default::default();
-        Arc::new(Self {
+        Self {
             gate: Semaphore::new(permits),
             failures,
             commits,
-        })
+            stored_cursor,
+        }
     }
 
     pub(crate) fn committed(&self) -> Vec<(Vec<String>, Option<String>)> {
@@ -65,6 +71,26 @@ impl Intake for GatedIntake {
             .collect())
     }
 
+    async fn cursor(&self, platform: &str, bot: &str) -> Result<Option<String>, StoreError> {
+        assert_eq!((platform, bot), ("telegram", "666"));
+        Ok(self.stored_cursor.map(ToOwned::to_owned))
+    }
+
+    async fn transcript(
+        &self,
+        _: &ConversationKey,
+        _: i64,
+        _: usize,
+    ) -> Result<Vec<TranscriptEntry>, StoreError> {
+        Err(StoreError::Failed(
+            "this platform shows no transcripts".to_owned(),
+        ))
+    }
+
+    fn is_healthy(&self) -> bool {
+        true
+    }
+
     /// The rules are tested where they are; here one phrase stands for all red flags.
     fn emergency_notice(&self, words: &str, language: Option<Language>) -> Option<Part> {
         words
@@ -86,100 +112,6 @@ impl Intake for GatedIntake {
         _: InboxSeq,
     ) -> Result<(), StoreError> {
         Ok(())
-    }
-}
-
-/// Knows a cursor and nothing else.
-pub(crate) struct CursorStore(pub(crate) Option<&'static str>);
-
-fn unused<T>() -> Result<T, StoreError> {
-    Err(StoreError::Failed("a connector does not ask for this".to_owned()))
-}
-
-#[async_trait]
-impl Store for CursorStore {
-    async fn accept(&self, _: Vec<Update>, _: Option<Cursor>) -> Result<Vec<Receipt>, StoreError> {
-        unused()
-    }
-    async fn cursor(&self, platform: &str, bot: &str) -> Result<Option<String>, StoreError> {
-        assert_eq!((platform, bot), ("telegram", "666"));
-        Ok(self.0.map(ToOwned::to_owned))
-    }
-    async fn unfinished_conversations(&self) -> Result<Vec<ConversationKey>, StoreError> {
-        unused()
-    }
-    async fn lease_next(&self, _: &ConversationKey) -> Result<Option<InboxItem>, StoreError> {
-        unused()
-    }
-    async fn lease(&self, _: InboxSeq) -> Result<Option<InboxItem>, StoreError> {
-        unused()
-    }
-    async fn uncount_attempt(&self, _: InboxSeq) -> Result<(), StoreError> {
-        unused()
-    }
-
-    async fn count_attempt(&self, _: InboxSeq) -> Result<(), StoreError> {
-        unused()
-    }
-
-    async fn release(&self, _: InboxSeq) -> Result<(), StoreError> {
-        unused()
-    }
-    async fn finish(&self, _: FinishedTurn) -> Result<bool, StoreError> {
-        unused()
-    }
-    async fn conversation(&self, _: &ConversationKey, _: usize) -> Result<ConversationState, StoreError> {
-        unused()
-    }
-    async fn delete_conversation(&self, _: &ConversationKey) -> Result<(), StoreError> {
-        unused()
-    }
-    async fn put_preview(&self, _: InboxSeq, _: &PlatformMessageId) -> Result<(), StoreError> {
-        unused()
-    }
-    async fn preview(&self, _: InboxSeq) -> Result<Option<PlatformMessageId>, StoreError> {
-        unused()
-    }
-    async fn undelivered_conversations(&self) -> Result<Vec<ConversationKey>, StoreError> {
-        unused()
-    }
-    async fn claim_part(&self, _: &ConversationKey) -> Result<Option<OutboxItem>, StoreError> {
-        unused()
-    }
-    async fn settle_part(&self, _: &PartId, _: SendOutcome) -> Result<(), StoreError> {
-        unused()
-    }
-    async fn release_parked(&self, _: &ConversationKey) -> Result<usize, StoreError> {
-        unused()
-    }
-    async fn resend(&self, _: &ConversationKey, _: InboxSeq) -> Result<usize, StoreError> {
-        unused()
-    }
-    async fn transcript(
-        &self,
-        _: &ConversationKey,
-        _: i64,
-        _: usize,
-    ) -> Result<Vec<TranscriptEntry>, StoreError> {
-        unused()
-    }
-    async fn plugin_get(&self, _: &str, _: &str) -> Result<Option<Vec<u8>>, StoreError> {
-        unused()
-    }
-    async fn plugin_put(&self, _: &str, _: &str, _: &[u8], _: u64) -> Result<(), StoreError> {
-        unused()
-    }
-    async fn plugin_delete(&self, _: &str, _: &str) -> Result<(), StoreError> {
-        unused()
-    }
-    async fn plugin_list(&self, _: &str, _: &str) -> Result<Vec<String>, StoreError> {
-        unused()
-    }
-    async fn audit(&self, _: &str, _: &str, _: &str, _: &str) -> Result<(), StoreError> {
-        unused()
-    }
-    fn is_healthy(&self) -> bool {
-        true
     }
 }
 

@@ -7,8 +7,8 @@ use std::{
 
 use async_trait::async_trait;
 use bedside_contract::{
-    Connector, ConnectorError, Cursor, InboxSeq, Intake, Language, OutboxItem, Part, PartId, PartKind,
-    QuickReply, Receipt, StoreError, Update, UpdateKind,
+    Connector, ConnectorError, ConversationKey, Cursor, InboxSeq, Intake, Language, OutboxItem, Part, PartId,
+    PartKind, QuickReply, Receipt, StoreError, TranscriptEntry, Update, UpdateKind,
 };
 
 use super::TerminalConnector;
@@ -90,6 +90,23 @@ impl Intake for Echo {
             tokio::spawn(async move { answer(&connector, seq, update).await });
         }
         Ok(receipts)
+    }
+
+    async fn cursor(&self, _: &str, _: &str) -> Result<Option<String>, StoreError> {
+        Ok(None)
+    }
+
+    async fn transcript(
+        &self,
+        _: &ConversationKey,
+        _: i64,
+        _: usize,
+    ) -> Result<Vec<TranscriptEntry>, StoreError> {
+        Ok(Vec::new())
+    }
+
+    fn is_healthy(&self) -> bool {
+        true
     }
 
     fn emergency_notice(&self, _: &str, _: Option<Language>) -> Option<Part> {

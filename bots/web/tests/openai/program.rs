@@ -48,7 +48,6 @@ impl Program {
     ) -> Self {
         let memory = Arc::new(Memory::default());
         let connector = config.build(WebContext {
-            store: Arc::<Memory>::clone(&memory),
             plugins: None,
             ready: Arc::new(|| json!({"ready": true})),
             generator,

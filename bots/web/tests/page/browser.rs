@@ -33,11 +33,10 @@ pub(crate) struct Browser {
     running: AbortHandle,
 }
 
-pub(crate) fn context(memory: &Arc<Memory>) -> (WebContext, Arc<AtomicBool>) {
+pub(crate) fn context() -> (WebContext, Arc<AtomicBool>) {
     let ready = Arc::new(AtomicBool::new(false));
     let is_ready = Arc::clone(&ready);
     let context = WebContext {
-        store: Arc::<Memory>::clone(memory),
         plugins: None,
         ready: Arc::new(move || json!({"ready": is_ready.load(Ordering::SeqCst), "model": "tiny"})),
         generator: None,
@@ -50,7 +49,7 @@ impl Browser {
     /// Starts a connector on a free port.
     pub(crate) async fn open(config: WebConfig) -> Self {
         let memory = Arc::new(Memory::default());
-        let (context, ready) = context(&memory);
+        let (context, ready) = context();
         let connector = WebConfig {
             listen: "127.0.0.1:0".to_owned(),
             ..config

@@ -5,10 +5,7 @@ mod browser;
 #[cfg(test)]
 mod memory;
 
-use std::{
-    sync::{Arc, atomic::Ordering},
-    time::Duration,
-};
+use std::{sync::atomic::Ordering, time::Duration};
 
 use bedside_contract::{Connector, ConnectorError, InboxSeq, Language, Part, UpdateKind};
 use bedside_web::WebConfig;
@@ -16,7 +13,7 @@ use reqwest::{StatusCode, header};
 use serde_json::json;
 
 use browser::{Browser, context};
-use memory::{Memory, RED_FLAG, RED_FLAG_ZH, outbox_item};
+use memory::{RED_FLAG, RED_FLAG_ZH, outbox_item};
 
 const ID: &str = "6f6c1f0e-8f0a-4f43-9d8a-0d2c6b1c7a11";
 
@@ -417,6 +414,7 @@ async fn an_answer_is_shown_while_it_is_written_and_then_whole() {
         .memory
         .say(&conversation, 1, Part::notice(Language::En, "Drink water."));
     assert_eq!(browser.connector.deliver(&item).await.unwrap().0, "part-1");
+    browser.connector.settled(&item);
     for stream in [&mut stream, &mut second_tab] {
         assert_eq!(stream.next("entry").await.data["part"]["text"], "Drink water.");
     }
@@ -429,7 +427,7 @@ async fn an_answer_is_shown_while_it_is_written_and_then_whole() {
 }
 
 #[tokio::test]
-async fn a_part_that_becomes_visible_after_its_signal_still_arrives() {
+async fn a_part_is_shown_as_soon_as_the_store_has_settled_it() {
     let browser = Browser::open(WebConfig::default()).await.into_session().await;
     browser.post(&json!({"id": ID, "text": "question"})).await;
     let mut stream = browser.events("/api/events?after=1", None).await;
@@ -440,8 +438,8 @@ async fn a_part_that_becomes_visible_after_its_signal_still_arrives() {
         Part::notice(Language::En, "late"),
     );
     browser.connector.deliver(&item).await.unwrap();
-    tokio::time::sleep(Duration::from_millis(80)).await;
     browser.memory.show(&item);
+    browser.connector.settled(&item);
     assert_eq!(stream.next("entry").await.data["part"]["text"], "late");
 }
 
@@ -512,12 +510,11 @@ async fn streams_end_when_the_connector_stops() {
 async fn a_port_in_use_is_named_with_one_that_is_free() {
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let listen = taken.local_addr().unwrap().to_string();
-    let memory = Arc::new(Memory::default());
     let config = WebConfig {
         listen: listen.clone(),
         ..WebConfig::default()
     };
-    let error = config.build(context(&memory).0).err().unwrap();
+    let error = config.build(context().0).err().unwrap();
     let ConnectorError::AddressInUse {
         key,
         address,
@@ -533,11 +530,7 @@ async fn a_port_in_use_is_named_with_one_that_is_free() {
         ..WebConfig::default()
     };
     assert_eq!(
-        config
-            .build(context(&memory).0)
-            .unwrap()
-            .local_address()
-            .to_string(),
+        config.build(context().0).unwrap().local_address().to_string(),
         *suggestion
     );
 }
@@ -545,10 +538,7 @@ async fn a_port_in_use_is_named_with_one_that_is_free() {
 #[tokio::test]
 async fn wrong_settings_are_named() {
     let check = |config: WebConfig, expect: &str| {
-        let error = config
-            .build(context(&Arc::new(Memory::default())).0)
-            .err()
-            .unwrap();
+        let error = config.build(context().0).err().unwrap();
         assert!(error.to_string().starts_with(expect), "{error}");
     };
     check(

@@ -1,4 +1,4 @@
-//! A store and an intake in memory, as far as the page needs them.
+//! An intake in memory, as far as the page needs them.
 
 use std::sync::{
     Mutex,
@@ -7,9 +7,8 @@ use std::sync::{
 
 use async_trait::async_trait;
 use bedside_contract::{
-    ConversationKey, ConversationState, Cursor, FinishedTurn, InboxItem, InboxSeq, Intake, Language,
-    OutboxItem, Part, PartId, PartKind, PlatformMessageId, Receipt, Said, SendOutcome, Store, StoreError,
-    TranscriptEntry, Update,
+    ConversationKey, Cursor, InboxSeq, Intake, Language, OutboxItem, Part, PartId, PartKind, Receipt, Said,
+    StoreError, TranscriptEntry, Update,
 };
 
 pub(crate) const RED_FLAG: &str = "I can't breathe";
@@ -135,14 +134,11 @@ impl Intake for Memory {
     ) -> Result<(), StoreError> {
         Ok(())
     }
-}
 
-fn unused<T>() -> Result<T, StoreError> {
-    Err(StoreError::Failed("the page does not use this".to_owned()))
-}
+    async fn cursor(&self, _: &str, _: &str) -> Result<Option<String>, StoreError> {
+        Ok(None)
+    }
 
-#[async_trait]
-impl Store for Memory {
     async fn transcript(
         &self,
         conversation: &ConversationKey,
@@ -160,77 +156,5 @@ impl Store for Memory {
 
     fn is_healthy(&self) -> bool {
         !self.broken.load(Ordering::SeqCst)
-    }
-
-    async fn accept(&self, _: Vec<Update>, _: Option<Cursor>) -> Result<Vec<Receipt>, StoreError> {
-        unused()
-    }
-    async fn cursor(&self, _: &str, _: &str) -> Result<Option<String>, StoreError> {
-        unused()
-    }
-    async fn unfinished_conversations(&self) -> Result<Vec<ConversationKey>, StoreError> {
-        unused()
-    }
-    async fn lease_next(&self, _: &ConversationKey) -> Result<Option<InboxItem>, StoreError> {
-        unused()
-    }
-    async fn lease(&self, _: InboxSeq) -> Result<Option<InboxItem>, StoreError> {
-        unused()
-    }
-    async fn uncount_attempt(&self, _: InboxSeq) -> Result<(), StoreError> {
-        unused()
-    }
-
-    async fn count_attempt(&self, _: InboxSeq) -> Result<(), StoreError> {
-        unused()
-    }
-
-    async fn release(&self, _: InboxSeq) -> Result<(), StoreError> {
-        unused()
-    }
-    async fn finish(&self, _: FinishedTurn) -> Result<bool, StoreError> {
-        unused()
-    }
-    async fn conversation(&self, _: &ConversationKey, _: usize) -> Result<ConversationState, StoreError> {
-        unused()
-    }
-    async fn delete_conversation(&self, _: &ConversationKey) -> Result<(), StoreError> {
-        unused()
-    }
-    async fn put_preview(&self, _: InboxSeq, _: &PlatformMessageId) -> Result<(), StoreError> {
-        unused()
-    }
-    async fn preview(&self, _: InboxSeq) -> Result<Option<PlatformMessageId>, StoreError> {
-        unused()
-    }
-    async fn undelivered_conversations(&self) -> Result<Vec<ConversationKey>, StoreError> {
-        unused()
-    }
-    async fn claim_part(&self, _: &ConversationKey) -> Result<Option<OutboxItem>, StoreError> {
-        unused()
-    }
-    async fn settle_part(&self, _: &PartId, _: SendOutcome) -> Result<(), StoreError> {
-        unused()
-    }
-    async fn release_parked(&self, _: &ConversationKey) -> Result<usize, StoreError> {
-        unused()
-    }
-    async fn resend(&self, _: &ConversationKey, _: InboxSeq) -> Result<usize, StoreError> {
-        unused()
-    }
-    async fn plugin_get(&self, _: &str, _: &str) -> Result<Option<Vec<u8>>, StoreError> {
-        unused()
-    }
-    async fn plugin_put(&self, _: &str, _: &str, _: &[u8], _: u64) -> Result<(), StoreError> {
-        unused()
-    }
-    async fn plugin_delete(&self, _: &str, _: &str) -> Result<(), StoreError> {
-        unused()
-    }
-    async fn plugin_list(&self, _: &str, _: &str) -> Result<Vec<String>, StoreError> {
-        unused()
-    }
-    async fn audit(&self, _: &str, _: &str, _: &str, _: &str) -> Result<(), StoreError> {
-        unused()
     }
 }

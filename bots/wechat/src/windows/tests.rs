@@ -30,6 +30,7 @@ fn incoming(patient: &str, id: &str) -> Incoming {
             conversation,
             sender: patient.to_owned(),
             language_hint: None,
+            answer_in: None,
             kind: UpdateKind::Joined,
         },
     }

@@ -9,8 +9,8 @@ use std::{
 
 use async_trait::async_trait;
 use bedside_contract::{
-    Connector, ConnectorError, ConversationKey, Cursor, DeliverError, InboxSeq, Intake, Language, OutboxItem,
-    Part, PartId, PartKind, PlatformMessageId, Receipt, Store, StoreError, Update,
+    Connector, ConnectorError, ConversationKey, Cursor, DeliverError, Inbox, InboxSeq, Intake, Language,
+    OutboxItem, Part, PartId, PartKind, PlatformMessageId, Receipt, StoreError, TranscriptEntry, Update,
 };
 use bedside_store::SqliteStore;
 use bedside_wechat::{Mode, Replies, Timing, WechatConfig, WechatConnector, WechatContext};
@@ -89,6 +89,23 @@ impl Intake for StoreIntake {
         let count = self.accepted.lock().unwrap().len();
         self.grew.send_replace(count);
         Ok(receipts)
+    }
+
+    async fn cursor(&self, platform: &str, bot: &str) -> Result<Option<String>, StoreError> {
+        self.store.cursor(platform, bot).await
+    }
+
+    async fn transcript(
+        &self,
+        _: &ConversationKey,
+        _: i64,
+        _: usize,
+    ) -> Result<Vec<TranscriptEntry>, StoreError> {
+        Ok(Vec::new())
+    }
+
+    fn is_healthy(&self) -> bool {
+        true
     }
 
     fn emergency_notice(&self, _: &str, _: Option<Language>) -> Option<Part> {

@@ -12,11 +12,10 @@ use std::{
 
 use async_trait::async_trait;
 use bedside_contract::{
-    ChatMessage, ConversationKey, ConversationState, Cursor, EmbedError, Embedder, EmbeddingModel,
-    EmbeddingPurpose, FinishReason, FinishedTurn, GenerateError, GenerateRequest, Generation,
-    GenerationEvent, Generator, InboxItem, InboxSeq, Language, MessageFacts, MessageVerdict, ModelInfo,
-    OutboxItem, PartId, PlatformMessageId, PluginNote, PluginStatus, Plugins, Receipt, SendOutcome, Store,
-    StoreError, TranscriptEntry, Update,
+    AuditLog, ChatMessage, ConversationKey, EmbedError, Embedder, EmbeddingModel, EmbeddingPurpose,
+    FinishReason, GenerateError, GenerateRequest, Generation, GenerationEvent, Generator, Language,
+    MessageFacts, MessageVerdict, ModelInfo, PluginNote, PluginStatus, PluginStorage, Plugins, StoreError,
+    SystemClock,
 };
 use bedside_plugin_host::{Contacts, PluginHost, PluginHostSetup, PluginsConfig};
 use tempfile::TempDir;
@@ -159,7 +158,9 @@ impl Stage {
                 emergency_number: "999".to_owned(),
                 crisis_line: "2389 2222".to_owned(),
             },
-            store: self.store.clone(),
+            storage: self.store.clone(),
+            audit: self.store.clone(),
+            clock: Arc::new(SystemClock),
             generator: self.generator.clone(),
             embedder: self.embedder.clone(),
         });
@@ -331,12 +332,8 @@ pub(crate) struct MemoryStore {
     pub(crate) audited: Mutex<Vec<[String; 4]>>,
 }
 
-fn absent<T>() -> Result<T, StoreError> {
-    Err(StoreError::Failed("not in this test".to_owned()))
-}
-
 #[async_trait]
-impl Store for MemoryStore {
+impl PluginStorage for MemoryStore {
     async fn plugin_get(&self, plugin: &str, key: &str) -> Result<Option<Vec<u8>>, StoreError> {
         Ok(self
             .kept
@@ -377,95 +374,15 @@ impl Store for MemoryStore {
             .filter(|it| it.0 == plugin && it.1.starts_with(prefix));
         Ok(keys.map(|it| it.1.clone()).collect())
     }
+}
 
+#[async_trait]
+impl AuditLog for MemoryStore {
     async fn audit(&self, actor: &str, action: &str, target: &str, detail: &str) -> Result<(), StoreError> {
         self.audited
             .lock()
             .unwrap()
             .push([actor, action, target, detail].map(str::to_owned));
         Ok(())
-    }
-
-    fn is_healthy(&self) -> bool {
-        true
-    }
-
-    async fn accept(&self, _: Vec<Update>, _: Option<Cursor>) -> Result<Vec<Receipt>, StoreError> {
-        absent()
-    }
-
-    async fn cursor(&self, _: &str, _: &str) -> Result<Option<String>, StoreError> {
-        absent()
-    }
-
-    async fn unfinished_conversations(&self) -> Result<Vec<ConversationKey>, StoreError> {
-        absent()
-    }
-
-    async fn lease_next(&self, _: &ConversationKey) -> Result<Option<InboxItem>, StoreError> {
-        absent()
-    }
-
-    async fn lease(&self, _: InboxSeq) -> Result<Option<InboxItem>, StoreError> {
-        absent()
-    }
-
-    async fn uncount_attempt(&self, _: InboxSeq) -> Result<(), StoreError> {
-        absent()
-    }
-
-    async fn count_attempt(&self, _: InboxSeq) -> Result<(), StoreError> {
-        absent()
-    }
-
-    async fn release(&self, _: InboxSeq) -> Result<(), StoreError> {
-        absent()
-    }
-
-    async fn finish(&self, _: FinishedTurn) -> Result<bool, StoreError> {
-        absent()
-    }
-
-    async fn conversation(&self, _: &ConversationKey, _: usize) -> Result<ConversationState, StoreError> {
-        absent()
-    }
-
-    async fn delete_conversation(&self, _: &ConversationKey) -> Result<(), StoreError> {
-        absent()
-    }
-
-    async fn put_preview(&self, _: InboxSeq, _: &PlatformMessageId) -> Result<(), StoreError> {
-        absent()
-    }
-
-    async fn preview(&self, _: InboxSeq) -> Result<Option<PlatformMessageId>, StoreError> {
-        absent()
-    }
-
-    async fn undelivered_conversations(&self) -> Result<Vec<ConversationKey>, StoreError> {
-        absent()
-    }
-
-    async fn claim_part(&self, _: &ConversationKey) -> Result<Option<OutboxItem>, StoreError> {
-        absent()
-    }
-
-    async fn settle_part(&self, _: &PartId, _: SendOutcome) -> Result<(), StoreError> {
-        absent()
-    }
-    async fn release_parked(&self, _: &ConversationKey) -> Result<usize, StoreError> {
-        absent()
-    }
-    async fn resend(&self, _: &ConversationKey, _: InboxSeq) -> Result<usize, StoreError> {
-        absent()
-    }
-
-    async fn transcript(
-        &self,
-        _: &ConversationKey,
-        _: i64,
-        _: usize,
-    ) -> Result<Vec<TranscriptEntry>, StoreError> {
-        absent()
     }
 }

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use bedside_contract::Language;
 
-use crate::prompt::instruction;
+use super::prompt::instruction;
 
 /// So many letters in a row that stand in an instruction as well are no chance.
 const LATIN_RUN: usize = 24;

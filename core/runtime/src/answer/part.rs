@@ -6,7 +6,7 @@ use bedside_contract::{Citation, Disposition, Language, Part, PartKind};
 use bedside_language::sentences_of;
 use bedside_triage::{OutputGate, OutputVerdict, Rules};
 
-use crate::{bot::Shared, red_flags::on_a_blocking_thread, words::say};
+use crate::context::{Context, red_flags::on_a_blocking_thread, words::say};
 
 /// What an answer is made of, before the gate: words of the model, of plugins, of passages, of our own.
 #[derive(Debug, Clone, Default)]
@@ -30,7 +30,7 @@ const LONGEST_DEPARTMENT: usize = 60;
 static NO_DOSES: LazyLock<[String; 2]> =
     LazyLock::new(|| [Language::En, Language::Zh].map(|it| say(it, "no-doses")));
 
-pub(crate) async fn answer_part(shared: &Shared, language: Language, words: AnswerWords) -> Part {
+pub(crate) async fn answer_part(context: &Context, language: Language, words: AnswerWords) -> Part {
     let AnswerWords {
         text,
         disposition,
@@ -38,7 +38,7 @@ pub(crate) async fn answer_part(shared: &Shared, language: Language, words: Answ
         citations,
         ending,
     } = words;
-    let rules = shared.rules;
+    let rules = context.rules;
     let (mut text, departments, citations) = on_a_blocking_thread(move || {
         let gate = rules.output_gate();
         let departments = departments
@@ -57,15 +57,15 @@ pub(crate) async fn answer_part(shared: &Shared, language: Language, words: Answ
         text = format!("{} {ending}", text.trim_end()).trim_start().to_owned();
     }
     if text.trim().is_empty() {
-        text = shared.say_with_number(language, "withheld");
+        text = context.say_with_number(language, "withheld");
     }
     Part {
         kind: PartKind::Answer,
         disposition,
-        disposition_text: disposition.map(|it| shared.rules.disposition_text(it, language)),
+        disposition_text: disposition.map(|it| context.rules.disposition_text(it, language)),
         departments,
         citations,
-        label: shared.config.label(language),
+        label: context.config.label(language),
         ..Part::notice(language, text)
     }
 }

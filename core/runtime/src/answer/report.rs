@@ -7,7 +7,14 @@ use bedside_language::fingerprint;
 use bedside_triage::Assessment;
 use serde::Serialize;
 
-use crate::lanes::InterruptReason;
+use super::{
+    Answering,
+    drafting::Draft,
+    grounding::citations_of,
+    part::{AnswerWords, answer_part},
+    present_findings,
+};
+use crate::context::{interrupt::InterruptReason, words::say};
 
 /// The answer and how it came about.
 #[derive(Debug, Clone)]
@@ -72,4 +79,76 @@ pub struct Timings {
 
 pub(super) fn milliseconds(duration: Duration) -> f64 {
     (duration.as_secs_f64() * 10_000.0).round() / 10.0
+}
+
+impl Answering<'_> {
+    /// The answer as it leaves, with what passages and plugins add to it.
+    pub(super) async fn report(
+        &self,
+        draft: Draft,
+        passages: &[Passage],
+        appended: Option<String>,
+    ) -> AnswerReport {
+        let Self {
+            context,
+            asked,
+            notes,
+            ..
+        } = self;
+        let language = asked.language;
+        let present = !present_findings(asked.assessment).is_empty();
+        let mut disposition = asked.assessment.disposition;
+        if present {
+            // Knowledge may raise urgency, but never to an emergency: that is the red flags' word alone.
+            let raised = draft
+                .used
+                .iter()
+                .filter_map(|it| passages.get(*it)?.disposition)
+                .max();
+            disposition = disposition.raised_to(raised.map(|it| it.min(Disposition::SameDay)));
+        }
+        let mut departments = asked.assessment.departments.clone();
+        if departments.is_empty() {
+            departments = draft
+                .used
+                .first()
+                .and_then(|it| passages.get(*it))
+                .map_or_else(Vec::new, |it| it.departments.clone());
+        }
+        departments.truncate(3);
+        let mut text = draft.text.trim().to_owned();
+        for more in appended.into_iter().filter(|it| !it.trim().is_empty()) {
+            text = format!("{text}\n\n{}", more.trim());
+        }
+        if notes.iter().any(|note| note.hook != "choose_adapter") {
+            text = format!("{text}\n\n{}", say(language, "plugin-down"));
+        }
+        let words = AnswerWords {
+            text,
+            disposition: present.then_some(disposition),
+            departments,
+            citations: citations_of(passages, &draft.used),
+            ending: match draft.interrupted {
+                Some(InterruptReason::Stop | InterruptReason::Shutdown) => {
+                    Some(say(language, "stopped-mark"))
+                }
+                Some(InterruptReason::Emergency) | None => None,
+            },
+        };
+        let part = answer_part(context, language, words).await;
+        AnswerReport {
+            part,
+            disposition,
+            passages: draft
+                .used
+                .iter()
+                .filter_map(|it| passages.get(*it).cloned())
+                .collect(),
+            adapter: draft.model.as_ref().and(self.adapter.clone()),
+            model: draft.model,
+            timings: self.timings,
+            interrupted: draft.interrupted,
+            remember: true,
+        }
+    }
 }

@@ -7,10 +7,11 @@ use bedside_language::Sentences;
 use bedside_triage::{OutputGate, OutputVerdict, Rules};
 
 use super::{
+    grounding::Grounding,
     instructions::Instructions,
     part::{gated, gated_title},
 };
-use crate::{grounding::Grounding, red_flags::on_a_blocking_thread, words::say};
+use crate::context::{red_flags::on_a_blocking_thread, words::say};
 
 /// Reads what the model says and keeps what may be said.
 pub(crate) struct Writer {

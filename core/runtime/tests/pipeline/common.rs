@@ -400,6 +400,7 @@ pub(crate) fn update(key: &ConversationKey, text: &str, id: &str) -> Update {
         conversation: key.clone(),
         sender: "1".to_owned(),
         language_hint: None,
+        answer_in: None,
         kind: UpdateKind::Text {
             text: text.to_owned(),
         },
@@ -473,6 +474,7 @@ impl Stage {
             plugins: Arc::new(plugins),
             rules: &RULES,
             sampling: Sampling::default(),
+            clock: Arc::new(SystemClock),
             connectors: vec![
                 Arc::clone(&platform) as Arc<dyn Connector>,
                 Arc::clone(&refusing) as Arc<dyn Connector>,

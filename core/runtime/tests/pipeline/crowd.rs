@@ -5,7 +5,7 @@ use std::{
     time::Duration,
 };
 
-use bedside_contract::{ConversationKey, Language, Store};
+use bedside_contract::{ConversationKey, Inbox, Language};
 use bedside_runtime::RuntimeConfig;
 use bedside_store::SqliteStore;
 

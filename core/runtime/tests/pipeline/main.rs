@@ -12,7 +12,9 @@ mod worst;
 
 use std::{sync::atomic::Ordering, time::Duration};
 
-use bedside_contract::{DeliverError, Intake, Language, PartKind, Store, StoreError};
+use bedside_contract::{
+    Conversations, DeliverError, Inbox, Intake, Language, PartKind, PluginStorage, StoreError,
+};
 use bedside_store::SqliteStore;
 use common::{Recorder, Script, ScriptedPlugins, Stage, chat, update};
 

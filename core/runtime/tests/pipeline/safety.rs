@@ -1,6 +1,6 @@
 //! No way around the red flags and the output gate: commands, split messages, plugins' words.
 
-use bedside_contract::{Intake, Language, PartKind, Store};
+use bedside_contract::{Conversations, Intake, Language, PartKind};
 use bedside_store::SqliteStore;
 use bedside_triage::Rules;
 

@@ -6,7 +6,7 @@ use std::{
 };
 
 use bedside_contract::{
-    ChatMessage, ChatRole, ConversationKey, Disposition, Language, PartKind, Store, ThirdVerdict,
+    ChatMessage, ChatRole, ConversationKey, Conversations, Disposition, Language, PartKind, ThirdVerdict,
 };
 use bedside_runtime::{Question, RuntimeConfig, ThirdReader};
 use bedside_store::SqliteStore;

@@ -17,7 +17,7 @@ use std::{
 
 use bedside_contract::{
     ConversationKey, FinishedTurn, InboxSeq, Language, Part, PlatformMessageId, Provenance, SendOutcome,
-    Store, Turn, TurnState, Update, UpdateKind,
+    Store, SystemClock, Turn, TurnState, Update, UpdateKind,
 };
 
 use super::{SqliteStore, writer::Sabotage};
@@ -140,7 +140,7 @@ fn work_until_killed(dir: &Path) {
         acknowledge_before_commit: std::env::var_os(UNSAFE).is_some(),
         ..Sabotage::default()
     };
-    let store = SqliteStore::open_with(&store_path(dir), None, sabotage).unwrap();
+    let store = SqliteStore::open_with(&store_path(dir), None, Arc::new(SystemClock), sabotage).unwrap();
     let log = Log::create(&log_path(dir, round));
     runtime().block_on(async {
         let mut tasks = tokio::task::JoinSet::new();
@@ -212,6 +212,7 @@ async fn accept_forever(store: &dyn Store, log: &Log, number: usize, round: usiz
             conversation: chat(number),
             sender: "17".to_owned(),
             language_hint: None,
+            answer_in: None,
             kind: UpdateKind::Text {
                 text: external_id.clone(),
             },

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use bedside_contract::{
-    ConversationKey, FinishedTurn, InboxSeq, Language, Part, PartId, PlatformMessageId, SendOutcome, Store,
-    TurnState, Update, UpdateKind,
+    ConversationKey, Conversations, FinishedTurn, Inbox, InboxSeq, Language, Outbox, Part, PartId,
+    PlatformMessageId, SendOutcome, TurnState, Update, UpdateKind,
 };
 use proptest::prelude::*;
 
@@ -221,6 +221,7 @@ async fn take(store: &Arc<SqliteStore>, model: &mut Model, step: Step) {
                 conversation: key(chat),
                 sender: "17".to_owned(),
                 language_hint: None,
+                answer_in: None,
                 kind: UpdateKind::Text {
                     text: external_id.to_string(),
                 },

@@ -7,8 +7,8 @@ use std::{os::unix::fs::PermissionsExt, path::PathBuf, sync::Arc, time::Duration
 
 use async_trait::async_trait;
 use bedside_contract::{
-    ConversationKey, FinishedTurn, Language, Part, PlatformMessageId, SendOutcome, Store, StoreError, Turn,
-    TurnState, Update, UpdateKind,
+    AuditLog, ConversationKey, Conversations, FinishedTurn, Inbox, Language, Outbox, Part, PlatformMessageId,
+    SendOutcome, Store, StoreError, StoreHealth, Transcripts, Turn, TurnState, Update, UpdateKind,
 };
 use rusqlite::Connection;
 use tempfile::TempDir;
@@ -61,6 +61,7 @@ fn update(external_id: &str, words: &str) -> Update {
         conversation: chat(),
         sender: "17".to_owned(),
         language_hint: None,
+        answer_in: None,
         kind: UpdateKind::Text {
             text: words.to_owned(),
         },

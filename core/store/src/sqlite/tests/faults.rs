@@ -1,8 +1,8 @@
 //! What the writer does when the disk, an operation or another program fails it.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
-use bedside_contract::{Store, StoreError};
+use bedside_contract::{AuditLog, Inbox, StoreError, StoreHealth, SystemClock, Transcripts};
 
 use super::{Folder, ask, chat, update};
 use crate::sqlite::{SqliteStore, error::OperationError, writer::Sabotage};
@@ -14,7 +14,7 @@ async fn a_full_disk_ends_writing_but_not_reading() {
         max_pages: Some(60),
         ..Sabotage::default()
     };
-    let store = SqliteStore::open_with(&folder.path(), None, full).unwrap();
+    let store = SqliteStore::open_with(&folder.path(), None, Arc::new(SystemClock), full).unwrap();
     let mut accepted = 0;
     let error = loop {
         match store

@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use bedside_contract::{
-    FinishedTurn, Language, OutboxItem, Part, PartKind, SendOutcome, Store, TurnState, UndeliveredNotices,
+    Conversations, FinishedTurn, Inbox, Language, Outbox, OutboxItem, Part, PartKind, SendOutcome, TurnState,
+    UndeliveredNotices,
 };
 
 use super::{Folder, SqliteStore, ask, chat, update};

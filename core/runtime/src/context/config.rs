@@ -6,7 +6,7 @@ use bedside_contract::Language;
 use bedside_triage::EmergencyContacts;
 use serde::{Deserialize, Serialize};
 
-use crate::words::say;
+use super::words::say;
 
 /// How the bot talks to patients.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

@@ -2,12 +2,12 @@
 
 use bedside_contract::{Language, Part, QuickReply};
 
-use crate::{
+use crate::context::{
     config::RuntimeConfig,
     words::{Variable, say, say_with},
 };
 
-/// The question with its two buttons. `operator` is [`Shared::operator`](crate::bot::Shared::operator)'s word.
+/// The question with its two buttons. `operator` is [`Delivery::operator`](crate::delivery::Delivery::operator)'s word.
 pub(crate) fn consent_part(
     language: Language,
     operator: &str,

@@ -11,9 +11,11 @@ use bedside_contract::{
 };
 
 use crate::{
-    bot::Shared,
-    pacing::Paced,
-    words::{Variable, say_with},
+    context::{
+        Context,
+        words::{Variable, say_with},
+    },
+    delivery::{Delivery, Paced},
 };
 
 /// Shows progress on one platform; [`Paced`] keeps the platform's pace. A failure here harms nobody: the
@@ -26,7 +28,8 @@ pub(crate) struct Live {
 }
 
 struct Target {
-    shared: Arc<Shared>,
+    context: Arc<Context>,
+    delivery: Arc<Delivery>,
     connector: Arc<Paced>,
     capabilities: Capabilities,
     conversation: ConversationKey,
@@ -47,14 +50,20 @@ impl Live {
         }
     }
 
-    pub(crate) async fn new(shared: &Arc<Shared>, conversation: &ConversationKey, seq: InboxSeq) -> Self {
-        let Some(connector) = shared.connectors.get(conversation.platform()) else {
+    pub(crate) async fn new(
+        context: &Arc<Context>,
+        delivery: &Arc<Delivery>,
+        conversation: &ConversationKey,
+        seq: InboxSeq,
+    ) -> Self {
+        let Some(connector) = delivery.connector(conversation.platform()) else {
             return Self::silent();
         };
         // After a crash the message that was being edited is edited on, so that no second one appears.
-        let shown = shared.store.preview(seq).await.unwrap_or_default();
+        let shown = context.store.outbox.preview(seq).await.unwrap_or_default();
         let target = Some(Target {
-            shared: Arc::clone(shared),
+            context: Arc::clone(context),
+            delivery: Arc::clone(delivery),
             connector: Arc::clone(connector),
             capabilities: connector.capabilities(),
             conversation: conversation.clone(),
@@ -136,7 +145,8 @@ impl Live {
             Ok(Ok(message)) => {
                 text.clone_into(&mut self.shown_text);
                 if target.shown.as_ref() != Some(&message) {
-                    if let Err(error) = target.shared.store.put_preview(target.seq, &message).await {
+                    let outbox = &target.context.store.outbox;
+                    if let Err(error) = outbox.put_preview(target.seq, &message).await {
                         tracing::error!(seq = %target.seq, %error, "A preview could not be noted.");
                     }
                     target.shown = Some(message);
@@ -162,6 +172,6 @@ impl Live {
 impl Target {
     /// Nothing older is still to be delivered, which a preview would appear before.
     fn is_first(&self) -> bool {
-        self.shown.is_some() || self.shared.delivery.is_idle(&self.conversation)
+        self.shown.is_some() || self.delivery.is_idle(&self.conversation)
     }
 }

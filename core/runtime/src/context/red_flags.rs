@@ -3,7 +3,7 @@
 use bedside_contract::{Disposition, Part, PartKind};
 use bedside_triage::{Assessment, EmergencyContacts, FindingStatus, Language, PatientFacts, Rules};
 
-use crate::commands::words_behind;
+use super::command::words_behind;
 
 /// [`assess_alone`] for async code.
 pub(crate) async fn read_alone(rules: &'static Rules, text: &str) -> Assessment {

@@ -46,8 +46,8 @@ pub enum Variable<'a> {
     Number(usize),
 }
 
-const ENGLISH_SOURCE: &str = include_str!("../locales/en.ftl");
-const CHINESE_SOURCE: &str = include_str!("../locales/zh.ftl");
+const ENGLISH_SOURCE: &str = include_str!("../../locales/en.ftl");
+const CHINESE_SOURCE: &str = include_str!("../../locales/zh.ftl");
 
 static ENGLISH: LazyLock<FluentBundle<FluentResource>> = LazyLock::new(|| bundle("en", ENGLISH_SOURCE));
 static CHINESE: LazyLock<FluentBundle<FluentResource>> = LazyLock::new(|| bundle("zh", CHINESE_SOURCE));

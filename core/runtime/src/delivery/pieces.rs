@@ -2,7 +2,8 @@
 
 use bedside_contract::{Capabilities, Part};
 
-use crate::{split::split_text, words::say};
+use super::split::split_text;
+use crate::context::words::say;
 
 /// One part as the messages that its platform takes; what stands under an answer stays under the last.
 pub(crate) fn pieces_of(part: Part, can: &Capabilities) -> Vec<Part> {

@@ -12,11 +12,11 @@ use bedside_contract::{
 };
 use bedside_triage::Assessment;
 
-use crate::{
-    bot::Shared,
+use super::prompt::without_middle;
+use crate::context::{
+    Context,
     config::{RuntimeConfig, ThirdReader},
-    lanes::Interrupt,
-    prompt::without_middle,
+    interrupt::Interrupt,
 };
 
 /// Smaller models call too much an emergency, or nothing.
@@ -37,39 +37,39 @@ pub(crate) struct Message<'a> {
 /// The assessment, raised where the model sees an emergency. `loading`: how long a model that is still being loaded is
 /// waited for.
 pub(crate) async fn read(
-    shared: &Shared,
+    context: &Context,
     message: &Message<'_>,
     assessment: Assessment,
     loading: Duration,
     interrupt: &Interrupt,
 ) -> Assessment {
-    if shared.config.third_reader == ThirdReader::Off
+    if context.config.third_reader == ThirdReader::Off
         || assessment.disposition == Disposition::Emergency
-        || shared.rules.other_language(message.text).is_some()
+        || context.rules.other_language(message.text).is_some()
     {
         return assessment;
     }
     let reading = tokio::select! {
-        reading = ask(shared, message, loading) => reading,
+        reading = ask(context, message, loading) => reading,
         _ = interrupt.interrupted() => None,
     };
     match reading {
-        Some(reading) => shared.rules.with_third_reading(assessment, reading),
+        Some(reading) => context.rules.with_third_reading(assessment, reading),
         None => assessment,
     }
 }
 
 /// `None`: this model is not to be asked.
-async fn ask(shared: &Shared, message: &Message<'_>, loading: Duration) -> Option<ThirdReading> {
-    let generator = &*shared.generator;
+async fn ask(context: &Context, message: &Message<'_>, loading: Duration) -> Option<ThirdReading> {
+    let generator = &*context.generator;
     let loaded = tokio::time::timeout(loading, loaded(generator)).await;
     let model = loaded
         .ok()
         .flatten()
-        .filter(|it| is_to_be_asked(it, shared, message.language))?;
+        .filter(|it| is_to_be_asked(it, context, message.language))?;
     let started = Instant::now();
-    let deadline = shared.config.third_reader_deadline();
-    let answer = answer(generator, &shared.config, &model, message);
+    let deadline = context.config.third_reader_deadline();
+    let answer = answer(generator, &context.config, &model, message);
     let verdict = match tokio::time::timeout(deadline, answer).await {
         Ok(Ok(verdict)) => verdict,
         Ok(Err(error)) => {
@@ -103,8 +103,8 @@ async fn loaded(generator: &dyn Generator) -> Option<ModelInfo> {
     }
 }
 
-fn is_to_be_asked(model: &ModelInfo, shared: &Shared, language: Language) -> bool {
-    let is_chosen = match shared.config.third_reader {
+fn is_to_be_asked(model: &ModelInfo, context: &Context, language: Language) -> bool {
+    let is_chosen = match context.config.third_reader {
         ThirdReader::Auto => model.parameters.is_some_and(|it| it >= THIRD_READER_PARAMETERS),
         ThirdReader::On => true,
         ThirdReader::Off => false,

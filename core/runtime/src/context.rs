@@ -1,0 +1,88 @@
+//! The lowest floor: what the hospital configured and what the binary wired together. It starts nothing.
+
+pub(crate) mod command;
+pub(crate) mod config;
+pub(crate) mod interrupt;
+pub(crate) mod per_conversation;
+pub(crate) mod red_flags;
+pub(crate) mod words;
+
+/// What [`per_conversation`] is built from; its test under shuttle takes shuttle's.
+mod sync {
+    pub(crate) use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+}
+#[cfg(test)]
+mod per_conversation_test;
+
+use std::sync::Arc;
+
+use bedside_contract::{
+    AuditLog, Clock, ConversationSettings, Conversations, Generator, Inbox, Language, Outbox, Plugins,
+    Sampling, StoreError, StoreHealth, Transcripts, Update, UpdateKind,
+};
+use bedside_triage::Rules;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use self::{
+    command::language_of_words,
+    config::RuntimeConfig,
+    words::{Variable, say_with},
+};
+
+pub(crate) struct Context {
+    pub config: RuntimeConfig,
+    pub store: Stores,
+    pub generator: Arc<dyn Generator>,
+    pub plugins: Arc<dyn Plugins>,
+    pub rules: &'static Rules,
+    pub sampling: Sampling,
+    pub clock: Arc<dyn Clock>,
+    pub tasks: TaskTracker,
+    /// No new turn starts any more.
+    pub shutdown: CancellationToken,
+    /// The store can no longer be trusted: the process must stop.
+    pub broken: CancellationToken,
+}
+
+/// The store by its roles.
+pub(crate) struct Stores {
+    pub inbox: Arc<dyn Inbox>,
+    pub outbox: Arc<dyn Outbox>,
+    pub conversations: Arc<dyn Conversations>,
+    pub transcripts: Arc<dyn Transcripts>,
+    pub audit: Arc<dyn AuditLog>,
+    pub health: Arc<dyn StoreHealth>,
+}
+
+impl Context {
+    /// A sentence that names the emergency number, and how to reach a person where it says so.
+    pub(crate) fn say_with_number(&self, language: Language, key: &str) -> String {
+        let contact = self.config.human_contact(language);
+        let variables = [
+            ("contact", Variable::Text(&contact)),
+            ("emergency", Variable::Text(&self.config.emergency_number)),
+        ];
+        say_with(language, key, &variables)
+    }
+
+    /// The patient's choice, else what the message shows, else what was spoken last.
+    pub(crate) fn language_of(&self, update: &Update, settings: &ConversationSettings) -> Language {
+        let written = match &update.kind {
+            UpdateKind::Text { text } => language_of_words(text),
+            _ => None,
+        };
+        settings
+            .language
+            .or(written)
+            .or(settings.last_language)
+            .or(update.language_hint)
+            .unwrap_or(self.config.default_language)
+    }
+
+    pub(crate) fn store_failed(&self, error: &StoreError) {
+        tracing::error!(%error, "The store failed.");
+        if !self.store.health.is_healthy() {
+            self.broken.cancel();
+        }
+    }
+}

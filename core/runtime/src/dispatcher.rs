@@ -1,0 +1,252 @@
+//! Which message is worked off when: a lane for each conversation, and what does not wait for it.
+
+mod lanes;
+mod urgent;
+
+use std::{panic::AssertUnwindSafe, sync::Arc};
+
+use bedside_contract::{
+    ConversationKey, ConversationSettings, Cursor, FinishedTurn, InboxItem, InboxSeq, Receipt, StoreError,
+    Update,
+};
+use futures::FutureExt;
+
+use self::{
+    lanes::{Lane, Lanes, RunningTurn},
+    urgent::Urgent,
+};
+use crate::{
+    context::{
+        Context, interrupt::InterruptReason, per_conversation::Runner, red_flags::on_a_blocking_thread,
+    },
+    delivery::Delivery,
+    turn::{self, Turns},
+};
+
+pub(crate) struct Dispatcher {
+    context: Arc<Context>,
+    delivery: Arc<Delivery>,
+    turns: Turns,
+    lanes: Lanes,
+}
+
+impl Dispatcher {
+    pub(crate) fn new(context: Arc<Context>, delivery: Arc<Delivery>) -> Arc<Self> {
+        Arc::new(Self {
+            turns: Turns::new(Arc::clone(&context), Arc::clone(&delivery)),
+            context,
+            delivery,
+            lanes: Lanes::default(),
+        })
+    }
+
+    /// Stores updates and starts working them off.
+    pub(crate) async fn take(
+        self: &Arc<Self>,
+        updates: Vec<Update>,
+        cursor: Option<Cursor>,
+    ) -> Result<Vec<Receipt>, StoreError> {
+        let dispatcher = Arc::clone(self);
+        let (updates, looks) = on_a_blocking_thread(move || {
+            let look = |it: &Update| {
+                let initiative = dispatcher.delivery.initiative(&it.conversation);
+                let urgent = Urgent::look(dispatcher.context.rules, it, initiative);
+                (it.conversation.clone(), urgent)
+            };
+            let looks: Vec<_> = updates.iter().map(look).collect();
+            (updates, looks)
+        })
+        .await;
+        let accepted = self.context.store.inbox.accept(updates, cursor).await;
+        let receipts = accepted.inspect_err(|error| self.context.store_failed(error))?;
+        for (receipt, (conversation, urgent)) in receipts.iter().zip(looks) {
+            match urgent {
+                // A repeat may be a new chance to answer: the platform had no answer to the first one.
+                _ if receipt.duplicate => self.release_parked(&conversation).await,
+                Some(urgent) => {
+                    let (dispatcher, seq) = (Arc::clone(self), receipt.seq);
+                    self.context
+                        .tasks
+                        .spawn(async move { dispatcher.handle_urgent(seq, urgent).await });
+                }
+                None => self.wake(&conversation),
+            }
+        }
+        Ok(receipts)
+    }
+
+    /// Runs the conversation's lane, or tells the task that does to look again.
+    pub(crate) fn wake(self: &Arc<Self>, conversation: &ConversationKey) {
+        if self.context.shutdown.is_cancelled() {
+            return;
+        }
+        if let Some(runner) = self.lanes.enter(conversation) {
+            let dispatcher = Arc::clone(self);
+            self.context
+                .tasks
+                .spawn(async move { dispatcher.run_lane(runner).await });
+        }
+    }
+
+    /// Takes up what is unfinished: after a start, and what was given back.
+    pub(crate) async fn sweep(self: &Arc<Self>) -> Result<(), StoreError> {
+        for conversation in self.context.store.inbox.unfinished_conversations().await? {
+            self.wake(&conversation);
+        }
+        Ok(())
+    }
+
+    pub(crate) fn interrupt_all(&self, reason: InterruptReason) {
+        self.lanes.interrupt_all(reason);
+    }
+
+    async fn run_lane(self: &Arc<Self>, mut runner: Runner<Lane>) {
+        loop {
+            let leased = self.context.store.inbox.lease_next(runner.conversation()).await;
+            let item = match leased {
+                Ok(Some(item)) if self.context.shutdown.is_cancelled() => {
+                    self.give_back(item.seq).await;
+                    None
+                }
+                Ok(item) => item,
+                Err(error) => {
+                    self.context.store_failed(&error);
+                    None
+                }
+            };
+            let Some(item) = item else {
+                match runner.leave() {
+                    Some(again) => runner = again,
+                    None => return,
+                }
+                continue;
+            };
+            let lease = Lease::new(self, item.seq);
+            self.note_answer_place(&item).await;
+            if let Err(error) = self.run_turn(&runner, &item).await {
+                self.context.store_failed(&error);
+                self.give_back_counted(item.seq).await;
+                lease.end();
+                // The sweep comes back to it; trying again at once would only spin.
+                return;
+            }
+            lease.end();
+        }
+    }
+
+    /// Where the platform shows a place for the answer already, it is written there.
+    async fn note_answer_place(&self, item: &InboxItem) {
+        let Some(message) = &item.update.answer_in else {
+            return;
+        };
+        let outbox = &self.context.store.outbox;
+        let noted = match outbox.preview(item.seq).await {
+            Ok(Some(_)) => Ok(()),
+            Ok(None) => outbox.put_preview(item.seq, message).await,
+            Err(error) => Err(error),
+        };
+        if let Err(error) = noted {
+            tracing::error!(seq = %item.seq, %error, "Where an answer belongs could not be noted.");
+        }
+    }
+
+    /// Works a leased message off, to its end or until it is given back.
+    async fn run_turn(self: &Arc<Self>, runner: &Runner<Lane>, item: &InboxItem) -> Result<(), StoreError> {
+        let turn = RunningTurn::begin(runner);
+        let running = AssertUnwindSafe(self.turns.run(item, &turn.interrupt));
+        let ended = running.catch_unwind().await;
+        drop(turn);
+        match ended {
+            Ok(Ok(Some(finished))) => self.finish(finished).await,
+            Ok(Ok(None)) => self.give_back(item.seq).await,
+            Ok(Err(error)) => return Err(error),
+            Err(_) => {
+                tracing::error!(seq = %item.seq, "A turn panicked.");
+                let language = self
+                    .context
+                    .language_of(&item.update, &ConversationSettings::default());
+                self.finish(turn::apology(&self.context, item, language)).await;
+            }
+        }
+        Ok(())
+    }
+
+    /// Writes the end of a turn and starts its delivery.
+    async fn finish(self: &Arc<Self>, mut finished: FinishedTurn) {
+        let conversation = finished.conversation.clone();
+        finished.parts = self.delivery.pieces(&conversation, finished.parts);
+        let (seq, urgent) = (finished.seq, finished.urgent);
+        // What waited goes first, but never before what is urgent.
+        if !urgent {
+            self.release_parked(&conversation).await;
+        }
+        match self.context.store.inbox.finish(finished).await {
+            Ok(true) => {
+                self.delivery.wake(&conversation);
+                if urgent {
+                    self.release_parked(&conversation).await;
+                }
+            }
+            Ok(false) => tracing::warn!(%seq, "A turn was finished by somebody else; its answer is dropped."),
+            Err(error) => {
+                self.context.store_failed(&error);
+                self.give_back_counted(seq).await;
+            }
+        }
+    }
+
+    async fn release_parked(&self, conversation: &ConversationKey) {
+        if let Err(error) = self.delivery.release_parked(conversation).await {
+            self.context.store_failed(&error);
+        }
+    }
+
+    /// To be tried again by the next sweep, until it has been tried too often.
+    async fn give_back_counted(&self, seq: InboxSeq) {
+        if let Err(error) = self.context.store.inbox.count_attempt(seq).await {
+            tracing::error!(%seq, %error, "An attempt could not be counted.");
+        }
+        self.give_back(seq).await;
+    }
+
+    async fn give_back(&self, seq: InboxSeq) {
+        if let Err(error) = self.context.store.inbox.release(seq).await {
+            tracing::error!(%seq, %error, "A message could not be given back; it is taken up at the next start.");
+        }
+    }
+}
+
+/// A leased message. Whatever panics, it is given back.
+struct Lease {
+    dispatcher: Arc<Dispatcher>,
+    seq: InboxSeq,
+    has_ended: bool,
+}
+
+impl Lease {
+    fn new(dispatcher: &Arc<Dispatcher>, seq: InboxSeq) -> Self {
+        Self {
+            dispatcher: Arc::clone(dispatcher),
+            seq,
+            has_ended: false,
+        }
+    }
+
+    fn end(mut self) {
+        self.has_ended = true;
+    }
+}
+
+impl Drop for Lease {
+    fn drop(&mut self) {
+        if self.has_ended {
+            return;
+        }
+        let (dispatcher, seq) = (Arc::clone(&self.dispatcher), self.seq);
+        tracing::error!(%seq, "Work on a message panicked; it is tried again.");
+        self.dispatcher
+            .context
+            .tasks
+            .spawn(async move { dispatcher.give_back_counted(seq).await });
+    }
+}
