@@ -3,11 +3,11 @@
 use std::{path::PathBuf, process::ExitCode};
 
 use anyhow::Context as _;
-use tracing_subscriber::EnvFilter;
 
 use crate::{
     cli::{AdapterCommand, Cli, Command, ModelCommand, PluginCommand, SecondReaderCommand},
-    config::{Config, ConfigError},
+    config::Config,
+    logging,
 };
 
 mod adapter;
@@ -29,7 +29,12 @@ pub(crate) fn run(cli: Cli) -> anyhow::Result<ExitCode> {
     let command = cli.command.unwrap_or(Command::Run);
     // Commands whose output is the point stay quiet unless something is wrong.
     let quiet = !matches!(command, Command::Run);
-    start_log(&config, quiet)?;
+    let level = if quiet && config.log.level == "info" {
+        "warn"
+    } else {
+        &config.log.level
+    };
+    logging::start(&config.log, level)?;
     match command {
         Command::Run => run::run(config),
         Command::Chat => chat::run(config),
@@ -78,22 +83,6 @@ fn text_or_standard_input(text: Option<&str>) -> anyhow::Result<String> {
         "there is no text: give it as an argument or on standard input"
     );
     Ok(text)
-}
-
-fn start_log(config: &Config, quiet: bool) -> anyhow::Result<()> {
-    let level = if quiet && config.log.level == "info" {
-        "warn"
-    } else {
-        &config.log.level
-    };
-    let filter = EnvFilter::try_new(level)
-        .map_err(|error| ConfigError::new(format!("log.level: {level:?}: {error}")))?;
-    tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(std::io::stderr)
-        .with_target(true)
-        .init();
-    Ok(())
 }
 
 /// The data directory, made if it is not there, readable by its owner only.

@@ -1,5 +1,6 @@
 //! One file, `BEDSIDE_*` variables over it, and errors that name file, line, key and the nearest right key.
 
+mod environment;
 mod place;
 
 use std::{
@@ -19,8 +20,8 @@ use bedside_web::WebConfig;
 use bedside_wechat::WechatConfig;
 use figment::{
     Figment,
-    error::Kind,
-    providers::{Env, Format, Toml},
+    error::{Actual, Kind},
+    providers::{Format, Toml},
 };
 use serde::Deserialize;
 
@@ -80,14 +81,26 @@ impl Default for TerminalSection {
 #[derive(Debug, Clone, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct LogConfig {
-    /// `error`, `warn`, `info`, `debug`, or per part: `info,bedside_engine=debug`.
+    /// `error`, `warn`, `info`, `debug`, or per part: `info,bedside_engine=debug`. Libraries never say more than `info`:
+    /// they would print tokens.
     pub level: String,
+    /// `text`, or `json`: one object a line, for log collectors.
+    pub format: LogFormat,
+}
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum LogFormat {
+    #[default]
+    Text,
+    Json,
 }
 
 impl Default for LogConfig {
     fn default() -> Self {
         Self {
             level: "info".to_owned(),
+            format: LogFormat::Text,
         }
     }
 }
@@ -122,19 +135,10 @@ impl Config {
             Some(path) => std::fs::read_to_string(path)
                 .map_err(|error| ConfigError::new(format!("{}: cannot be read: {error}", path.display())))?,
         };
-        // Variables of this program, its tests and its Makefile that are no keys have no double underscore.
-        let environment = Env::prefixed("BEDSIDE_")
-            .filter(|key| key.as_str().contains("__"))
-            .split("__");
-        let data_dir = Env::prefixed("BEDSIDE_").only(&["DATA_DIR"]);
-        let config: Self = Figment::new()
-            .merge(Toml::string(&text))
-            .merge(environment)
-            .merge(data_dir)
-            .extract()
-            .map_err(|error| ConfigError {
-                problems: error.into_iter().map(|it| describe(&it, file, &text)).collect(),
-            })?;
+        let figment = Figment::new().merge(Toml::string(&text));
+        let config: Self = environment::extract(&figment).map_err(|error| ConfigError {
+            problems: error.into_iter().map(|it| describe(&it, file, &text)).collect(),
+        })?;
         let levels = config.triage.levels.levels().map_err(|problems| ConfigError {
             problems: problems
                 .iter()
@@ -180,8 +184,9 @@ fn describe(error: &figment::Error, file: Option<&Path>, text: &str) -> String {
                 nearest(name, known)
             )
         }
-        Kind::InvalidType(found, expected) => format!("expected {expected}, found {found}"),
-        Kind::InvalidValue(found, expected) => format!("expected {expected}, found {found}"),
+        Kind::InvalidType(found, expected) | Kind::InvalidValue(found, expected) => {
+            format!("expected {expected}, found {}", kind_of(found))
+        }
         other => other.to_string(),
     };
     if !from_file {
@@ -191,6 +196,19 @@ fn describe(error: &figment::Error, file: Option<&Path>, text: &str) -> String {
         );
     }
     placed(&path, &reason, file, text)
+}
+
+/// What was found, never the value itself: it may be a secret.
+fn kind_of(found: &Actual) -> &'static str {
+    match found {
+        Actual::Bool(_) => "true or false",
+        Actual::Unsigned(_) | Actual::Signed(_) => "a whole number",
+        Actual::Float(_) => "a number",
+        Actual::Char(_) | Actual::Str(_) | Actual::Bytes(_) => "a text",
+        Actual::Seq => "a list",
+        Actual::Map => "a table",
+        _ => "something else",
+    }
 }
 
 /// Where a hospital's own level is wrong.
@@ -261,7 +279,7 @@ mod tests {
             ),
             (
                 "\n[bot]\n\nprompt_tokens = \"many\"",
-                "bedside.toml:4: bot.prompt_tokens: expected usize, found string \"many\"",
+                "bedside.toml:4: bot.prompt_tokens: expected usize, found a text",
             ),
             ("[bot]\nai_label = \"of\"", "did you mean \"off\"?"),
             (

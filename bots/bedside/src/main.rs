@@ -6,7 +6,9 @@ mod commands;
 mod config;
 mod escalation;
 mod language_model;
+mod logging;
 mod output;
+mod service_manager;
 mod wiring;
 
 use std::process::ExitCode;

@@ -12,7 +12,7 @@ use bedside_contract::{
 };
 use bedside_embeddings::{LazyEmbeddings, PatientEncoder};
 use bedside_plugin_host::{Contacts, PluginHost, PluginHostSetup, PluginsConfig};
-use bedside_runtime::{Bot, BotParts, Escalations};
+use bedside_runtime::{Bot, BotParts, Escalations, ModelPlace};
 use bedside_store::SqliteStore;
 use bedside_triage::{PatientFacts, Rules, SecondReader};
 use bedside_web::WebContext;
@@ -79,6 +79,11 @@ impl Parts {
             plugins: Arc::clone(&self.plugins) as Arc<dyn Plugins>,
             rules: self.rules,
             sampling: self.config.model.sampling.clone(),
+            model_place: if self.config.remote.is_outside() {
+                ModelPlace::Outside
+            } else {
+                ModelPlace::InsideTheHospital
+            },
             clock: Arc::new(SystemClock),
             connectors,
             escalations: Some(escalations),

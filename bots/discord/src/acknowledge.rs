@@ -62,8 +62,8 @@ pub(crate) async fn acknowledge(
 }
 
 /// Says that an interaction was not taken.
-pub(crate) async fn refuse(shared: &Shared, reply: &Reply, language: Language) {
-    let sentence = Outgoing::from_sentence(not_taken(language));
+pub(crate) async fn refuse(shared: &Shared, reply: &Reply, language: Language, emergency_number: &str) {
+    let sentence = Outgoing::from_sentence(&not_taken(language, emergency_number));
     if let Err(failure) = respond(shared, reply, &sentence.immediate_response()).await {
         tracing::warn!(problem = %failure, "A user was not told that the bot could not take a command.");
     }
@@ -136,13 +136,12 @@ async fn give_up(
     }
 }
 
-fn not_taken(language: Language) -> &'static str {
+fn not_taken(language: Language, emergency_number: &str) -> String {
     match language {
-        Language::En => {
-            "I could not take your message just now. Please send it again; in an emergency call your local \
-             emergency number."
-        }
-        Language::Zh => "刚才没能收下您的消息，请再发一次；紧急情况请立即拨打 120 或当地急救电话。",
+        Language::En => format!(
+            "I could not take your message just now. Please send it again; in an emergency call {emergency_number} now."
+        ),
+        Language::Zh => format!("刚才没能收下您的消息，请再发一次；紧急情况请立即拨打 {emergency_number}。"),
     }
 }
 

@@ -1,7 +1,8 @@
 use std::{path::PathBuf, time::Duration};
 
 use bedside_contract::ConnectorError;
-use reqwest::{Client, Url};
+use bedside_kit::{Scheme, Secret, checked_url, http_client, read_secret, wrong};
+use reqwest::{Url, redirect::Policy};
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 
@@ -62,8 +63,9 @@ impl DiscordConfig {
         let api_url = self.parsed_api_url()?;
         let gateway_url = self.parsed_gateway_url()?;
         let token = self.read_token()?;
-        let client = http_client(&api_url)
-            .map_err(|error| wrong("api_url", format!("no HTTP client: {}", error.without_url())))?;
+        let client = http_client("discord.api_url", &api_url, Duration::from_secs(20), |it| {
+            it.user_agent(USER_AGENT).redirect(Policy::none())
+        })?;
         let rest = Rest::new(client, api_url.as_str(), token);
         Ok(DiscordConnector::new(rest, gateway_url, self.register_commands))
     }
@@ -79,97 +81,39 @@ impl DiscordConfig {
     }
 
     fn parsed_api_url(&self) -> Result<Url, ConnectorError> {
-        let url = parsed("api_url", &self.api_url)?;
-        match url.scheme() {
-            "https" => {}
-            "http" if is_loopback(&url) => {}
-            "http" => tracing::warn!("discord.api_url is plain http: the token can be read on the way"),
-            other => return Err(wrong("api_url", format!("{other}: is not http or https"))),
-        }
-        Ok(url)
+        checked_url("discord.api_url", &self.api_url, Scheme::Http, "the token")
     }
 
     fn parsed_gateway_url(&self) -> Result<Option<Url>, ConnectorError> {
-        let Some(gateway_url) = &self.gateway_url else {
-            return Ok(None);
-        };
-        let url = parsed("gateway_url", gateway_url)?;
-        match url.scheme() {
-            "wss" => {}
-            "ws" if is_loopback(&url) => {}
-            "ws" => tracing::warn!("discord.gateway_url is plain ws: the token can be read on the way"),
-            other => return Err(wrong("gateway_url", format!("{other}: is not ws or wss"))),
-        }
-        Ok(Some(url))
+        let url = self.gateway_url.as_deref();
+        url.map(|it| checked_url("discord.gateway_url", it, Scheme::WebSocket, "the token"))
+            .transpose()
     }
 
     fn read_token(&self) -> Result<SecretString, ConnectorError> {
-        let token = match (&self.token, &self.token_file) {
-            (Some(_), Some(_)) => return Err(wrong("token_file", "set it or discord.token, not both")),
-            (Some(token), None) => token.expose_secret().trim().to_owned(),
-            (None, Some(path)) => std::fs::read_to_string(path)
-                .map_err(|error| wrong("token_file", format!("cannot read {}: {error}", path.display())))?
-                .trim()
-                .to_owned(),
-            (None, None) => {
-                return Err(wrong(
-                    "token",
-                    "missing: make an application with a bot at https://discord.com/developers and set the \
-                     bot's token here, in discord.token_file or in BEDSIDE_DISCORD__TOKEN",
-                ));
-            }
+        let token = read_secret(
+            "discord",
+            "token",
+            self.token.as_ref(),
+            self.token_file.as_deref(),
+        )?;
+        let Some(Secret { key, text: token }) = token else {
+            return Err(wrong(
+                "discord.token",
+                "missing: make an application with a bot at https://discord.com/developers and set the bot's \
+                 token here, in discord.token_file or in BEDSIDE_DISCORD__TOKEN",
+            ));
         };
-        let key = if self.token.is_some() {
-            "token"
-        } else {
-            "token_file"
-        };
-        let well_formed = !token.is_empty()
-            && token
-                .chars()
-                .all(|it| it.is_ascii_alphanumeric() || "._-".contains(it));
-        if !well_formed {
+        let is_plain = |it: char| it.is_ascii_alphanumeric() || "._-".contains(it);
+        let text = token.expose_secret();
+        if text.is_empty() || !text.chars().all(is_plain) {
             return Err(wrong(
                 key,
                 "is not a bot token: it should be three words of letters and digits joined by dots, without \
                  \"Bot\" before it",
             ));
         }
-        Ok(token.into())
-    }
-}
-
-fn parsed(key: &str, address: &str) -> Result<Url, ConnectorError> {
-    Url::parse(address.trim_end_matches('/'))
-        .map_err(|error| wrong(key, format!("{address} is not an address: {error}")))
-}
-
-fn wrong(key: &str, reason: impl Into<String>) -> ConnectorError {
-    ConnectorError::Config {
-        key: format!("discord.{key}"),
-        reason: reason.into(),
-    }
-}
-
-pub(crate) fn is_loopback(url: &Url) -> bool {
-    url.host_str()
-        .is_some_and(|host| host == "localhost" || host == "[::1]" || host.starts_with("127."))
-}
-
-/// A pooled connection is let go before Discord lets go of it: a request written into a dying connection is
-/// one whose outcome nobody knows.
-fn http_client(api_url: &Url) -> reqwest::Result<Client> {
-    let builder = Client::builder()
-        .user_agent(USER_AGENT)
-        .connect_timeout(Duration::from_secs(8))
-        .timeout(Duration::from_secs(20))
-        .pool_idle_timeout(Duration::from_secs(20))
-        .redirect(reqwest::redirect::Policy::none())
-        .tcp_nodelay(true);
-    if is_loopback(api_url) {
-        builder.no_proxy().build()
-    } else {
-        builder.build()
+        Ok(token)
     }
 }
 

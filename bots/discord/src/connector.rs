@@ -200,6 +200,8 @@ impl Connector for DiscordConnector {
             .map_err(|it| it.deliver_error())
     }
 
+    fn settled(&self, _: &OutboxItem) {}
+
     async fn deliver(&self, item: &OutboxItem) -> Result<PlatformMessageId, DeliverError> {
         let message = Outgoing::from_part(&item.part);
         if message.is_empty() {

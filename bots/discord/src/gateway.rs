@@ -6,12 +6,12 @@ use std::{
 };
 
 use bedside_contract::{ConnectorError, Intake, StoreError};
+use bedside_kit::{Backoff, is_loopback};
 use reqwest::Url;
 use tokio::sync::{mpsc, watch};
 
 use crate::{
     PLATFORM, commands,
-    config::is_loopback,
     connection::{self, End, Opening},
     connector::Shared,
     events::Snowflake,
@@ -29,7 +29,7 @@ const BETWEEN_SESSIONS: Duration = Duration::from_secs(5);
 /// A connection that held this long was a good one.
 const HELD: Duration = Duration::from_secs(30);
 
-const SHORTEST_WAIT: Duration = Duration::from_millis(500);
+const SHORTEST_WAIT: Duration = Duration::from_millis(300);
 const LONGEST_WAIT: Duration = Duration::from_secs(60);
 
 /// Failures in a row after which the address for resuming is no longer tried.
@@ -56,7 +56,7 @@ impl<'a> Gateway<'a> {
             intake,
             gateway_url,
             register_commands,
-            backoff: Backoff::default(),
+            backoff: Backoff::new(SHORTEST_WAIT, LONGEST_WAIT),
             last_identify: None,
         }
     }
@@ -83,7 +83,7 @@ impl<'a> Gateway<'a> {
             let began = Instant::now();
             let (end, stored) = self.connect(&address, own_user, &mut inbound).await;
             if began.elapsed() > HELD {
-                self.backoff.failures = 0;
+                self.backoff.reset();
             }
             self.after_store(stored)?;
             if let Some(end) = end {
@@ -170,7 +170,7 @@ impl<'a> Gateway<'a> {
                 Err(failure) => self.after_failed_call(&failure).await?,
             }
         };
-        self.backoff.failures = 0;
+        self.backoff.reset();
         Ok((application, own_user))
     }
 
@@ -178,7 +178,7 @@ impl<'a> Gateway<'a> {
     async fn address(&mut self, progress: &Progress) -> Result<String, ConnectorError> {
         if let Some(session) = &progress.session
             && self.gateway_url.is_none()
-            && self.backoff.failures < RESUME_ADDRESS_TRIES
+            && self.backoff.failures() < RESUME_ADDRESS_TRIES
             && let Some(address) = safe_address(&session.resume_gateway_url)
         {
             return Ok(address);
@@ -276,36 +276,9 @@ fn with_version(mut url: Url) -> String {
     url.into()
 }
 
-/// Waits that double from half a second to a minute, spread so that not all bots come back at once.
-#[derive(Debug, Default)]
-struct Backoff {
-    failures: u32,
-}
-
-impl Backoff {
-    fn next(&mut self) -> Duration {
-        let longest = (SHORTEST_WAIT * 2_u32.pow(self.failures.min(7))).min(LONGEST_WAIT);
-        self.failures += 1;
-        longest.mul_f64(0.5 + rand::random::<f64>() / 2.0)
-    }
-
-    async fn wait(&mut self) {
-        tokio::time::sleep(self.next()).await;
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use super::{Backoff, ends_session, fatal, safe_address};
-
-    #[test]
-    fn waits_double_up_to_a_minute() {
-        let mut backoff = Backoff::default();
-        for longest in [500, 1000, 2000, 4000, 8000, 16_000, 32_000, 60_000, 60_000] {
-            let wait = backoff.next().as_millis();
-            assert!((longest / 2..=longest).contains(&wait), "{wait} of {longest}");
-        }
-    }
+    use super::{ends_session, fatal, safe_address};
 
     #[test]
     fn close_codes_are_classed() {

@@ -2,11 +2,13 @@
 
 use std::{
     collections::{HashMap, HashSet, VecDeque},
+    num::NonZeroU32,
     sync::Arc,
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use bedside_contract::{ConversationKey, Intake, Receipt, StoreError, Update, UpdateKind};
+use bedside_kit::KeyedLimit;
 use futures::future::join_all;
 use tokio::sync::{mpsc, watch};
 
@@ -17,7 +19,7 @@ use crate::{
     connection::Dispatch,
     connector::Shared,
     events::{Event, Interaction, InteractionKind, Mention, PrivateMessage, Ready, Snowflake},
-    groups::ChannelNotices,
+    groups,
     outgoing::Outgoing,
     session::{Progress, Session},
 };
@@ -48,7 +50,8 @@ pub(crate) struct Inbound<'a> {
     pressed: Remembered,
     /// Interactions whose user was asked to send them again: a replay must not take them too.
     refused: Remembered,
-    notices: ChannelNotices,
+    /// Channels that were told lately to write in private.
+    notices: KeyedLimit<Snowflake>,
 }
 
 /// The last few numbers of a kind.
@@ -92,7 +95,7 @@ impl<'a> Inbound<'a> {
             private_channels: HashMap::new(),
             pressed: Remembered::default(),
             refused: Remembered::default(),
-            notices: ChannelNotices::default(),
+            notices: KeyedLimit::per_minute(NonZeroU32::MIN),
         }
     }
 
@@ -287,7 +290,8 @@ impl<'a> Inbound<'a> {
         let Some(channel) = self.private_channel(&interaction).await else {
             self.refused.add(interaction.reply.interaction);
             let language = interaction.language.unwrap_or_default();
-            refuse(self.shared, &interaction.reply, language).await;
+            let number = self.intake.emergency_number();
+            refuse(self.shared, &interaction.reply, language, number).await;
             return;
         };
         let conversation = self.conversation(channel);
@@ -358,7 +362,8 @@ impl<'a> Inbound<'a> {
         }
         join_all(interactions.iter().map(|(_, taken)| {
             let language = taken.interaction.language.unwrap_or_default();
-            refuse(self.shared, &taken.interaction.reply, language)
+            let number = self.intake.emergency_number();
+            refuse(self.shared, &taken.interaction.reply, language, number)
         }))
         .await;
     }
@@ -397,11 +402,12 @@ impl<'a> Inbound<'a> {
     }
 
     fn answer_channel(&mut self, mention: Mention) {
-        let Some(sentence) = self.notices.for_mention(mention, Instant::now()) else {
+        if self.notices.take(&mention.channel).is_err() {
             return;
-        };
+        }
+        let sentence = groups::sentence(mention.language, self.intake.emergency_number());
         let shared = Arc::clone(self.shared);
-        let message = Outgoing::from_sentence(sentence).new_message(mention.message.to_string());
+        let message = Outgoing::from_sentence(&sentence).new_message(mention.message.to_string());
         tokio::spawn(async move {
             if let Err(failure) = shared.rest.send(mention.channel, &message).await {
                 tracing::debug!(problem = %failure, "A channel was not told to write in private.");

@@ -1,7 +1,8 @@
 use std::{path::PathBuf, time::Duration};
 
 use bedside_contract::ConnectorError;
-use reqwest::{Client, Url};
+use bedside_kit::{Scheme, Secret, checked_url, http_client, read_secret, wrong};
+use reqwest::Url;
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 use teloxide::Bot;
@@ -57,8 +58,7 @@ impl TelegramConfig {
         let poll_timeout = Duration::from_secs(self.poll_timeout);
         let token = self.read_token()?;
         let bot_with = |timeout: Duration| {
-            let client = http_client(&api_url, timeout)
-                .map_err(|error| wrong("api_url", format!("no HTTP client: {}", error.without_url())))?;
+            let client = http_client("telegram.api_url", &api_url, timeout, |it| it)?;
             Ok::<_, ConnectorError>(
                 Bot::with_client(token.expose_secret(), client).set_api_url(api_url.clone()),
             )
@@ -83,82 +83,38 @@ impl TelegramConfig {
             return Ok(());
         }
         Err(wrong(
-            "poll_timeout",
+            "telegram.poll_timeout",
             format!("{} is not within 1 to 50 seconds", self.poll_timeout),
         ))
     }
 
     fn parsed_api_url(&self) -> Result<Url, ConnectorError> {
-        let url = Url::parse(self.api_url.trim_end_matches('/'))
-            .map_err(|error| wrong("api_url", format!("{} is not an address: {error}", self.api_url)))?;
-        match url.scheme() {
-            "https" => {}
-            "http" if is_loopback(&url) => {}
-            "http" => tracing::warn!("telegram.api_url is plain http: the token can be read on the way"),
-            other => return Err(wrong("api_url", format!("{other}: is not http or https"))),
-        }
-        Ok(url)
+        checked_url("telegram.api_url", &self.api_url, Scheme::Http, "the token")
     }
 
     fn read_token(&self) -> Result<SecretString, ConnectorError> {
-        let token = match (&self.token, &self.token_file) {
-            (Some(_), Some(_)) => return Err(wrong("token_file", "set it or telegram.token, not both")),
-            (Some(token), None) => token.expose_secret().trim().to_owned(),
-            (None, Some(path)) => std::fs::read_to_string(path)
-                .map_err(|error| wrong("token_file", format!("cannot read {}: {error}", path.display())))?
-                .trim()
-                .to_owned(),
-            (None, None) => {
-                return Err(wrong(
-                    "token",
-                    "missing: make a bot with @BotFather and set its token here, in \
-                     telegram.token_file or in BEDSIDE_TELEGRAM__TOKEN",
-                ));
-            }
+        let token = read_secret(
+            "telegram",
+            "token",
+            self.token.as_ref(),
+            self.token_file.as_deref(),
+        )?;
+        let Some(Secret { key, text: token }) = token else {
+            return Err(wrong(
+                "telegram.token",
+                "missing: make a bot with @BotFather and set its token here, in telegram.token_file or in \
+                 BEDSIDE_TELEGRAM__TOKEN",
+            ));
         };
-        let key = if self.token.is_some() {
-            "token"
-        } else {
-            "token_file"
-        };
-        let well_formed = !token.is_empty()
-            && token
-                .chars()
-                .all(|it| it.is_ascii_alphanumeric() || ":_-".contains(it));
-        if !well_formed {
+        let is_plain = |it: char| it.is_ascii_alphanumeric() || ":_-".contains(it);
+        let text = token.expose_secret();
+        if text.is_empty() || !text.chars().all(is_plain) {
             return Err(wrong(
                 key,
                 "is not a token: it should look like 123456789:AAF7… (digits, colon, letters)",
             ));
         }
-        Ok(token.into())
-    }
-}
-
-fn wrong(key: &str, reason: impl Into<String>) -> ConnectorError {
-    ConnectorError::Config {
-        key: format!("telegram.{key}"),
-        reason: reason.into(),
-    }
-}
-
-fn is_loopback(url: &Url) -> bool {
-    url.host_str()
-        .is_some_and(|host| host == "localhost" || host == "[::1]" || host.starts_with("127."))
-}
-
-/// A pooled connection is let go before Telegram lets go of it: a request written into a dying connection
-/// is one whose outcome nobody knows.
-fn http_client(api_url: &Url, timeout: Duration) -> reqwest::Result<Client> {
-    let builder = Client::builder()
-        .connect_timeout(Duration::from_secs(8))
-        .timeout(timeout)
-        .pool_idle_timeout(Duration::from_secs(20))
-        .tcp_nodelay(true);
-    if is_loopback(api_url) {
-        builder.no_proxy().build()
-    } else {
-        builder.build()
+        Ok(token)
     }
 }
 

@@ -172,6 +172,8 @@ impl Connector for TelegramConnector {
         result.map_err(|error| deliver_error(&error))
     }
 
+    fn settled(&self, _: &OutboxItem) {}
+
     async fn deliver(&self, item: &OutboxItem) -> Result<PlatformMessageId, DeliverError> {
         let chat = chat_of(&item.conversation)?;
         let message = Outgoing::from_part(&item.part);

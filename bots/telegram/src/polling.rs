@@ -1,19 +1,24 @@
 //! The polling loop: commit, then confirm.
 
-use std::time::{Duration, Instant};
+use std::{
+    num::NonZeroU32,
+    time::{Duration, Instant},
+};
 
 use bedside_contract::{ConnectorError, Cursor, Intake, StoreError};
+use bedside_kit::{Backoff, KeyedLimit};
 use serde::Serialize;
 use serde_json::Value;
 use teloxide::{
     ApiError, Bot, RequestError,
     requests::{JsonRequest, Payload, Request, Requester},
+    types::ChatId,
 };
 
 use crate::{
     PLATFORM,
     failure::{describe, is_conflict, is_webhook_set},
-    groups::GroupNotices,
+    groups,
     updates::{Batch, Identity, Mention},
 };
 
@@ -44,7 +49,8 @@ pub(crate) struct Polling<'a> {
     polling_bot: &'a Bot,
     poll_timeout: Duration,
     intake: &'a dyn Intake,
-    notices: GroupNotices,
+    /// Groups that were told lately to write in private.
+    notices: KeyedLimit<ChatId>,
 }
 
 impl<'a> Polling<'a> {
@@ -59,7 +65,7 @@ impl<'a> Polling<'a> {
             polling_bot,
             poll_timeout,
             intake,
-            notices: GroupNotices::default(),
+            notices: KeyedLimit::per_minute(NonZeroU32::MIN),
         }
     }
 
@@ -72,7 +78,7 @@ impl<'a> Polling<'a> {
         tracing::info!(bot = %identity.id, username = identity.username, "telegram is polled");
         let mut offset = self.stored_offset(&identity).await?;
         let mut last_update = Instant::now();
-        let mut backoff = Backoff::default();
+        let mut backoff = Backoff::new(SHORTEST_WAIT, LONGEST_WAIT);
         loop {
             if last_update.elapsed() > OFFSET_IS_GOOD_FOR {
                 offset = None;
@@ -86,20 +92,20 @@ impl<'a> Polling<'a> {
             };
             let batch = identity.read(updates);
             let Some(next) = batch.next_offset else {
-                backoff.reset();
+                worked(&mut backoff);
                 continue;
             };
             match self.commit(&identity, &batch, next).await {
                 Ok(()) => {}
                 Err(broken @ StoreError::Broken(_)) => return Err(broken.into()),
                 Err(error) => {
-                    let wait = backoff.next();
+                    let wait = backoff.next_wait();
                     tracing::error!(%error, ?wait, "updates were not stored, telegram keeps them");
                     tokio::time::sleep(wait).await;
                     continue;
                 }
             }
-            backoff.reset();
+            worked(&mut backoff);
             offset = Some(next);
             last_update = Instant::now();
             self.after_commit(&identity, batch);
@@ -107,7 +113,7 @@ impl<'a> Polling<'a> {
     }
 
     async fn identity(&self) -> Result<Identity, ConnectorError> {
-        let mut backoff = Backoff::default();
+        let mut backoff = Backoff::new(SHORTEST_WAIT, LONGEST_WAIT);
         loop {
             match self.bot.get_me().await {
                 Ok(me) => {
@@ -118,7 +124,7 @@ impl<'a> Polling<'a> {
                     });
                 }
                 Err(RequestError::Api(ApiError::InvalidToken)) => return Err(refused()),
-                Err(error) => backoff.wait_after(&error).await,
+                Err(error) => wait_after(&error, &mut backoff).await,
             }
         }
     }
@@ -172,12 +178,14 @@ impl<'a> Polling<'a> {
     }
 
     fn answer_group(&self, identity: &Identity, mention: Mention) {
-        let Some(sentence) = self
-            .notices
-            .for_mention(mention, &identity.username, Instant::now())
-        else {
+        if self.notices.take(&mention.chat).is_err() {
             return;
-        };
+        }
+        let sentence = groups::sentence(
+            mention.language,
+            &identity.username,
+            self.intake.emergency_number(),
+        );
         let bot = self.bot.clone();
         tokio::spawn(async move {
             if let Err(error) = bot.send_message(mention.chat, sentence).await {
@@ -207,11 +215,11 @@ impl<'a> Polling<'a> {
         if is_webhook_set(error) {
             tracing::warn!("a webhook was set for this bot; it is removed, since updates are polled");
             if let Err(error) = self.bot.delete_webhook().await {
-                backoff.wait_after(&error).await;
+                wait_after(&error, backoff).await;
             }
             return Ok(());
         }
-        backoff.wait_after(error).await;
+        wait_after(error, backoff).await;
         Ok(())
     }
 }
@@ -223,59 +231,25 @@ fn refused() -> ConnectorError {
     }
 }
 
-/// Waits that double from 1 to 30 s.
-#[derive(Debug, Default)]
-struct Backoff {
-    failures: u32,
-}
-
-impl Backoff {
-    fn next(&mut self) -> Duration {
-        let wait = SHORTEST_WAIT * 2_u32.pow(self.failures.min(5));
-        self.failures += 1;
-        wait.min(LONGEST_WAIT)
-    }
-
-    fn reset(&mut self) {
-        if self.failures > 0 {
-            tracing::info!("telegram answers again");
-        }
-        self.failures = 0;
-    }
-
-    async fn wait_after(&mut self, error: &RequestError) {
-        let wait = match error {
-            RequestError::RetryAfter(wait) => wait.duration(),
-            _ => self.next(),
-        };
-        // Long polls are cut now and then by what lies between: worth a line only when it goes on.
-        if self.failures > 1 {
-            tracing::warn!(
-                problem = describe(error),
-                ?wait,
-                "telegram cannot be polled, trying again"
-            );
-        } else {
-            tracing::debug!(
-                problem = describe(error),
-                ?wait,
-                "telegram cannot be polled, trying again"
-            );
-        }
-        tokio::time::sleep(wait).await;
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::Backoff;
-
-    #[test]
-    fn waits_double_up_to_half_a_minute() {
-        let mut backoff = Backoff::default();
-        let waits: Vec<u64> = (0..7).map(|_| backoff.next().as_secs()).collect();
-        assert_eq!(waits, [1, 2, 4, 8, 16, 30, 30]);
+fn worked(backoff: &mut Backoff) {
+    if backoff.failures() > 0 {
+        tracing::info!("Telegram answers again.");
         backoff.reset();
-        assert_eq!(backoff.next().as_secs(), 1);
     }
+}
+
+async fn wait_after(error: &RequestError, backoff: &mut Backoff) {
+    let counted = backoff.next_wait();
+    let wait = match error {
+        RequestError::RetryAfter(wait) => wait.duration(),
+        _ => counted,
+    };
+    let problem = describe(error);
+    // Long polls are cut now and then by what lies between: worth a line only when it goes on.
+    if backoff.failures() > 2 {
+        tracing::warn!(problem, ?wait, "Telegram cannot be polled, trying again.");
+    } else {
+        tracing::debug!(problem, ?wait, "Telegram cannot be polled, trying again.");
+    }
+    tokio::time::sleep(wait).await;
 }

@@ -273,6 +273,8 @@ impl Connector for TerminalConnector {
         Ok(PlatformMessageId(format!("preview-{seq}")))
     }
 
+    fn settled(&self, _: &OutboxItem) {}
+
     async fn deliver(&self, item: &OutboxItem) -> Result<PlatformMessageId, DeliverError> {
         let written = self.screen().part(item.seq, &item.part);
         self.ledger.answered(item.seq);

@@ -1,10 +1,7 @@
-use std::{
-    io,
-    net::{SocketAddr, TcpListener, ToSocketAddrs},
-    sync::Arc,
-};
+use std::{num::NonZeroU32, sync::Arc};
 
 use bedside_contract::{ConnectorError, Generator, Plugins};
+use bedside_kit::{ConnectionLimits, TrustedProxies, bind, wrong};
 use serde::Deserialize;
 
 use crate::{
@@ -31,10 +28,22 @@ pub struct WebConfig {
     pub hosts: Vec<String>,
     /// Days until the browser forgets its conversation; 0 = when it is closed (for shared computers).
     pub session_days: u32,
+    /// Minutes without a key or a touch after which the page forgets its conversation, for shared computers; 0 =
+    /// never. The conversation then also ends when the browser is closed.
+    pub kiosk_minutes: u32,
+    /// Addresses (`10.0.0.7`) and networks (`10.0.0.0/8`) of proxies that write `X-Forwarded-For`. Only theirs is
+    /// believed; the limits by address need it behind a proxy on another machine.
+    pub trusted_proxies: Vec<String>,
     /// How many messages one patient may send in a minute.
     pub messages_per_minute: u32,
+    /// How many messages may come from one address in a minute. A ward or a whole hospital may share one.
+    pub messages_per_minute_and_address: u32,
     /// How many pages may be open at once.
     pub max_open_pages: usize,
+    /// How many of them from one address.
+    pub max_open_pages_per_address: usize,
+    /// Connections open at once, those of pages included.
+    pub max_connections: usize,
     /// The model for programs, under `/v1`.
     pub api: ApiConfig,
 }
@@ -55,8 +64,24 @@ const fn default_messages_per_minute() -> u32 {
     60
 }
 
+const fn default_messages_per_minute_and_address() -> u32 {
+    1_200
+}
+
 const fn default_max_open_pages() -> usize {
     5_000
+}
+
+const fn default_max_open_pages_per_address() -> usize {
+    500
+}
+
+const fn default_max_connections() -> usize {
+    8_000
+}
+
+fn default_trusted_proxies() -> Vec<String> {
+    ["127.0.0.0/8", "::1"].map(str::to_owned).to_vec()
 }
 
 impl Default for WebConfig {
@@ -67,8 +92,13 @@ impl Default for WebConfig {
             public_url: None,
             hosts: Vec::new(),
             session_days: default_session_days(),
+            kiosk_minutes: 0,
+            trusted_proxies: default_trusted_proxies(),
             messages_per_minute: default_messages_per_minute(),
+            messages_per_minute_and_address: default_messages_per_minute_and_address(),
             max_open_pages: default_max_open_pages(),
+            max_open_pages_per_address: default_max_open_pages_per_address(),
+            max_connections: default_max_connections(),
             api: ApiConfig::default(),
         }
     }
@@ -95,15 +125,36 @@ impl WebConfig {
         self.check()?;
         let public_url = self.public_url.as_deref().map(PublicUrl::parse).transpose()?;
         let key = self.api.read_key()?;
-        let listener = bind(&self.listen)?;
+        let limits = Limits {
+            messages: per_minute("web.messages_per_minute", self.messages_per_minute)?,
+            messages_of_address: per_minute(
+                "web.messages_per_minute_and_address",
+                self.messages_per_minute_and_address,
+            )?,
+            connections: ConnectionLimits {
+                connections: self.max_connections,
+                // Each page has one that stays open, and needs another one now and then.
+                per_address: self.max_open_pages_per_address.saturating_mul(2),
+                proxies: self.parsed_proxies()?,
+                ..ConnectionLimits::default()
+            },
+        };
+        let listener = bind("web.listen", &self.listen)?;
         let address = listener
             .local_addr()
-            .map_err(|error| wrong("web.listen", &error.to_string()))?;
+            .map_err(|error| wrong("web.listen", error.to_string()))?;
         let reach = Reach {
             listens_on: address,
             public: public_url.as_ref().map(|it| it.authority.as_str()),
             hosts: &self.hosts,
         };
+        if public_url.is_none() && !address.ip().is_loopback() {
+            tracing::warn!(
+                listen = self.listen,
+                "The page is served without TLS to other machines: put a proxy with TLS before it and set \
+                 web.public_url to its https address."
+            );
+        }
         let access = Access::new(&self.api, key, &reach);
         if matches!(access, Access::KeyNeeded) {
             tracing::info!(
@@ -113,11 +164,15 @@ impl WebConfig {
         }
         let cookies = SessionCookies {
             https: public_url.as_ref().is_some_and(|it| it.https),
-            days: self.session_days,
+            days: if self.kiosk_minutes > 0 {
+                0
+            } else {
+                self.session_days
+            },
         };
         let hosts = Hosts::new(self.hosts.clone(), public_url.map(|it| it.authority));
         Ok(WebConnector::new(
-            self, context, listener, address, cookies, hosts, access,
+            self, context, listener, address, cookies, hosts, access, limits,
         ))
     }
 
@@ -128,14 +183,29 @@ impl WebConfig {
     pub fn check(&self) -> Result<(), ConnectorError> {
         self.public_url.as_deref().map(PublicUrl::parse).transpose()?;
         self.api.read_key()?;
-        if self.messages_per_minute == 0 {
-            return Err(wrong(
-                "web.messages_per_minute",
-                "must be at least 1, nobody could write otherwise",
-            ));
-        }
-        Ok(())
+        self.parsed_proxies()?;
+        per_minute("web.messages_per_minute", self.messages_per_minute)?;
+        per_minute(
+            "web.messages_per_minute_and_address",
+            self.messages_per_minute_and_address,
+        )
+        .map(drop)
     }
+
+    fn parsed_proxies(&self) -> Result<TrustedProxies, ConnectorError> {
+        TrustedProxies::parse("web.trusted_proxies", &self.trusted_proxies)
+    }
+}
+
+/// What the configuration allows, checked.
+pub(crate) struct Limits {
+    pub(crate) messages: NonZeroU32,
+    pub(crate) messages_of_address: NonZeroU32,
+    pub(crate) connections: ConnectionLimits,
+}
+
+fn per_minute(key: &str, most: u32) -> Result<NonZeroU32, ConnectorError> {
+    NonZeroU32::new(most).ok_or_else(|| wrong(key, "must be at least 1, nobody could write otherwise"))
 }
 
 struct PublicUrl {
@@ -150,17 +220,14 @@ impl PublicUrl {
             (Some(rest), _) => (true, rest),
             (_, Some(rest)) => (false, rest),
             _ => {
-                return Err(wrong(
-                    key,
-                    &format!("{url:?} must begin with https:// or http://"),
-                ));
+                return Err(wrong(key, format!("{url:?} must begin with https:// or http://")));
             }
         };
         let authority = rest.trim_end_matches('/');
         if authority.is_empty() || authority.contains(['/', '?', '#', '@', ' ']) {
             return Err(wrong(
                 key,
-                &format!("{url:?} must be scheme and host only, e.g. https://chat.hospital.example"),
+                format!("{url:?} must be scheme and host only, e.g. https://chat.hospital.example"),
             ));
         }
         Ok(Self {
@@ -170,55 +237,9 @@ impl PublicUrl {
     }
 }
 
-fn bind(listen: &str) -> Result<TcpListener, ConnectorError> {
-    let address = listen
-        .to_socket_addrs()
-        .ok()
-        .and_then(|mut it| it.next())
-        .ok_or_else(|| {
-            wrong(
-                "web.listen",
-                &format!("{listen:?} is not address:port, e.g. 127.0.0.1:8080"),
-            )
-        })?;
-    let listener = TcpListener::bind(address).map_err(|error| match error.kind() {
-        io::ErrorKind::AddrInUse => ConnectorError::AddressInUse {
-            key: "web.listen".to_owned(),
-            address: listen.to_owned(),
-            suggestion: free_address(address).to_string(),
-        },
-        _ => wrong("web.listen", &format!("cannot listen on {listen}: {error}")),
-    })?;
-    listener
-        .set_nonblocking(true)
-        .map_err(|error| wrong("web.listen", &error.to_string()))?;
-    Ok(listener)
-}
-
-/// A neighbour of the port that is taken, tried before it is named; any free port if there is none.
-fn free_address(taken: SocketAddr) -> SocketAddr {
-    let neighbours = (1..=50)
-        .filter_map(|step| taken.port().checked_add(step))
-        .chain([0]);
-    for port in neighbours {
-        if let Ok(free) = TcpListener::bind(SocketAddr::new(taken.ip(), port)).and_then(|it| it.local_addr())
-        {
-            return free;
-        }
-    }
-    SocketAddr::new(taken.ip(), 0)
-}
-
-pub(crate) fn wrong(key: &str, reason: &str) -> ConnectorError {
-    ConnectorError::Config {
-        key: key.to_owned(),
-        reason: reason.to_owned(),
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use super::{PublicUrl, WebConfig, free_address};
+    use super::{PublicUrl, WebConfig};
 
     #[test]
     fn a_public_url_is_scheme_and_host() {
@@ -254,13 +275,5 @@ mod tests {
             .unwrap_err()
             .to_string();
         assert!(error.contains("lisen") && error.contains("listen"), "{error}");
-    }
-
-    #[test]
-    fn the_suggested_port_can_be_bound() {
-        let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-        let free = free_address(taken.local_addr().unwrap());
-        assert_ne!(free.port(), taken.local_addr().unwrap().port());
-        assert!(std::net::TcpListener::bind(free).is_ok());
     }
 }

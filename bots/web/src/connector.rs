@@ -5,17 +5,17 @@ use std::{
 };
 
 use async_trait::async_trait;
-use axum::{Router, serve::ListenerExt};
+use axum::Router;
 use bedside_contract::{
     Capabilities, Connector, ConnectorError, ConversationKey, DeliverError, InboxSeq, Initiative, Intake,
     LengthUnit, OutboxItem, Pace, PlatformMessageId,
 };
+use bedside_kit::{KeyedLimit, serve, wrong};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    config::{WebConfig, WebContext, wrong},
+    config::{Limits, WebConfig, WebContext},
     guard::Hosts,
-    limits::RateLimit,
     openai::{Access, Api},
     page::Page,
     rooms::{Rooms, Signal},
@@ -33,11 +33,16 @@ pub struct WebConnector {
     cookies: SessionCookies,
     hosts: Hosts,
     api_access: Access,
+    limits: Limits,
     rooms: Arc<Rooms>,
     further_routes: Router,
 }
 
 impl WebConnector {
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "each is a part of one server, made in one place"
+    )]
     pub(crate) fn new(
         config: WebConfig,
         context: WebContext,
@@ -46,8 +51,12 @@ impl WebConnector {
         cookies: SessionCookies,
         hosts: Hosts,
         api_access: Access,
+        limits: Limits,
     ) -> Self {
-        let rooms = Arc::new(Rooms::new(config.max_open_pages));
+        let rooms = Arc::new(Rooms::new(
+            config.max_open_pages,
+            config.max_open_pages_per_address,
+        ));
         Self {
             config,
             context,
@@ -56,6 +65,7 @@ impl WebConnector {
             cookies,
             hosts,
             api_access,
+            limits,
             rooms,
             further_routes: Router::new(),
         }
@@ -113,12 +123,18 @@ impl Connector for WebConnector {
         let server = Arc::new(Server {
             plugins: self.context.plugins.clone(),
             ready: Arc::clone(&self.context.ready),
-            page: Page::new(&self.context.hospital_name, intake.emergency_number()),
+            page: Page::new(
+                &self.context.hospital_name,
+                intake.emergency_number(),
+                self.config.kiosk_minutes,
+            ),
             intake,
             rooms: Arc::clone(&self.rooms),
             cookies: self.cookies,
             hosts: self.hosts.clone(),
-            limit: RateLimit::new(self.config.messages_per_minute),
+            messages: KeyedLimit::per_minute(self.limits.messages),
+            messages_of_address: KeyedLimit::per_minute(self.limits.messages_of_address),
+            proxies: self.limits.connections.proxies.clone(),
             stop,
         });
         let listener = self
@@ -127,22 +143,8 @@ impl Connector for WebConnector {
             .unwrap_or_else(PoisonError::into_inner)
             .take();
         let listener = listener.ok_or_else(|| wrong("web.listen", "it has been served already"))?;
-        let listener = tokio::net::TcpListener::from_std(listener)
-            .map_err(|error| wrong("web.listen", &error.to_string()))?
-            .tap_io(|connection| {
-                // Without it a streamed word waits for the one before to be confirmed.
-                if let Err(error) = connection.set_nodelay(true) {
-                    tracing::debug!(%error, "TCP_NODELAY was refused");
-                }
-            });
-        axum::serve(listener, router(server, api, self.further_routes.clone()))
-            .await
-            .map_err(|error| {
-                wrong(
-                    "web.listen",
-                    &format!("stopped listening on {}: {error}", self.address),
-                )
-            })
+        let router = router(server, api, self.further_routes.clone());
+        serve("web.listen", listener, router, self.limits.connections.clone()).await
     }
 
     async fn typing(&self, conversation: &ConversationKey) {

@@ -1,7 +1,13 @@
-use std::{collections::VecDeque, convert::Infallible, sync::Arc, time::Duration};
+use std::{
+    collections::VecDeque,
+    convert::Infallible,
+    net::{IpAddr, SocketAddr},
+    sync::Arc,
+    time::Duration,
+};
 
 use axum::{
-    extract::{Query, State},
+    extract::{ConnectInfo, Query, State},
     http::{HeaderMap, HeaderName, HeaderValue, header},
     response::{
         IntoResponse, Response,
@@ -42,15 +48,22 @@ pub(crate) struct From {
 /// `GET /api/events`: what was said after an entry, then what is being said.
 pub(crate) async fn stream(
     State(server): State<Arc<Server>>,
+    ConnectInfo(peer): ConnectInfo<SocketAddr>,
     Query(from): Query<From>,
     headers: HeaderMap,
 ) -> Response {
-    open(&server, &from, &headers)
+    let address = server.proxies.client(peer.ip(), &headers);
+    open(&server, &from, &headers, address)
         .await
         .unwrap_or_else(|refusal| server.refuse(refusal))
 }
 
-async fn open(server: &Arc<Server>, from: &From, headers: &HeaderMap) -> Result<Response, Refusal> {
+async fn open(
+    server: &Arc<Server>,
+    from: &From,
+    headers: &HeaderMap,
+    address: Option<IpAddr>,
+) -> Result<Response, Refusal> {
     if server.stop.is_cancelled() {
         return Err(Refusal::Stopping);
     }
@@ -64,7 +77,7 @@ async fn open(server: &Arc<Server>, from: &From, headers: &HeaderMap) -> Result<
     // Entered before the transcript is read: what is said in between comes twice at worst, and the ids tell.
     let visit = server
         .rooms
-        .enter(&session.conversation)
+        .enter(&session.conversation, address)
         .ok_or(Refusal::TooManyPages)?;
     let mut page = OpenPage::new(Arc::clone(server), visit, &session, after);
     if after == 0 {
@@ -155,6 +168,9 @@ impl OpenPage {
         match signal {
             Ok(Signal::Typing) => self.ready.push_back(Event::default().event("typing").data("{}")),
             Ok(Signal::Preview { seq, text }) => self.push_preview(seq, &text),
+            Ok(Signal::Forgotten) => self
+                .ready
+                .push_back(Event::default().event("forgotten").data("{}")),
             Ok(Signal::Delivered { .. } | Signal::Accepted) | Err(RecvError::Lagged(_)) => {
                 self.must_look = true;
             }

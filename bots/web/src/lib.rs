@@ -12,7 +12,6 @@ mod config;
 mod connector;
 mod events;
 mod guard;
-mod limits;
 mod messages;
 mod openai;
 mod page;

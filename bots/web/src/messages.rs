@@ -1,15 +1,17 @@
-use std::{sync::Arc, time::Instant};
+use std::{
+    net::{IpAddr, SocketAddr},
+    sync::Arc,
+};
 
 use axum::{
     Json,
     body::Body,
-    extract::State,
+    extract::{ConnectInfo, State},
     http::{HeaderMap, StatusCode, header},
     response::{IntoResponse, Response},
 };
-use bedside_contract::{Language, Update, UpdateKind};
-use serde::Deserialize;
-use serde_json::json;
+use bedside_contract::{InboxSeq, Language, Part, Update, UpdateKind};
+use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::{
@@ -39,8 +41,23 @@ struct Incoming {
     language: Option<String>,
 }
 
+/// What the page is told of a message that is stored.
+#[derive(Serialize)]
+struct Accepted {
+    seq: InboxSeq,
+    duplicate: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    notice: Option<Part>,
+}
+
 /// `POST /api/messages`: 202 as soon as the message is in the store.
-pub(crate) async fn take(State(server): State<Arc<Server>>, headers: HeaderMap, body: Body) -> Response {
+pub(crate) async fn take(
+    State(server): State<Arc<Server>>,
+    ConnectInfo(peer): ConnectInfo<SocketAddr>,
+    headers: HeaderMap,
+    body: Body,
+) -> Response {
+    let address = server.proxies.client(peer.ip(), &headers);
     let mut ends = Ends::default();
     // Read before anything is refused, since the rules can speak when nothing else can.
     let read = read_message(&headers, body, MAX_BODY, &mut ends).await;
@@ -51,23 +68,31 @@ pub(crate) async fn take(State(server): State<Arc<Server>>, headers: HeaderMap, 
             return refuse(server, refusal, words, &headers).await;
         }
     };
-    match take_whole(&server, &headers, &bytes).await {
+    match take_whole(&server, address, &headers, &bytes).await {
         Ok(response) => response,
         Err(refusal) => refuse(server, refusal, words_of(&bytes), &headers).await,
     }
 }
 
-async fn take_whole(server: &Server, headers: &HeaderMap, bytes: &[u8]) -> Result<Response, Refusal> {
+async fn take_whole(
+    server: &Arc<Server>,
+    address: Option<IpAddr>,
+    headers: &HeaderMap,
+    bytes: &[u8],
+) -> Result<Response, Refusal> {
     if server.stop.is_cancelled() {
         return Err(Refusal::Stopping);
     }
     let incoming: Incoming = serde_json::from_slice(bytes).map_err(|_| Refusal::Unreadable)?;
     let session = server.cookies.session(headers);
     let update = update(incoming, &session, headers)?;
-    server
-        .limit
-        .take(&session.id, Instant::now())
-        .map_err(|wait| Refusal::TooFast { wait })?;
+    let too_fast = |wait| Refusal::TooFast { wait };
+    if let Some(address) = address {
+        server.messages_of_address.take(&address).map_err(too_fast)?;
+    }
+    server.messages.take(&session.id).map_err(too_fast)?;
+    let words = update.text().unwrap_or_default().to_owned();
+    let language = update.language_hint;
 
     let receipts = server.intake.accept(vec![update], None).await.map_err(|error| {
         tracing::error!(%error, "a message could not be stored");
@@ -76,14 +101,30 @@ async fn take_whole(server: &Server, headers: &HeaderMap, bytes: &[u8]) -> Resul
     let receipt = receipts.first().ok_or(Refusal::NotStored)?;
     server.rooms.send(&session.conversation, Signal::Accepted);
 
-    let answer = Json(json!({"seq": receipt.seq, "duplicate": receipt.duplicate}));
-    let mut response = (StatusCode::ACCEPTED, answer).into_response();
+    let notice = notice(server, words, language).await;
+    let answer = Accepted {
+        seq: receipt.seq,
+        duplicate: receipt.duplicate,
+        notice,
+    };
+    let mut response = (StatusCode::ACCEPTED, Json(answer)).into_response();
     if session.is_new {
         response
             .headers_mut()
             .insert(header::SET_COOKIE, session.set_cookie);
     }
     Ok(response)
+}
+
+/// A copy of the emergency notice that the words call for, for a page whose stream is down. The one in the outbox stays
+/// the truth, and takes the copy's place on the page.
+async fn notice(server: &Arc<Server>, words: String, language: Option<Language>) -> Option<Part> {
+    let server = Arc::clone(server);
+    let reading = tokio::task::spawn_blocking(move || server.intake.emergency_notice(&words, language));
+    reading.await.unwrap_or_else(|error| {
+        tracing::error!(%error, "The words of an accepted message could not be read.");
+        None
+    })
 }
 
 /// The refusal with the emergency notice, if the words call for one. They may be long: the workers go on serving.

@@ -25,12 +25,14 @@ pub(crate) struct Page {
 }
 
 impl Page {
-    pub(crate) fn new(hospital_name: &str, emergency_number: &str) -> Self {
+    /// `kiosk_minutes`: without a message, until the page forgets its conversation; 0 = never.
+    pub(crate) fn new(hospital_name: &str, emergency_number: &str, kiosk_minutes: u32) -> Self {
         let digest = Sha256::new().chain_update(STYLE).chain_update(SCRIPT).finalize();
         let version: String = hex(&digest).chars().take(16).collect();
         Self {
             html: HTML
                 .replace("{{version}}", &version)
+                .replace("{{kiosk}}", &kiosk_minutes.to_string())
                 .replace("{{emergency}}", &escape(emergency_number))
                 .replace("{{hospital}}", &escape(hospital_name)),
         }
@@ -100,7 +102,7 @@ mod tests {
 
     #[test]
     fn a_hospitals_name_is_text_only() {
-        let page = Page::new(r#"St. <b>"Mary"</b> {{nonce}}"#, "1\"20").with_nonce("abc");
+        let page = Page::new(r#"St. <b>"Mary"</b> {{nonce}}"#, "1\"20", 0).with_nonce("abc");
         assert!(page.contains("data-emergency=\"1&quot;20\""));
         assert!(page.contains("St. &lt;b&gt;&quot;Mary&quot;&lt;/b&gt; &#123;&#123;nonce}}"));
         assert!(!page.contains("{{"), "no placeholder is left");

@@ -1,4 +1,4 @@
-use std::sync::Arc;
+use std::{net::IpAddr, sync::Arc};
 
 use axum::{
     Json, Router,
@@ -8,20 +8,20 @@ use axum::{
     response::{IntoResponse, Response},
     routing::{get, post},
 };
-use bedside_contract::{Intake, Plugins};
-use serde_json::{Value, json};
+use bedside_contract::{BotHealth, Intake, Plugins};
+use bedside_kit::{KeyedLimit, TrustedProxies};
+use serde_json::{Map, Value, json};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
     events, guard,
     guard::Hosts,
-    limits::RateLimit,
     messages,
     openai::{self, Api},
     page::{self, Page},
     refusal::{Refusal, Refused},
     rooms::Rooms,
-    session::SessionCookies,
+    session::{self, SessionCookies},
 };
 
 /// What the handlers share.
@@ -32,7 +32,10 @@ pub(crate) struct Server {
     pub(crate) rooms: Arc<Rooms>,
     pub(crate) cookies: SessionCookies,
     pub(crate) hosts: Hosts,
-    pub(crate) limit: RateLimit,
+    /// By session.
+    pub(crate) messages: KeyedLimit<String>,
+    pub(crate) messages_of_address: KeyedLimit<IpAddr>,
+    pub(crate) proxies: TrustedProxies,
     pub(crate) page: Page,
     /// Cancelled when the connector stops: open streams end, nothing more is taken.
     pub(crate) stop: CancellationToken,
@@ -52,6 +55,7 @@ pub(crate) fn router(server: Arc<Server>, api: Api, further_routes: Router) -> R
         .route("/icon.svg", get(page::icon))
         .route("/api/messages", post(messages::take))
         .route("/api/events", get(events::stream))
+        .route("/api/forget", post(session::forget))
         .route("/healthz", get(healthz))
         .route("/readyz", get(readyz))
         .fallback(async |State(server): State<Arc<Server>>| server.refuse(Refusal::NotFound))
@@ -64,7 +68,7 @@ pub(crate) fn router(server: Arc<Server>, api: Api, further_routes: Router) -> R
 
 /// Whether the process is worth keeping: a store that cannot write needs a restart, a missing model does not.
 async fn healthz(State(server): State<Arc<Server>>) -> Response {
-    if server.intake.is_healthy() {
+    if server.intake.health().store {
         Json(json!({"status": "ok"})).into_response()
     } else {
         let body =
@@ -73,9 +77,9 @@ async fn healthz(State(server): State<Arc<Server>>) -> Response {
     }
 }
 
-/// Whether patients can be answered now. Plugins are shown only: the bot answers without them.
+/// Whether patients can be answered now. Plugins and the other platforms are shown only: the bot answers without them.
 async fn readyz(State(server): State<Arc<Server>>) -> Response {
-    let store = server.intake.is_healthy();
+    let BotHealth { store, connectors } = server.intake.health();
     let mut body = match (server.ready)() {
         Value::Object(fields) => fields,
         other => serde_json::Map::from_iter([("ready".to_owned(), other)]),
@@ -84,6 +88,11 @@ async fn readyz(State(server): State<Arc<Server>>) -> Response {
     body.insert("ready".to_owned(), json!(ready));
     body.entry("store")
         .or_insert_with(|| json!(if store { "ok" } else { "failed" }));
+    let connectors: Map<String, Value> = connectors
+        .into_iter()
+        .map(|(platform, receives)| (platform, json!(if receives { "ok" } else { "out" })))
+        .collect();
+    body.insert("connectors".to_owned(), Value::Object(connectors));
     if let Some(plugins) = &server.plugins {
         let rows: Vec<Value> = plugins
             .status()

@@ -1,6 +1,14 @@
-use axum::http::{HeaderMap, HeaderValue, header};
+use std::sync::Arc;
+
+use axum::{
+    extract::State,
+    http::{HeaderMap, HeaderValue, StatusCode, header},
+    response::{IntoResponse, Response},
+};
 use bedside_contract::ConversationKey;
 use sha2::{Digest, Sha256};
+
+use crate::{rooms::Signal, server::Server};
 
 /// Hex digits of the 256 random bits in a cookie.
 const SECRET_LENGTH: usize = 64;
@@ -40,6 +48,16 @@ impl SessionCookies {
         }
     }
 
+    /// Takes the cookie away.
+    fn no_cookie(self) -> HeaderValue {
+        let secure = if self.https { "; Secure" } else { "" };
+        let cookie = format!(
+            "{}=; HttpOnly; SameSite=Strict; Path=/; Max-Age=0{secure}",
+            self.name()
+        );
+        HeaderValue::from_str(&cookie).expect("fixed words are a valid header")
+    }
+
     /// The prefix `__Host-` makes browsers refuse a cookie that a neighbouring site planted.
     fn name(self) -> &'static str {
         if self.https { "__Host-bedside" } else { "bedside" }
@@ -77,6 +95,18 @@ impl SessionCookies {
         value.set_sensitive(true);
         value
     }
+}
+
+/// `POST /api/forget`: whoever opens the page next on this computer begins anew. What was said stays stored, for
+/// `/delete` has its own question.
+pub(crate) async fn forget(State(server): State<Arc<Server>>, headers: HeaderMap) -> Response {
+    let session = server.cookies.session(&headers);
+    server.rooms.send(&session.conversation, Signal::Forgotten);
+    let mut response = StatusCode::NO_CONTENT.into_response();
+    response
+        .headers_mut()
+        .insert(header::SET_COOKIE, server.cookies.no_cookie());
+    response
 }
 
 pub(crate) fn hex(bytes: &[u8]) -> String {

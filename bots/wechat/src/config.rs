@@ -4,7 +4,7 @@ use std::{
 };
 
 use bedside_contract::ConnectorError;
-use reqwest::{Client, Url};
+use bedside_kit::{Scheme, bind, checked_url, http_client, read_secret};
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
 
@@ -13,7 +13,6 @@ use crate::{
     connector::WechatConnector,
     crypto::AesKey,
     gate::{Gate, GateKeys},
-    listen::bind,
     windows::Timing,
 };
 
@@ -137,7 +136,7 @@ impl WechatConfig {
             Replies::Passive => None,
             Replies::CustomerService => Some(self.api()?),
         };
-        let listener = bind(&self.listen)?;
+        let listener = bind("wechat.listen", &self.listen)?;
         match self.mode {
             Mode::Safe => {}
             Mode::Compat => tracing::warn!(
@@ -242,31 +241,16 @@ impl WechatConfig {
             let reason = "should be letters and digits only: it is 开发者密码(AppSecret) in the console";
             return Err(wrong("secret", reason));
         }
-        let url = self.parsed_api_url()?;
-        let client = http_client(&url)
-            .map_err(|error| wrong("api_url", format!("no HTTP client: {}", error.without_url())))?;
+        let key = "wechat.api_url";
+        let url = checked_url(key, &self.api_url, Scheme::Http, "the secret and answers")?;
+        let client = http_client(key, &url, Duration::from_secs(20), |it| it)?;
         Ok(Api::new(client, &url, self.appid.clone(), secret))
-    }
-
-    fn parsed_api_url(&self) -> Result<Url, ConnectorError> {
-        let url = Url::parse(self.api_url.trim_end_matches('/'))
-            .map_err(|error| wrong("api_url", format!("{} is not an address: {error}", self.api_url)))?;
-        match url.scheme() {
-            "https" => {}
-            "http" if is_loopback(&url) => {}
-            "http" => {
-                tracing::warn!("wechat.api_url is plain http: the secret and answers can be read on the way");
-            }
-            other => return Err(wrong("api_url", format!("{other}: is not http or https"))),
-        }
-        Ok(url)
     }
 }
 
 /// A secret's keys in the config, and where its value is found in the console.
 struct Secret {
     key: &'static str,
-    file_key: &'static str,
     in_console: &'static str,
     variable: &'static str,
 }
@@ -274,19 +258,16 @@ struct Secret {
 impl Secret {
     const TOKEN: Self = Self {
         key: "token",
-        file_key: "token_file",
         in_console: "令牌(Token)",
         variable: "BEDSIDE_WECHAT__TOKEN",
     };
     const AES_KEY: Self = Self {
         key: "encoding_aes_key",
-        file_key: "encoding_aes_key_file",
         in_console: "消息加解密密钥(EncodingAESKey)",
         variable: "BEDSIDE_WECHAT__ENCODING_AES_KEY",
     };
     const SECRET: Self = Self {
         key: "secret",
-        file_key: "secret_file",
         in_console: "开发者密码(AppSecret)",
         variable: "BEDSIDE_WECHAT__SECRET",
     };
@@ -296,29 +277,18 @@ impl Secret {
         value: Option<&SecretString>,
         file: Option<&Path>,
     ) -> Result<Option<SecretString>, ConnectorError> {
-        let text = match (value, file) {
-            (Some(_), Some(_)) => {
-                return Err(wrong(
-                    self.file_key,
-                    format!("set it or wechat.{}, not both", self.key),
-                ));
-            }
-            (Some(value), None) => value.expose_secret().to_owned(),
-            (None, Some(path)) => std::fs::read_to_string(path)
-                .map_err(|error| wrong(self.file_key, format!("cannot read {}: {error}", path.display())))?,
-            (None, None) => return Ok(None),
-        };
-        let text = text.trim();
-        Ok((!text.is_empty()).then(|| text.to_owned().into()))
+        let secret = read_secret("wechat", self.key, value, file)?.map(|it| it.text);
+        Ok(secret.filter(|it| !it.expose_secret().is_empty()))
     }
 
     fn missing(&self) -> ConnectorError {
-        let (console, file, variable) = (self.in_console, self.file_key, self.variable);
+        let (console, variable) = (self.in_console, self.variable);
         wrong(
             self.key,
             format!(
-                "missing: copy {console} from 设置与开发 → 基本配置 in the console to here, to wechat.{file} \
-                 or to {variable}"
+                "missing: copy {console} from 设置与开发 → 基本配置 in the console to here, to wechat.{}_file \
+                 or to {variable}",
+                self.key
             ),
         )
     }
@@ -330,30 +300,7 @@ fn aes_key(key: &str, value: &SecretString) -> Result<AesKey, ConnectorError> {
 }
 
 pub(crate) fn wrong(key: &str, reason: impl Into<String>) -> ConnectorError {
-    ConnectorError::Config {
-        key: format!("wechat.{key}"),
-        reason: reason.into(),
-    }
-}
-
-fn is_loopback(url: &Url) -> bool {
-    url.host_str()
-        .is_some_and(|host| host == "localhost" || host == "[::1]" || host.starts_with("127."))
-}
-
-/// A pooled connection is let go before WeChat lets go of it: a request written into a dying connection is
-/// one whose outcome nobody knows.
-fn http_client(api_url: &Url) -> reqwest::Result<Client> {
-    let builder = Client::builder()
-        .connect_timeout(Duration::from_secs(8))
-        .timeout(Duration::from_secs(20))
-        .pool_idle_timeout(Duration::from_secs(20))
-        .tcp_nodelay(true);
-    if is_loopback(api_url) {
-        builder.no_proxy().build()
-    } else {
-        builder.build()
-    }
+    bedside_kit::wrong(format!("wechat.{key}"), reason)
 }
 
 #[cfg(test)]

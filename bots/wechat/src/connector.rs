@@ -5,11 +5,11 @@ use std::{
 };
 
 use async_trait::async_trait;
-use axum::serve::ListenerExt;
 use bedside_contract::{
     Capabilities, Connector, ConnectorError, ConversationKey, DeliverError, InboxSeq, Initiative, Intake,
     LengthUnit, OutboxItem, Pace, PartKind, PlatformMessageId,
 };
+use bedside_kit::{ConnectionLimits, serve};
 
 use crate::{
     PLATFORM,
@@ -125,22 +125,18 @@ impl Connector for WechatConnector {
             .unwrap_or_else(PoisonError::into_inner)
             .take();
         let listener = listener.ok_or_else(|| wrong("listen", "it has been served already".to_owned()))?;
-        let listener = tokio::net::TcpListener::from_std(listener)
-            .map_err(|error| wrong("listen", error.to_string()))?
-            .tap_io(|connection| {
-                if let Err(error) = connection.set_nodelay(true) {
-                    tracing::debug!(%error, "TCP_NODELAY was refused");
-                }
-            });
-        tracing::info!(address = %self.address, path = self.path, "wechat's requests are taken");
-        axum::serve(listener, router(server, &self.path))
-            .await
-            .map_err(|error| {
-                wrong(
-                    "listen",
-                    format!("stopped listening on {}: {error}", self.address),
-                )
-            })
+        tracing::info!(address = %self.address, path = self.path, "WeChat's requests are taken.");
+        serve(
+            "wechat.listen",
+            listener,
+            router(server, &self.path),
+            // All of WeChat's requests come from a few addresses.
+            ConnectionLimits {
+                per_address: usize::MAX,
+                ..ConnectionLimits::default()
+            },
+        )
+        .await
     }
 
     async fn typing(&self, conversation: &ConversationKey) {
@@ -160,6 +156,8 @@ impl Connector for WechatConnector {
             "wechat cannot change messages".to_owned(),
         ))
     }
+
+    fn settled(&self, _: &OutboxItem) {}
 
     async fn deliver(&self, item: &OutboxItem) -> Result<PlatformMessageId, DeliverError> {
         match &self.replies {

@@ -11,7 +11,6 @@ mod connector;
 mod failure;
 mod gate;
 mod incoming;
-mod listen;
 mod outgoing;
 mod server;
 mod token;

@@ -51,10 +51,9 @@ pub trait Connector: Send + Sync {
     /// [`DeliverError`] says whether and when to try again.
     async fn deliver(&self, item: &OutboxItem) -> Result<PlatformMessageId, DeliverError>;
 
-    /// The store knows that this part has arrived: whoever reads the transcript from now on sees it so.
-    fn settled(&self, item: &OutboxItem) {
-        _ = item;
-    }
+    /// The store knows that this part has arrived: whoever reads the transcript from now on sees it so. Most platforms
+    /// need not care.
+    fn settled(&self, item: &OutboxItem);
 }
 
 /// What a platform can do, and what it asks for.
@@ -148,8 +147,8 @@ pub trait Intake: Send + Sync {
         limit: usize,
     ) -> Result<Vec<TranscriptEntry>, StoreError>;
 
-    /// Whether what is accepted can still be stored; for the health page.
-    fn is_healthy(&self) -> bool;
+    /// For the health page.
+    fn health(&self) -> BotHealth;
 
     /// The platform asks again for the answer to an accepted message, so it did not get it, and the connector
     /// does not know any more what it gave (a restart): what counted as sent goes out again.
@@ -167,6 +166,15 @@ pub trait Intake: Send + Sync {
 
     /// The hospital's number for life-threatening emergencies, for the connector's own sentences.
     fn emergency_number(&self) -> &str;
+}
+
+/// How the bot is, without its model.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct BotHealth {
+    /// What is accepted can still be stored.
+    pub store: bool,
+    /// Each connector, and whether it receives; one that was refused for good does not.
+    pub connectors: Vec<(String, bool)>,
 }
 
 /// Why a connector cannot run.

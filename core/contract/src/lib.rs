@@ -22,7 +22,7 @@ pub mod update;
 
 pub use clock::{Clock, SystemClock};
 pub use connector::{
-    Capabilities, Connector, ConnectorError, DeliverError, Initiative, Intake, LengthUnit, Pace,
+    BotHealth, Capabilities, Connector, ConnectorError, DeliverError, Initiative, Intake, LengthUnit, Pace,
 };
 pub use embedder::{EmbedError, Embedder, EmbeddingModel, EmbeddingPurpose};
 pub use escalation::{Escalation, EscalationError, UndeliveredNotice, UndeliveredNotices};

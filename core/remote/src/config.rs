@@ -17,6 +17,9 @@ pub struct RemoteConfig {
     /// Where the server's OpenAI-compatible interface is, like `http://10.0.0.5:8000/v1`. Unset or empty:
     /// the model in this process answers.
     pub base_url: Option<String>,
+    /// Whether the server stands inside the hospital, so that what patients write does not leave it. Patients are told
+    /// before they consent. Default: only if `base_url` is this machine.
+    pub inside_hospital: Option<bool>,
     /// The key that the server asks for, if any. It is a password: better use `api_key_file` or the
     /// environment variable `BEDSIDE_REMOTE__API_KEY`.
     pub api_key: Option<SecretString>,
@@ -59,6 +62,7 @@ impl Default for RemoteConfig {
     fn default() -> Self {
         Self {
             base_url: None,
+            inside_hospital: None,
             api_key: None,
             api_key_file: None,
             model: None,
@@ -91,6 +95,13 @@ impl RemoteConfig {
     #[must_use]
     pub fn is_on(&self) -> bool {
         self.base_url.as_deref().is_some_and(|it| !it.trim().is_empty())
+    }
+
+    /// Whether what patients write leaves the hospital.
+    #[must_use]
+    pub fn is_outside(&self) -> bool {
+        let is_here = || self.parsed_base_url().is_ok_and(|it| is_loopback(&it));
+        self.is_on() && !self.inside_hospital.unwrap_or_else(is_here)
     }
 
     /// Starts to ask the server for its model, in the background. Call within a tokio runtime.

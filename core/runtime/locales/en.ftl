@@ -1,7 +1,10 @@
 welcome = Hello, this is the information assistant of { $hospital }.
     I am a computer program (AI), not a doctor. I can explain common complaints and say how urgently and where to seek care.
     In an emergency do not wait for me: call { $emergency }.
-consent-question = Before I answer I need your consent: what you write here is stored on the hospital's own computers and read by this program to answer you. { $operator ->
+consent-question = Before I answer I need your consent: what you write here is stored on the hospital's own computers and read by this program to answer you. { $model ->
+        [outside] For the answer it is sent to an AI model outside the hospital.
+       *[inside] {""}
+    } { $operator ->
         [outside] The operator of this chat app can read it too.
        *[none] {""}
     } You can delete everything at any time with /delete. Children under 14 need a guardian's consent.
@@ -21,7 +24,10 @@ help = You can ask about complaints and common conditions in your own words.
     /delete – delete this conversation
     In an emergency call { $emergency }.
 help-plugin = /{ $name } – { $help }
-privacy = What you write is kept on the hospital's own computers and is used only to answer you; it is not sent to any outside service by this program and is not written to its logs. An AI model that runs inside the hospital reads it. { $operator ->
+privacy = What you write is kept on the hospital's own computers and is used only to answer you; it is not written to this program's logs. { $model ->
+        [outside] For the answer it is sent to an AI model that others run outside the hospital.
+       *[inside] An AI model that runs inside the hospital reads it; this program sends it to no outside service.
+    } { $operator ->
         [outside] The operator of this chat app can read it as well.
        *[none] {""}
     }

@@ -4,8 +4,8 @@ use std::{convert::Infallible, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use bedside_contract::{
-    Clock, Connector, ConnectorError, ConversationKey, Cursor, Disposition, Generator, InboxSeq, Intake,
-    Language, Part, Plugins, Receipt, Sampling, Store, StoreError, TranscriptEntry, Update,
+    BotHealth, Clock, Connector, ConnectorError, ConversationKey, Cursor, Disposition, Generator, InboxSeq,
+    Intake, Language, Part, Plugins, Receipt, Sampling, Store, StoreError, TranscriptEntry, Update,
 };
 use bedside_triage::{PatientFacts, Rules};
 use tokio::{task::JoinSet, time::Instant};
@@ -18,7 +18,7 @@ use crate::{
         third_reader::{self, Message},
     },
     context::{
-        Context, Stores,
+        Context, ModelPlace, Stores,
         command::language_of_words,
         config::{RuntimeConfig, ThirdReader},
         interrupt::{Interrupt, InterruptReason},
@@ -40,6 +40,7 @@ pub struct BotParts {
     pub plugins: Arc<dyn Plugins>,
     pub rules: &'static Rules,
     pub sampling: Sampling,
+    pub model_place: ModelPlace,
     pub clock: Arc<dyn Clock>,
     pub connectors: Vec<Arc<dyn Connector>>,
     /// None where no patient is written to.
@@ -84,6 +85,7 @@ impl Bot {
             plugins: parts.plugins,
             rules: parts.rules,
             sampling: parts.sampling,
+            model_place: parts.model_place,
             clock: parts.clock,
             tasks: TaskTracker::new(),
             shutdown: CancellationToken::new(),
@@ -108,7 +110,7 @@ impl Bot {
         let mut connectors = JoinSet::new();
         for connector in self.delivery.connectors() {
             let (connector, intake) = (Arc::clone(connector), Arc::new(self.clone()));
-            connectors.spawn(async move { connector.run(intake).await });
+            connectors.spawn(async move { connector.receive(intake).await });
         }
         let mut sweeps = tokio::time::interval_at(Instant::now() + SWEEP_EVERY, SWEEP_EVERY);
         let escalating = self.escalate();
@@ -132,7 +134,11 @@ impl Bot {
                         ended => break ended,
                     }
                 }
-                _ = sweeps.tick() => self.sweep().await?,
+                _ = sweeps.tick() => {
+                    if let Err(error) = self.sweep().await {
+                        self.context.store_failed(&error);
+                    }
+                }
                 never = &mut escalating => match never {},
             }
         };
@@ -265,12 +271,7 @@ impl Intake for Bot {
     fn greeting(&self, conversation: &ConversationKey, language: Option<Language>) -> Part {
         let context = &*self.context;
         let language = language.unwrap_or(context.config.default_language);
-        consent_part(
-            language,
-            self.delivery.operator(conversation),
-            true,
-            &context.config,
-        )
+        consent_part(context, &self.delivery, conversation, language, true)
     }
 
     fn emergency_number(&self) -> &str {
@@ -291,8 +292,15 @@ impl Intake for Bot {
         transcripts.transcript(conversation, after, limit).await
     }
 
-    fn is_healthy(&self) -> bool {
-        self.context.store.health.is_healthy()
+    fn health(&self) -> BotHealth {
+        BotHealth {
+            store: self.context.store.health.is_healthy(),
+            connectors: self
+                .delivery
+                .connectors()
+                .map(|it| (it.platform().to_owned(), it.receives()))
+                .collect(),
+        }
     }
 
     async fn answer_again(&self, conversation: &ConversationKey, seq: InboxSeq) -> Result<(), StoreError> {

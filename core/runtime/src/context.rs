@@ -36,12 +36,30 @@ pub(crate) struct Context {
     pub plugins: Arc<dyn Plugins>,
     pub rules: &'static Rules,
     pub sampling: Sampling,
+    pub model_place: ModelPlace,
     pub clock: Arc<dyn Clock>,
     pub tasks: TaskTracker,
     /// No new turn starts any more.
     pub shutdown: CancellationToken,
     /// The store can no longer be trusted: the process must stop.
     pub broken: CancellationToken,
+}
+
+/// Where the model runs that reads what patients write; consent and privacy say so.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ModelPlace {
+    InsideTheHospital,
+    Outside,
+}
+
+impl ModelPlace {
+    /// The locale files choose by it.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::InsideTheHospital => "inside",
+            Self::Outside => "outside",
+        }
+    }
 }
 
 /// The store by its roles.

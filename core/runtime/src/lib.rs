@@ -15,6 +15,7 @@ mod turn;
 pub use answer::{AnswerReport, Timings, third_reader::THIRD_READER_PARAMETERS};
 pub use bot::{Bot, BotParts, Question};
 pub use context::{
+    ModelPlace,
     config::{AiLabel, RuntimeConfig, ThirdReader},
     red_flags::emergency_part,
     words::{Variable, say, say_with},

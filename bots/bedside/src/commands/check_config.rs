@@ -97,6 +97,11 @@ fn warnings(config: &Config) -> Vec<String> {
             config.remote.is_on() && config.remote.answer_mode == free,
         ),
     ];
+    let outside = config.remote.is_outside().then(|| {
+        "what patients write is sent to remote.base_url, and they are told that the model is outside the hospital; set \
+         remote.inside_hospital = true if it is not"
+            .to_owned()
+    });
     modes
         .iter()
         .filter(|(_, is_free)| *is_free)
@@ -106,6 +111,7 @@ fn warnings(config: &Config) -> Vec<String> {
                  only the output gate stands between it and patients; \"grounded\" is the default"
             )
         })
+        .chain(outside)
         .collect()
 }
 

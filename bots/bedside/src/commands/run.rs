@@ -1,8 +1,9 @@
 //! `bedside run`: everything that the config enables, until a signal.
 
-use std::process::ExitCode;
+use std::{process::ExitCode, sync::Arc};
 
 use anyhow::Context;
+use bedside_contract::StoreHealth;
 use bedside_store::{DataDirLock, SqliteStore};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
@@ -12,6 +13,7 @@ use crate::{
     config::Config,
     language_model::LanguageModel,
     output::{complain, say},
+    service_manager::tell_ready,
     wiring::{Connected, Parts},
 };
 
@@ -36,10 +38,12 @@ pub(crate) fn run(config: Config) -> anyhow::Result<ExitCode> {
             complain(&format!("  warning:   {warning}"));
         }
         let model = tokio::spawn(report_model(parts.model.clone()));
+        let telling = tell_ready(Arc::clone(&parts.store) as Arc<dyn StoreHealth>, stop.clone());
         let ended = bot.run(stop).await;
         model.abort();
         parts.plugins.shutdown().await;
         parts.store.close().await;
+        drop(telling);
         ended?;
         Ok(ExitCode::SUCCESS)
     })

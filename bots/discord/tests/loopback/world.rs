@@ -11,8 +11,8 @@ use std::{
 
 use async_trait::async_trait;
 use bedside_contract::{
-    Connector, ConnectorError, ConversationKey, Cursor, DeliverError, Inbox, InboxSeq, Intake, Language,
-    OutboxItem, Part, PartId, PlatformMessageId, Receipt, StoreError, TranscriptEntry, Update,
+    BotHealth, Connector, ConnectorError, ConversationKey, Cursor, DeliverError, Inbox, InboxSeq, Intake,
+    Language, OutboxItem, Part, PartId, PlatformMessageId, Receipt, StoreError, TranscriptEntry, Update,
 };
 use bedside_discord::{DiscordConfig, DiscordConnector};
 use bedside_store::SqliteStore;
@@ -217,8 +217,8 @@ impl Intake for GatedIntake {
         Ok(Vec::new())
     }
 
-    fn is_healthy(&self) -> bool {
-        true
+    fn health(&self) -> BotHealth {
+        BotHealth::default()
     }
 
     /// The rules are tested where they are; here one phrase stands for all red flags.

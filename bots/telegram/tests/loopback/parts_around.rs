@@ -7,8 +7,8 @@ use std::{
 
 use async_trait::async_trait;
 use bedside_contract::{
-    ConversationKey, Cursor, InboxSeq, Intake, Language, OutboxItem, Part, PartId, PlatformMessageId,
-    Receipt, StoreError, TranscriptEntry, Update,
+    BotHealth, ConversationKey, Cursor, InboxSeq, Intake, Language, OutboxItem, Part, PartId,
+    PlatformMessageId, Receipt, StoreError, TranscriptEntry, Update,
 };
 use tokio::sync::Semaphore;
 
@@ -87,8 +87,8 @@ impl Intake for GatedIntake {
         ))
     }
 
-    fn is_healthy(&self) -> bool {
-        true
+    fn health(&self) -> BotHealth {
+        BotHealth::default()
     }
 
     /// The rules are tested where they are; here one phrase stands for all red flags.

@@ -7,8 +7,8 @@ use std::{
 
 use async_trait::async_trait;
 use bedside_contract::{
-    Connector, ConnectorError, ConversationKey, Cursor, InboxSeq, Intake, Language, OutboxItem, Part, PartId,
-    PartKind, QuickReply, Receipt, StoreError, TranscriptEntry, Update, UpdateKind,
+    BotHealth, Connector, ConnectorError, ConversationKey, Cursor, InboxSeq, Intake, Language, OutboxItem,
+    Part, PartId, PartKind, QuickReply, Receipt, StoreError, TranscriptEntry, Update, UpdateKind,
 };
 
 use super::TerminalConnector;
@@ -105,8 +105,8 @@ impl Intake for Echo {
         Ok(Vec::new())
     }
 
-    fn is_healthy(&self) -> bool {
-        true
+    fn health(&self) -> BotHealth {
+        BotHealth::default()
     }
 
     fn emergency_notice(&self, _: &str, _: Option<Language>) -> Option<Part> {

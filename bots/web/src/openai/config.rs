@@ -1,12 +1,11 @@
 use std::path::PathBuf;
 
 use bedside_contract::ConnectorError;
+use bedside_kit::{Secret, read_secret, wrong};
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
-
-use crate::config::wrong;
 
 /// Shorter keys can be guessed.
 const LONG_ENOUGH: usize = 16;
@@ -73,17 +72,10 @@ impl ApiConfig {
             let reason = "needs a key: set web.api.key_file or web.api.key";
             return Err(wrong("web.api.manage_adapters", reason));
         }
-        match (&self.key, &self.key_file) {
-            (Some(_), Some(_)) => Err(wrong("web.api.key_file", "set it or web.api.key, not both")),
-            (Some(key), None) => ApiKey::new("web.api.key", key.0.expose_secret()).map(Some),
-            (None, Some(path)) => {
-                let key = "web.api.key_file";
-                let text = std::fs::read_to_string(path)
-                    .map_err(|error| wrong(key, &format!("cannot read {}: {error}", path.display())))?;
-                ApiKey::new(key, &text).map(Some)
-            }
-            (None, None) => Ok(None),
-        }
+        let value = self.key.as_ref().map(|it| &it.0);
+        read_secret("web.api", "key", value, self.key_file.as_deref())?
+            .map(ApiKey::new)
+            .transpose()
     }
 }
 
@@ -93,8 +85,8 @@ impl ApiConfig {
 pub struct ApiKey(SecretString);
 
 impl ApiKey {
-    fn new(key: &str, text: &str) -> Result<Self, ConnectorError> {
-        let text = text.trim();
+    fn new(Secret { key, text: secret }: Secret) -> Result<Self, ConnectorError> {
+        let text = secret.expose_secret();
         if text.is_empty() {
             return Err(wrong(key, "is empty: take it away or write a key there"));
         }
@@ -107,7 +99,7 @@ impl ApiKey {
                 "{key} is short enough to be guessed: use one of {LONG_ENOUGH} characters or more"
             );
         }
-        Ok(Self(text.to_owned().into()))
+        Ok(Self(secret))
     }
 
     pub(crate) fn is(&self, presented: &str) -> bool {

@@ -18,6 +18,8 @@ const choiceLabels = new Map();
 /** Questions after whose answer the whole log is read again: something was deleted. */
 const rereadAfter = new Set();
 const answered = new Set();
+/** Emergency notices that came with the answer to a message, by its number, until the stream brings the notice itself. */
+const copies = new Map();
 let sendingNow = false;
 let typingTimer = 0;
 let openQuestion = null;
@@ -67,6 +69,7 @@ function connect() {
   opened.addEventListener("entry", (event) => takeEntry(JSON.parse(event.data)));
   opened.addEventListener("preview", (event) => takePreview(JSON.parse(event.data)));
   opened.addEventListener("typing", () => showTyping(12_000));
+  opened.addEventListener("forgotten", () => location.reload());
   opened.addEventListener("error", () => {
     if (stream !== opened) return;
     $("connection").textContent = navigator.onLine ? WORDS[language].reconnecting : WORDS[language].offline;
@@ -106,6 +109,8 @@ function takeOwn(entry) {
 
 function takePart(entry) {
   answered.add(entry.seq);
+  copies.get(entry.seq)?.remove();
+  copies.delete(entry.seq);
   for (const reply of entry.part.quick_replies ?? []) choiceLabels.set(reply.data, reply.label);
   change(() => {
     const message = renderPart(entry, (reply) => send({ choice: reply.data, label: reply.label }));
@@ -155,6 +160,7 @@ function dropReplies() {
 function readAgain() {
   lastEntry = -1;
   previews.clear();
+  copies.clear();
   choiceLabels.clear();
   log.replaceChildren(...[...outgoing.values()].map((it) => it.element));
   $("banner").hidden = true;
@@ -258,7 +264,8 @@ async function attempt(message) {
     message.problem = null;
     showState(message);
     openQuestion = answer.seq;
-    if (!answer.duplicate && !answered.has(answer.seq)) showTyping(12_000);
+    if (answer.notice && !answered.has(answer.seq)) showCopy(message, answer);
+    else if (!answer.duplicate && !answered.has(answer.seq)) showTyping(12_000);
     return 0;
   }
   message.problem = answer?.code ? answer : null;
@@ -272,6 +279,16 @@ async function attempt(message) {
   showState(message);
   const asked = Number(response?.headers.get("retry-after")) * 1000;
   return asked || Math.min(500 * 2 ** message.tries, 15_000);
+}
+
+/** The notice does not wait for the stream, which may be down. */
+function showCopy(message, { seq, notice }) {
+  if (copies.has(seq)) return;
+  const copy = renderPart({ id: `copy-${seq}`, seq, part: notice }, () => {});
+  copies.set(seq, copy);
+  // The message may stand in the log for good already, as another element.
+  change(() => (message.element.isConnected ? message.element.after(copy) : log.append(copy)), { follow: true });
+  showBanner(notice);
 }
 
 /** A message that was not taken may still be an emergency: its notice comes with the refusal, and is shown once. */
@@ -377,6 +394,7 @@ $("stop").addEventListener("click", () => send({ text: "/stop" }));
 $("new").addEventListener("click", () => send({ text: "/new" }));
 $("help").addEventListener("click", () => send({ text: "/help" }));
 $("privacy").addEventListener("click", () => send({ text: "/privacy" }));
+$("forget").addEventListener("click", () => confirm(WORDS[language].forgetAsk) && forget());
 $("banner-close").addEventListener("click", () => {
   $("banner").hidden = true;
   input.focus();
@@ -404,6 +422,31 @@ document.addEventListener("visibilitychange", () => {
     flush();
   }
 });
+
+/* Computers that patients share. */
+
+async function forget() {
+  try {
+    const response = await fetch("/api/forget", { method: "POST" });
+    if (!response.ok) throw new Error(response.status);
+  } catch {
+    $("connection").textContent = WORDS[language].offline;
+    return;
+  }
+  keep("sessionStorage", "bedside-unsent", null);
+  keep("localStorage", "bedside-language", null);
+  location.reload();
+}
+
+const kioskMinutes = Number(document.body.dataset.kiosk);
+let idleTimer = 0;
+function stillHere() {
+  clearTimeout(idleTimer);
+  // Nobody has said anything yet: there is nothing to forget.
+  if (kioskMinutes > 0) idleTimer = setTimeout(() => (lastEntry > 0 ? forget() : stillHere()), kioskMinutes * 60_000);
+}
+for (const it of ["keydown", "pointerdown"]) window.addEventListener(it, stillHere);
+stillHere();
 
 showWords();
 sizeInput();

@@ -454,7 +454,11 @@ async fn the_health_page_tells_alive_from_ready() {
     browser.ready.store(true, Ordering::SeqCst);
     check("/readyz", 200).await;
     let body: serde_json::Value = browser.get("/readyz").await.json().await.unwrap();
-    assert_eq!(body, json!({"ready": true, "model": "tiny", "store": "ok"}));
+    let connectors = json!({"web": "ok", "telegram": "out"});
+    assert_eq!(
+        body,
+        json!({"ready": true, "model": "tiny", "store": "ok", "connectors": connectors})
+    );
     browser.memory.broken.store(true, Ordering::SeqCst);
     check("/readyz", 503).await;
     check("/healthz", 503).await;

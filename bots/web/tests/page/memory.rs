@@ -7,8 +7,8 @@ use std::sync::{
 
 use async_trait::async_trait;
 use bedside_contract::{
-    ConversationKey, Cursor, InboxSeq, Intake, Language, OutboxItem, Part, PartId, PartKind, Receipt, Said,
-    StoreError, TranscriptEntry, Update,
+    BotHealth, ConversationKey, Cursor, InboxSeq, Intake, Language, OutboxItem, Part, PartId, PartKind,
+    Receipt, Said, StoreError, TranscriptEntry, Update,
 };
 
 pub(crate) const RED_FLAG: &str = "I can't breathe";
@@ -154,7 +154,10 @@ impl Intake for Memory {
             .collect())
     }
 
-    fn is_healthy(&self) -> bool {
-        !self.broken.load(Ordering::SeqCst)
+    fn health(&self) -> BotHealth {
+        BotHealth {
+            store: !self.broken.load(Ordering::SeqCst),
+            connectors: vec![("web".to_owned(), true), ("telegram".to_owned(), false)],
+        }
     }
 }

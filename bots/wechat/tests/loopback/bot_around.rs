@@ -9,8 +9,9 @@ use std::{
 
 use async_trait::async_trait;
 use bedside_contract::{
-    Connector, ConnectorError, ConversationKey, Cursor, DeliverError, Inbox, InboxSeq, Intake, Language,
-    OutboxItem, Part, PartId, PartKind, PlatformMessageId, Receipt, StoreError, TranscriptEntry, Update,
+    BotHealth, Connector, ConnectorError, ConversationKey, Cursor, DeliverError, Inbox, InboxSeq, Intake,
+    Language, OutboxItem, Part, PartId, PartKind, PlatformMessageId, Receipt, StoreError, TranscriptEntry,
+    Update,
 };
 use bedside_store::SqliteStore;
 use bedside_wechat::{Mode, Replies, Timing, WechatConfig, WechatConnector, WechatContext};
@@ -104,8 +105,8 @@ impl Intake for StoreIntake {
         Ok(Vec::new())
     }
 
-    fn is_healthy(&self) -> bool {
-        true
+    fn health(&self) -> BotHealth {
+        BotHealth::default()
     }
 
     fn emergency_notice(&self, _: &str, _: Option<Language>) -> Option<Part> {

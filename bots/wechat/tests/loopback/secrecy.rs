@@ -90,7 +90,7 @@ async fn neither_words_nor_patients_nor_secrets_reach_log_or_error() {
 
     let log = String::from_utf8(captured.0.lock().unwrap().clone()).unwrap();
     assert!(
-        log.contains("wechat's requests are taken"),
+        log.contains("WeChat's requests are taken"),
         "the log was captured: {log}"
     );
     assert!(

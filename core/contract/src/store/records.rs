@@ -149,6 +149,8 @@ pub struct ConversationState {
 pub struct ConversationSettings {
     /// When consent was given, milliseconds since 1970.
     pub consent_ms: Option<i64>,
+    /// Which words were agreed to.
+    pub consent_version: Option<String>,
     /// What was asked before consent, in order, answered as soon as it is given.
     #[serde(alias = "held_question", deserialize_with = "one_or_many")]
     pub held_questions: Vec<String>,

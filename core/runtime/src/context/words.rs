@@ -130,10 +130,14 @@ mod tests {
             for key in named {
                 assert!(say_with(language, key, &variables).contains("911"), "{key}");
             }
-            for key in keys(ENGLISH_SOURCE) {
-                let text = say_with(language, &key, &variables);
-                let (kept, withheld) = crate::answer::gated(&bedside_triage::OutputGate::default(), &text);
-                assert!(!withheld && kept == text.trim_end(), "{key}: {text}");
+            for place in ["inside", "outside"] {
+                let variables = [&variables[..], &[("model", Variable::Text(place))]].concat();
+                for key in keys(ENGLISH_SOURCE) {
+                    let text = say_with(language, &key, &variables);
+                    let gate = bedside_triage::OutputGate::default();
+                    let (kept, withheld) = crate::answer::gated(&gate, &text);
+                    assert!(!withheld && kept == text.trim_end(), "{key}: {text}");
+                }
             }
         }
     }

@@ -2,7 +2,11 @@
 
 use std::{
     collections::HashMap,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    panic::AssertUnwindSafe,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
@@ -11,6 +15,7 @@ use bedside_contract::{
     Capabilities, Connector, ConnectorError, ConversationKey, DeliverError, InboxSeq, Intake, OutboxItem,
     PartKind, PlatformMessageId,
 };
+use futures::FutureExt;
 use tokio::time::Instant;
 
 /// A connector that is written to no faster than its [`bedside_contract::Pace`] and its platform's requests
@@ -22,6 +27,7 @@ pub(crate) struct Paced {
     connector: Arc<dyn Connector>,
     capabilities: Capabilities,
     state: Mutex<State>,
+    receives: AtomicBool,
 }
 
 #[derive(Default)]
@@ -51,7 +57,25 @@ impl Paced {
             connector,
             capabilities,
             state: Mutex::default(),
+            receives: AtomicBool::new(false),
         }
+    }
+
+    /// [`Connector::run`], and [`Self::receives`] meanwhile.
+    pub(crate) async fn receive(&self, intake: Arc<dyn Intake>) -> Result<(), ConnectorError> {
+        self.receives.store(true, Ordering::Relaxed);
+        let ended = AssertUnwindSafe(self.connector.run(intake)).catch_unwind().await;
+        self.receives.store(false, Ordering::Relaxed);
+        ended.unwrap_or_else(|_| {
+            Err(ConnectorError::Refused {
+                platform: self.platform().to_owned(),
+                reason: "its connector panicked".to_owned(),
+            })
+        })
+    }
+
+    pub(crate) fn receives(&self) -> bool {
+        self.receives.load(Ordering::Relaxed)
     }
 
     /// How long an ordinary part of this conversation has to wait.
@@ -162,6 +186,10 @@ impl Connector for Paced {
         self.book(conversation);
         let result = self.connector.preview(conversation, seq, shown, text).await;
         self.learn(conversation, result)
+    }
+
+    fn settled(&self, item: &OutboxItem) {
+        self.connector.settled(item);
     }
 
     async fn deliver(&self, item: &OutboxItem) -> Result<PlatformMessageId, DeliverError> {

@@ -1,46 +1,69 @@
 //! Consent comes before the first answer, and an emergency before consent.
 
-use bedside_contract::{Language, Part, QuickReply};
+use bedside_contract::{ConversationKey, Language, Part, QuickReply};
+use bedside_language::fingerprint;
 
-use crate::context::{
-    config::RuntimeConfig,
-    words::{Variable, say, say_with},
+use crate::{
+    context::{
+        Context,
+        words::{Variable, say, say_with},
+    },
+    delivery::Delivery,
 };
 
-/// The question with its two buttons. `operator` is [`Delivery::operator`](crate::delivery::Delivery::operator)'s word.
+/// The question with its two buttons, and what a newcomer is told first.
 pub(crate) fn consent_part(
+    context: &Context,
+    delivery: &Delivery,
+    conversation: &ConversationKey,
     language: Language,
-    operator: &str,
     with_welcome: bool,
-    config: &RuntimeConfig,
 ) -> Part {
     let mut text = String::new();
     if with_welcome {
         let variables = [
-            ("hospital", Variable::Text(config.hospital.as_str())),
-            ("emergency", Variable::Text(&config.emergency_number)),
+            ("hospital", Variable::Text(context.config.hospital.as_str())),
+            ("emergency", Variable::Text(&context.config.emergency_number)),
         ];
         text.push_str(&say_with(language, "welcome", &variables));
         text.push_str("\n\n");
     }
-    text.push_str(&say_with(
-        language,
-        "consent-question",
-        &[("operator", Variable::Text(operator))],
-    ));
+    text.push_str(&question(context, delivery, conversation, language));
+    let reply = |words: &str, data: &str| QuickReply {
+        label: say(language, words),
+        data: data.to_owned(),
+    };
     Part {
         quick_replies: vec![
-            QuickReply {
-                label: say(language, "consent-yes"),
-                data: "consent:yes".to_owned(),
-            },
-            QuickReply {
-                label: say(language, "consent-no"),
-                data: "consent:no".to_owned(),
-            },
+            reply("consent-yes", "consent:yes"),
+            reply("consent-no", "consent:no"),
         ],
         ..Part::notice(language, text)
     }
+}
+
+/// Which words were agreed to: a fingerprint of the question as it is asked now.
+pub(crate) fn consent_version(
+    context: &Context,
+    delivery: &Delivery,
+    conversation: &ConversationKey,
+    language: Language,
+) -> String {
+    let question = question(context, delivery, conversation, language);
+    format!("{}-{:08x}", language.code(), fingerprint(question.bytes()))
+}
+
+fn question(
+    context: &Context,
+    delivery: &Delivery,
+    conversation: &ConversationKey,
+    language: Language,
+) -> String {
+    let variables = [
+        ("operator", Variable::Text(delivery.operator(conversation))),
+        ("model", Variable::Text(context.model_place.name())),
+    ];
+    say_with(language, "consent-question", &variables)
 }
 
 /// Whether typed words answer the consent question, for platforms and people without buttons.

@@ -92,10 +92,11 @@ impl TurnInWork<'_> {
         let too_many = held_questions.len().saturating_sub(MOST_HELD);
         held_questions.drain(..too_many);
         let part = consent_part(
+            context,
+            &self.turns.delivery,
+            &item.update.conversation,
             language,
-            self.turns.delivery.operator(&item.update.conversation),
             with_welcome,
-            &context.config,
         );
         FinishedTurn {
             settings: Some(ConversationSettings {

@@ -12,7 +12,7 @@ use std::{
 use async_trait::async_trait;
 use bedside_contract::*;
 use bedside_embeddings::PatientEncoder;
-use bedside_runtime::{Bot, BotParts, RuntimeConfig};
+use bedside_runtime::{Bot, BotParts, ModelPlace, RuntimeConfig};
 use bedside_store::SqliteStore;
 use bedside_triage::Rules;
 use tokio_util::sync::CancellationToken;
@@ -318,6 +318,8 @@ impl Connector for Recorder {
             .unwrap_or_else(|| PlatformMessageId(format!("preview-{seq}"))))
     }
 
+    fn settled(&self, _: &OutboxItem) {}
+
     async fn deliver(&self, item: &OutboxItem) -> Result<PlatformMessageId, DeliverError> {
         if let Some(failure) = self.failures.lock().unwrap().pop_front() {
             return Err(failure);
@@ -371,6 +373,8 @@ impl Connector for Refusing {
     ) -> Result<PlatformMessageId, DeliverError> {
         Err(DeliverError::Permanent("refused".to_owned()))
     }
+
+    fn settled(&self, _: &OutboxItem) {}
 
     async fn deliver(&self, _: &OutboxItem) -> Result<PlatformMessageId, DeliverError> {
         Err(DeliverError::Permanent("refused".to_owned()))
@@ -474,6 +478,7 @@ impl Stage {
             plugins: Arc::new(plugins),
             rules: &RULES,
             sampling: Sampling::default(),
+            model_place: ModelPlace::InsideTheHospital,
             clock: Arc::new(SystemClock),
             connectors: vec![
                 Arc::clone(&platform) as Arc<dyn Connector>,

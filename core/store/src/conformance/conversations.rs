@@ -56,6 +56,7 @@ pub async fn settings_are_kept(place: &dyn Place) {
     let a = chat("a");
     let settings = ConversationSettings {
         consent_ms: Some(1_700_000_000_000),
+        consent_version: Some("en-0a1b2c3d".to_owned()),
         held_questions: vec!["我头疼".to_owned(), "两天了".to_owned()],
         language: Some(Language::Zh),
         last_language: None,

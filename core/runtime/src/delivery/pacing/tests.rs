@@ -81,6 +81,8 @@ impl Connector for Clocked {
         self.called("preview")
     }
 
+    fn settled(&self, _: &OutboxItem) {}
+
     async fn deliver(&self, _: &OutboxItem) -> Result<PlatformMessageId, DeliverError> {
         self.called("deliver")
     }

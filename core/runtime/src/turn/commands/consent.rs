@@ -4,7 +4,7 @@ use bedside_contract::{ConversationSettings, Disposition, FinishedTurn, StoreErr
 
 use crate::{
     context::{interrupt::Interrupt, red_flags::read_together, words::say},
-    turn::TurnInWork,
+    turn::{TurnInWork, consent::consent_version},
 };
 
 impl TurnInWork<'_> {
@@ -19,7 +19,9 @@ impl TurnInWork<'_> {
             language,
             ..
         } = *self;
+        let (delivery, conversation) = (&self.turns.delivery, &self.item.update.conversation);
         let settings = ConversationSettings {
+            consent_version: Some(consent_version(context, delivery, conversation, language)),
             consent_ms: state.settings.consent_ms.or_else(|| Some(context.clock.now_ms())),
             held_questions: Vec::new(),
             last_language: Some(language),

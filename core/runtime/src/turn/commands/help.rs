@@ -40,6 +40,7 @@ impl TurnInWork<'_> {
         let operator = self.turns.delivery.operator(&self.item.update.conversation);
         let variables = [
             ("operator", Variable::Text(operator)),
+            ("model", Variable::Text(self.context.model_place.name())),
             ("contact", Variable::Text(&contact)),
         ];
         self.notice(say_with(self.language, "privacy", &variables))

@@ -32,8 +32,9 @@ impl TurnInWork<'_> {
             if !arguments.is_empty() {
                 return Ok(self.hold(arguments));
             }
-            let operator = self.turns.delivery.operator(&item.update.conversation);
-            return Ok(self.finished(vec![consent_part(language, operator, false, &context.config)]));
+            let (delivery, conversation) = (&self.turns.delivery, &item.update.conversation);
+            let part = consent_part(context, delivery, conversation, language, false);
+            return Ok(self.finished(vec![part]));
         }
         let facts = MessageFacts {
             conversation: item.update.conversation.clone(),

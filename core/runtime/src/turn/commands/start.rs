@@ -24,10 +24,11 @@ impl TurnInWork<'_> {
             ..state.settings.clone()
         };
         let part = consent_part(
+            context,
+            &self.turns.delivery,
+            &item.update.conversation,
             language,
-            self.turns.delivery.operator(&item.update.conversation),
             true,
-            &context.config,
         );
         FinishedTurn {
             settings: Some(settings),

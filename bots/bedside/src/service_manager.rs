@@ -1,0 +1,45 @@
+//! What systemd is told: that the bot is ready, that it still lives, that it stops.
+
+use std::{sync::Arc, time::Duration};
+
+use bedside_contract::StoreHealth;
+use sd_notify::NotifyState;
+use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
+
+/// Says that the bot takes messages, and goes on saying that it lives until this is dropped. Does nothing where no
+/// service manager waits for it.
+pub(crate) fn tell_ready(store: Arc<dyn StoreHealth>, stop: CancellationToken) -> AbortOnDropHandle<()> {
+    tell(&[NotifyState::Ready]);
+    AbortOnDropHandle::new(tokio::spawn(async move {
+        let stopping = async {
+            stop.cancelled().await;
+            tell(&[NotifyState::Stopping]);
+            std::future::pending().await
+        };
+        tokio::select! {
+            () = stopping => {}
+            () = feed_watchdog(&*store) => {}
+        }
+    }))
+}
+
+/// From the same threads that serve patients: where these hang, the watchdog bites. A store that no longer writes is
+/// no life either.
+async fn feed_watchdog(store: &dyn StoreHealth) {
+    let Some(within) = sd_notify::watchdog_enabled() else {
+        return std::future::pending().await;
+    };
+    let mut ticks = tokio::time::interval((within / 3).max(Duration::from_millis(10)));
+    loop {
+        ticks.tick().await;
+        if store.is_healthy() {
+            tell(&[NotifyState::Watchdog]);
+        }
+    }
+}
+
+fn tell(states: &[NotifyState<'_>]) {
+    if let Err(error) = sd_notify::notify(states) {
+        tracing::warn!(%error, "The service manager could not be told.");
+    }
+}
