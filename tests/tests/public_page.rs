@@ -1,11 +1,7 @@
 //! The chat page under a flood: what one client does, the others do not feel.
 //!
 //! `BEDSIDE_SOAK=1` runs the full counts.
-#![expect(
-    clippy::unwrap_used,
-    clippy::print_stdout,
-    reason = "a test may stop at what it did not expect, and tells its figures"
-)]
+#![expect(clippy::unwrap_used, reason = "a test may stop at what it did not expect")]
 
 use std::time::{Duration, Instant};
 

@@ -1,5 +1,4 @@
 //! Under a service manager: its sockets, its questions whether the bot lives, and restarts that nobody notices.
-#![expect(clippy::unwrap_used, reason = "a test may stop at what it did not expect")]
 
 use std::{
     net::TcpListener,
