@@ -30,7 +30,7 @@ pub(crate) fn start(config: &LogConfig, level: &str) -> Result<(), ConfigError> 
     Ok(())
 }
 
-/// Libraries print what goes over the wire at their lower levels, tokens included.
+/// At debug and trace, libraries log raw traffic, tokens included.
 fn may_say(event: &Metadata<'_>) -> bool {
     event.target().starts_with("bedside") || *event.level() <= Level::INFO
 }

@@ -1,4 +1,4 @@
-//! What systemd is told: that the bot is ready, that it still lives, that it stops.
+//! systemd notifications: ready, watchdog, stopping.
 
 use std::{sync::Arc, time::Duration};
 

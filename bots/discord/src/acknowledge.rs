@@ -98,7 +98,7 @@ async fn respond(
     }
 }
 
-/// Before the response's time is over it is told that the answer comes otherwise.
+/// Edits the deferred response before it expires, to say that the answer will arrive as a direct message.
 async fn watch(
     connector: Weak<Shared>,
     conversation: &ConversationKey,

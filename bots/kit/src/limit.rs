@@ -1,4 +1,9 @@
-use std::{hash::Hash, num::NonZeroU32, time::Duration};
+use std::{
+    hash::Hash,
+    num::NonZeroU32,
+    sync::atomic::{AtomicUsize, Ordering},
+    time::Duration,
+};
 
 use governor::{
     Quota, RateLimiter,
@@ -10,6 +15,9 @@ use governor::{
 pub struct KeyedLimit<K: Hash + Eq + Clone> {
     limiter: RateLimiter<K, HashMapStateStore<K>, DefaultClock>,
     clock: DefaultClock,
+    /// Idle keys are looked for when there are this many: twice as many as the last look left, so that a flood of keys
+    /// does not make each call look through all of them.
+    next_look: AtomicUsize,
 }
 
 /// Keys that are not short of anything are forgotten once there are this many.
@@ -23,14 +31,17 @@ impl<K: Hash + Eq + Clone> KeyedLimit<K> {
         Self {
             limiter: RateLimiter::hashmap(Quota::per_minute(most)),
             clock: DefaultClock::default(),
+            next_look: AtomicUsize::new(KEPT),
         }
     }
 
     /// # Errors
     /// How long until there is one for this key.
     pub fn take(&self, key: &K) -> Result<(), Duration> {
-        if self.limiter.len() >= KEPT {
+        if self.limiter.len() >= self.next_look.load(Ordering::Relaxed) {
             self.limiter.retain_recent();
+            let next = (2 * self.limiter.len()).clamp(KEPT, MOST);
+            self.next_look.store(next, Ordering::Relaxed);
         }
         if self.limiter.len() >= MOST {
             return Err(Duration::from_secs(60));

@@ -41,7 +41,7 @@ struct Incoming {
     language: Option<String>,
 }
 
-/// What the page is told of a message that is stored.
+/// The response to a stored message.
 #[derive(Serialize)]
 struct Accepted {
     seq: InboxSeq,

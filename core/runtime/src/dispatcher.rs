@@ -121,7 +121,7 @@ impl Dispatcher {
                 }
                 continue;
             };
-            let lease = Lease::new(self, item.seq);
+            let lease = Lease::new(self, &item);
             self.note_answer_place(&item).await;
             if let Err(error) = self.run_turn(&runner, &item).await {
                 self.context.store_failed(&error);
@@ -219,15 +219,17 @@ impl Dispatcher {
 /// A leased message. Whatever panics, it is given back.
 struct Lease {
     dispatcher: Arc<Dispatcher>,
+    conversation: ConversationKey,
     seq: InboxSeq,
     has_ended: bool,
 }
 
 impl Lease {
-    fn new(dispatcher: &Arc<Dispatcher>, seq: InboxSeq) -> Self {
+    fn new(dispatcher: &Arc<Dispatcher>, item: &InboxItem) -> Self {
         Self {
             dispatcher: Arc::clone(dispatcher),
-            seq,
+            conversation: item.update.conversation.clone(),
+            seq: item.seq,
             has_ended: false,
         }
     }
@@ -239,14 +241,16 @@ impl Lease {
 
 impl Drop for Lease {
     fn drop(&mut self) {
-        if self.has_ended {
+        // A task that is dropped because the process ends leaves its message to the next start.
+        if self.has_ended || !std::thread::panicking() {
             return;
         }
         let (dispatcher, seq) = (Arc::clone(&self.dispatcher), self.seq);
+        let conversation = self.conversation.clone();
         tracing::error!(%seq, "Work on a message panicked; it is tried again.");
-        self.dispatcher
-            .context
-            .tasks
-            .spawn(async move { dispatcher.give_back_counted(seq).await });
+        self.dispatcher.context.tasks.spawn(async move {
+            dispatcher.give_back_counted(seq).await;
+            dispatcher.wake(&conversation);
+        });
     }
 }

@@ -98,8 +98,8 @@ fn warnings(config: &Config) -> Vec<String> {
         ),
     ];
     let outside = config.remote.is_outside().then(|| {
-        "what patients write is sent to remote.base_url, and they are told that the model is outside the hospital; set \
-         remote.inside_hospital = true if it is not"
+        "patients' messages are sent to remote.base_url, and the consent question says that the model runs outside the \
+         hospital; if it runs inside, set remote.inside_hospital = true"
             .to_owned()
     });
     modes

@@ -110,6 +110,11 @@ impl Browser {
         self.dressed(self.client.post(url).json(message))
     }
 
+    pub(crate) async fn forget(&self) -> Response {
+        let url = format!("http://{}/api/forget", self.authority());
+        self.dressed(self.client.post(url)).send().await.unwrap()
+    }
+
     pub(crate) async fn post(&self, message: &Value) -> (u16, Value) {
         self.post_raw(&message.to_string()).await
     }

@@ -60,7 +60,7 @@ impl Dispatcher {
                 return;
             }
         };
-        let lease = Lease::new(&self, seq);
+        let lease = Lease::new(&self, &item);
         self.note_answer_place(&item).await;
         match self.urgent_end(&item, urgent).await {
             Ok(Some(finished)) => self.finish(finished).await,
