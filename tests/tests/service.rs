@@ -1,4 +1,5 @@
 //! Under a service manager: its sockets, its questions whether the bot lives, and restarts that nobody notices.
+#![expect(clippy::unwrap_used, reason = "a test may stop at what it did not expect")]
 
 use std::{
     net::TcpListener,
