@@ -37,8 +37,13 @@ case "${1:?build or test}" in
     ;;
   test)
     command -v cargo-nextest >/dev/null || cargo install --locked cargo-nextest
-    command -v apt-get >/dev/null || { say "the end-to-end tests need chromium, tmux, node and npm: please install them"; exit 1; }
+    command -v apt-get >/dev/null || { say "the end-to-end tests need chromium, tmux, node, npm and prometheus: please install them"; exit 1; }
     apt_install chromium fonts-noto-cjk tmux
+    if ! command -v promtool >/dev/null; then
+      apt_install prometheus
+      # The tests start their own.
+      ! command -v systemctl >/dev/null || systemctl disable --now prometheus >/dev/null 2>&1 || true
+    fi
     command -v node >/dev/null || apt_install nodejs npm
     (cd tests/node && [ node_modules -nt package-lock.json ] ||
       { npm ci --silent --no-audit --no-fund && touch node_modules; })

@@ -14,6 +14,7 @@ mod json_lines;
 pub mod patients;
 pub mod places;
 pub mod shown;
+pub mod staged_plugins;
 pub mod telegram_fake;
 pub mod web_client;
 pub mod wechat_fake;

@@ -232,6 +232,15 @@ async fn a_wrong_value_names_its_key() {
         ),
         ("[web]\npublic_url = 'nonsense'\n", "web.public_url"),
         ("[web.api]\nmanage_adapters = true\n", "web.api.manage_adapters"),
+        ("[web.api]\nkey = 'short'\n", "web.api.key"),
+        (
+            "[web]\nlisten = '127.0.0.1:0'\n[admin]\nlisten = '0.0.0.0:0'\n",
+            "admin.key_file",
+        ),
+        (
+            "[web]\nlisten = '127.0.0.1:0'\n[admin]\nlisten = '127.0.0.1:0'\nkey = 'short'\n",
+            "admin.key",
+        ),
         ("[model]\nprompt_format = 'chatgml'\n", "chatglm3"),
         ("[model]\nprompt_format = 'none.jinja'\n", "model.prompt_format"),
     ];

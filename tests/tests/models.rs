@@ -3,7 +3,7 @@
 
 use std::{path::Path, process::Output, time::Duration};
 
-use bedside_tests::{Bot, BotOptions, places, run_bedside};
+use bedside_tests::{Bot, BotOptions, bot::free_port, places, run_bedside};
 use reqwest::Client;
 use serde_json::{Value, json};
 use tokio::process::Command;
@@ -132,6 +132,7 @@ async fn made_model(folder: &Path) -> String {
 #[tokio::test(flavor = "multi_thread")]
 async fn adapters_are_inspected_converted_and_loaded_while_the_bot_runs() {
     const KEY: &str = "sk-0123456789abcdef";
+    const ADMIN_KEY: &str = "admin-0123456789abcdef";
     let folder = tempfile::tempdir().unwrap();
     let model = made_model(folder.path()).await;
     let adapters = folder.path().join("adapters");
@@ -160,24 +161,28 @@ async fn adapters_are_inspected_converted_and_loaded_while_the_bot_runs() {
     assert_eq!(output.status.code(), Some(1));
     assert!(said.contains("48 × 256") && said.contains("64 × 256"), "{said}");
 
+    let admin = format!("127.0.0.1:{}", free_port().unwrap());
     let bot = Bot::start(BotOptions {
         config: format!(
             "[model]\nsource = {model:?}\nlanguages = [\"zh\"]\nadapters_dir = {adapters:?}\n[model.adapters]\n\
-             first = {ward:?}\n[web.api]\nkey = {KEY:?}\nmanage_adapters = true"
+             first = {ward:?}\n[web.api]\nkey = {KEY:?}\n[admin]\nlisten = {admin:?}\nkey = {ADMIN_KEY:?}"
         ),
         ..BotOptions::default()
     })
     .await
     .unwrap();
     let client = Client::builder().no_proxy().timeout(PATIENCE).build().unwrap();
-    let post = async |path: &str, body: Value| {
-        let request = client.post(format!("{}/v1/{path}", bot.url())).bearer_auth(KEY);
+    let send = async |url: String, key: &str, body: Value| {
+        let request = client.post(url).bearer_auth(key);
         let response = request.json(&body).send().await.unwrap();
         (
             response.status().as_u16(),
             response.json::<Value>().await.unwrap(),
         )
     };
+    let post = async |path: &str, body: Value| send(format!("{}/v1/{path}", bot.url()), KEY, body).await;
+    let change =
+        async |path: &str, body: Value| send(format!("http://{admin}/v1/{path}"), ADMIN_KEY, body).await;
     let ask = async |model: &str| {
         let messages = json!([{"role": "user", "content": "头疼两天"}]);
         let body = json!({ "model": model, "messages": messages, "max_tokens": 16, "temperature": 0 });
@@ -198,18 +203,20 @@ async fn adapters_are_inspected_converted_and_loaded_while_the_bot_runs() {
         ("other-base", 400, "48 × 256"),
         ("ward.gguf", 200, "second"),
     ] {
-        let (found, body) = post("load_lora_adapter", load(path)).await;
+        let (found, body) = change("load_lora_adapter", load(path)).await;
         assert!(
             found == status && body.to_string().contains(part),
             "{found} {body}"
         );
     }
     assert_eq!(ask("second").await, adapted);
-    let (status, _) = post("unload_lora_adapter", json!({ "lora_name": "second" })).await;
+    let (status, _) = change("unload_lora_adapter", json!({ "lora_name": "second" })).await;
     assert_eq!((status, ask("second").await.0), (200, 404));
-    let without_key = client.post(format!("{}/v1/load_lora_adapter", bot.url()));
+    let without_key = client.post(format!("http://{admin}/v1/load_lora_adapter"));
     let response = without_key.json(&load("ward")).send().await.unwrap();
     assert_eq!(response.status().as_u16(), 401);
+    let (status, body) = post("load_lora_adapter", load("ward")).await;
+    assert_eq!((status, &body["error"]["code"]), (403, &json!("adapters_moved")));
 }
 
 #[tokio::test(flavor = "multi_thread")]

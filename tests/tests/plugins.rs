@@ -1,65 +1,15 @@
 //! Plugins that fail, lie and hang: the bot goes on answering.
 #![expect(clippy::unwrap_used, reason = "a test may stop at what it did not expect")]
 
-use std::{
-    fs,
-    path::{Path, PathBuf},
-    time::Duration,
-};
+use std::{fs, path::Path, time::Duration};
 
-use bedside_tests::{Bot, BotOptions, WebClient, places, run_bedside};
+use bedside_tests::{
+    Bot, BotOptions, WebClient, places, run_bedside,
+    staged_plugins::{add_evil, staged},
+};
 use serde_json::Value;
 
 const QUESTION: &str = "How is gout treated?";
-
-/// The plugins that `make build` staged, copied, so that a test may spoil them.
-fn staged() -> tempfile::TempDir {
-    let directory = tempfile::tempdir().unwrap();
-    let built = places::build_directory().unwrap().join("plugins");
-    assert!(
-        built.exists(),
-        "{} is missing: run `make build` first",
-        built.display()
-    );
-    copy(&built, directory.path());
-    directory
-}
-
-fn copy(from: &Path, to: &Path) {
-    fs::create_dir_all(to).unwrap();
-    for entry in fs::read_dir(from).unwrap() {
-        let entry = entry.unwrap();
-        let target = to.join(entry.file_name());
-        if entry.path().is_dir() {
-            copy(&entry.path(), &target);
-        } else {
-            fs::copy(entry.path(), target).unwrap();
-        }
-    }
-}
-
-/// Puts the test plugin beside the others, as `make build` does with those.
-fn add_evil(plugins: &Path) -> PathBuf {
-    let library = places::build_directory()
-        .unwrap()
-        .join("libbedside_plugin_evil.so");
-    assert!(
-        library.exists(),
-        "{} is missing: `make test` builds it",
-        library.display()
-    );
-    let source = places::repository().join("tests/plugins/evil");
-    let manifest: toml::Table = fs::read_to_string(source.join("plugin.toml"))
-        .unwrap()
-        .parse()
-        .unwrap();
-    let field = |key: &str| manifest["plugin"][key].as_str().unwrap().to_owned();
-    let folder = plugins.join(field("id")).join(field("version"));
-    fs::create_dir_all(&folder).unwrap();
-    fs::copy(source.join("plugin.toml"), folder.join("plugin.toml")).unwrap();
-    fs::copy(library, folder.join(field("library"))).unwrap();
-    folder
-}
 
 async fn start(plugins: &Path) -> Bot {
     start_with(plugins, "").await
@@ -97,7 +47,7 @@ async fn list(bot: &Bot) -> Vec<Value> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_staged_plugins_are_ready() {
-    let plugins = staged();
+    let plugins = staged().unwrap();
     let bot = start(plugins.path()).await;
     let found = list(&bot).await;
     for id in ["bedside.triage", "bedside.knowledge"] {
@@ -112,7 +62,7 @@ async fn the_staged_plugins_are_ready() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_triage_command_names_the_configured_level_and_an_answer_does_not() {
-    let plugins = staged();
+    let plugins = staged().unwrap();
     let bot = start_with(plugins.path(), "[triage]\nlevels = \"five\"").await;
     let page = WebClient::open_with_consent(&bot.url()).await.unwrap();
     let words = async |text: &str| {
@@ -127,8 +77,8 @@ async fn the_triage_command_names_the_configured_level_and_an_answer_does_not() 
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_evil_plugin_does_not_silence_the_bot() {
-    let plugins = staged();
-    add_evil(plugins.path());
+    let plugins = staged().unwrap();
+    add_evil(plugins.path()).unwrap();
     let mut bot = start(plugins.path()).await;
     let page = WebClient::open_with_consent(&bot.url()).await.unwrap();
     // After the fifth it is quarantined; what follows must be answered all the same.
@@ -151,8 +101,8 @@ async fn a_plugin_gets_vectors_of_the_embedding_model() {
         Ok(model) => model,
         Err(problem) => return eprintln!("skipped: {problem}"),
     };
-    let plugins = staged();
-    add_evil(plugins.path());
+    let plugins = staged().unwrap();
+    add_evil(plugins.path()).unwrap();
     let section = format!("[embeddings]\nsource = {:?}\n", model.display().to_string());
     let bot = start_with(plugins.path(), &section).await;
     let page = WebClient::open_with_consent(&bot.url()).await.unwrap();
@@ -189,7 +139,7 @@ async fn a_plugin_gets_vectors_of_the_embedding_model() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_broken_library_and_a_broken_manifest_are_shown_and_left_out() {
-    let plugins = staged();
+    let plugins = staged().unwrap();
     let spoil = |id: &str, file: &str, text: &str| {
         let folder = plugins.path().join(id).join("0.1.0");
         fs::create_dir_all(&folder).unwrap();

@@ -282,7 +282,7 @@ async fn visitors_who_only_look_leave_nothing_in_the_store() {
             "{seen}"
         );
     }
-    assert_eq!(kept(), before);
+    assert!(kept() <= before, "{} bytes before, {} after", before, kept());
 }
 
 /// A stop leaves no connection hanging: a message is taken and answered after the start, or refused at once.

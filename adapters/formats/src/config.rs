@@ -12,21 +12,45 @@ use crate::{BaseClaim, FormatError};
 
 const FILE: &str = "adapter_config.json";
 
-/// Keys that change what is computed, unless they are null, false, empty or `none`.
-const REFUSED: [&str; 12] = [
-    "use_dora",
-    "use_qalora",
-    "lora_bias",
-    "bias",
-    "modules_to_save",
-    "layer_replication",
-    "target_parameters",
-    "trainable_token_indices",
-    "alora_invocation_tokens",
-    "arrow_config",
-    "kasa_config",
-    "monteclora_config",
+/// Keys that change what is computed, unless they are null, false, empty or `none`, and what each of them means.
+const REFUSED: [(&str, &str); 13] = [
+    ("use_dora", OTHER_MATHS),
+    ("use_qalora", OTHER_MATHS),
+    ("use_bdlora", OTHER_MATHS),
+    ("lora_bias", OTHER_MATHS),
+    ("bias", OTHER_MATHS),
+    (
+        "modules_to_save",
+        "so whole matrices were trained, which an adapter cannot carry here; train without them, or",
+    ),
+    ("layer_replication", OTHER_MATHS),
+    ("target_parameters", OTHER_MATHS),
+    (
+        "trainable_token_indices",
+        "so rows of the embedding were trained, which an adapter cannot carry here; train without them, or",
+    ),
+    ("alora_invocation_tokens", OTHER_MATHS),
+    ("arrow_config", OTHER_MATHS),
+    ("kasa_config", OTHER_MATHS),
+    ("monteclora_config", OTHER_MATHS),
 ];
+
+pub(crate) const OTHER_MATHS: &str = "which changes what the adapter computes and is not supported;";
+
+/// Keys of adapters that work for some tokens only.
+const CANNOT_BE_MERGED: [&str; 2] = ["alora_invocation_tokens", "arrow_config"];
+
+/// What can be done with them.
+pub(crate) const PLAIN: &str = "train a plain LoRA in its place";
+
+/// What can be done with all others.
+pub(crate) const MERGE: &str = "merge it into its base (merge_and_unload of PEFT) and convert the merged model with `bedside model convert`";
+
+/// Ways to begin that leave the base's weights as they are.
+const STARTS: [&str; 3] = ["gaussian", "orthogonal", "eva"];
+
+/// Ways to begin that take a part out of the base's weights, which PEFT can put back when it saves.
+const STARTS_FROM_BASE: [&str; 4] = ["pissa", "olora", "corda", "lora_ga"];
 
 #[derive(Debug)]
 pub(crate) struct AdapterConfig {
@@ -44,6 +68,17 @@ pub(crate) fn weights(path: &Path) -> Result<PathBuf, FormatError> {
         .into_iter()
         .find(|it| it.is_file())
         .unwrap_or_else(|| path.to_owned()))
+}
+
+/// The folders within one that hold an adapter: PEFT saves what has a name of its own in a folder of that name.
+pub(crate) fn adapters_within(folder: &Path) -> Vec<String> {
+    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+    let mut names: Vec<String> = entries
+        .filter(|it| it.path().join(FILE).is_file())
+        .map(|it| it.file_name().to_string_lossy().into_owned())
+        .collect();
+    names.sort();
+    names
 }
 
 impl AdapterConfig {
@@ -84,7 +119,7 @@ impl AdapterConfig {
     /// # Errors
     /// [`FormatError::Unsupported`] with the first key that is refused.
     pub(crate) fn check_maths(&self) -> Result<(), FormatError> {
-        for key in REFUSED {
+        for (key, why) in REFUSED {
             let harmless = match self.keys.get(key) {
                 None | Some(Value::Null | Value::Bool(false)) => true,
                 Some(Value::String(text)) => text.is_empty() || text == "none",
@@ -93,17 +128,50 @@ impl AdapterConfig {
                 Some(_) => false,
             };
             if !harmless {
-                return Err(self.unsupported(key));
+                let advice = if CANNOT_BE_MERGED.contains(&key) {
+                    PLAIN
+                } else {
+                    MERGE
+                };
+                return Err(self.unsupported(key, format!("{why} {advice}")));
             }
         }
-        Ok(())
+        self.check_start()
     }
 
-    pub(crate) fn unsupported(&self, key: &str) -> FormatError {
+    /// Refuses what was trained on weights that only the training had: nothing in the tensors tells.
+    fn check_start(&self) -> Result<(), FormatError> {
+        const KEY: &str = "init_lora_weights";
+        let start = match self.keys.get(KEY) {
+            None | Some(Value::Null | Value::Bool(_)) => return Ok(()),
+            Some(Value::String(text)) => text.to_lowercase(),
+            Some(other) => other.to_string(),
+        };
+        if STARTS.contains(&start.as_str()) {
+            return Ok(());
+        }
+        let problem = if STARTS_FROM_BASE.iter().any(|it| start.starts_with(it)) {
+            "so training took a part out of the base's weights at its start, and on the original base the adapter \
+             answers wrongly; convert it when saving (path_initial_model_for_weight_conversion of PEFT's \
+             save_pretrained), which makes it a plain LoRA of twice the rank, or merge it into the base that it was \
+             trained on and convert that model with `bedside model convert`"
+        } else if start == "loftq" {
+            "so it was trained on a base that LoftQ had quantized and changed, and on the original base it answers \
+             wrongly; merge it into the base that it was trained on and convert that model with `bedside model convert`"
+        } else {
+            "a start of training that is not known; if it left the base's weights as they were, write true instead, \
+             else merge it into the base that it was trained on and convert that model with `bedside model convert`"
+        };
+        Err(self.unsupported(KEY, problem))
+    }
+
+    /// `problem` goes on behind the key and its value.
+    pub(crate) fn unsupported(&self, key: &str, problem: impl Into<String>) -> FormatError {
         FormatError::Unsupported {
             path: self.path.clone(),
             key: key.to_owned(),
             found: self.keys.get(key).map_or("missing".to_owned(), Value::to_string),
+            problem: problem.into(),
         }
     }
 

@@ -6,7 +6,11 @@ use std::{collections::BTreeMap, fs::File, io::Read, path::Path};
 
 use bedside_tensors::gguf::GgufFile;
 
-use crate::{BaseClaim, Format, FormatError, RowOrder, SavedAdapter, SavedPrefix, SavedUpdate, names};
+use crate::{
+    BaseClaim, Format, FormatError, RowOrder, SavedAdapter, SavedPrefix, SavedUpdate,
+    config::{OTHER_MATHS, PLAIN},
+    names,
+};
 
 /// What a prefix is called in a file of its own.
 pub(crate) const PREFIX: &str = "prefix.weight";
@@ -69,6 +73,7 @@ fn lora(gguf: &GgufFile, architecture: &str) -> Result<Vec<SavedUpdate>, FormatE
             path: gguf.path().to_owned(),
             key: "adapter.alora.invocation_tokens".to_owned(),
             found: "there".to_owned(),
+            problem: format!("{OTHER_MATHS} {PLAIN}"),
         });
     }
     let alpha = gguf.optional_float("adapter.lora.alpha")?;
@@ -81,8 +86,8 @@ fn lora(gguf: &GgufFile, architecture: &str) -> Result<Vec<SavedUpdate>, FormatE
     }
     let mut updates = Vec::new();
     for (base, halves) in halves {
-        let (layer, linear) = names::of_gguf(base, architecture)
-            .ok_or_else(|| bad(base, "only the linears of layers can be adapted"))?;
+        let (layer, linear) =
+            names::of_gguf(base, architecture).ok_or_else(|| bad(base, &names::not_adapted(base)))?;
         if halves != 2 {
             return Err(bad(base, "one of .lora_a and .lora_b is missing"));
         }

@@ -135,11 +135,13 @@ pub enum FormatError {
     NotAnAdapter { path: PathBuf, problem: String },
     #[error("{path}: {problem}")]
     Config { path: PathBuf, problem: String },
-    #[error("{path}: {key} is {found}, which changes what the adapter computes and is not supported")]
+    #[error("{path}: {key} is {found}, {problem}")]
     Unsupported {
         path: PathBuf,
         key: String,
         found: String,
+        /// What that means, and what to do.
+        problem: String,
     },
     #[error("{path}: tensor {tensor}: {problem}")]
     Tensor {
@@ -164,16 +166,20 @@ impl SavedAdapter {
             path.parent().unwrap_or(Path::new("."))
         };
         let config = config::AdapterConfig::read(folder)?;
-        let checkpoint = Checkpoint::open(&config::weights(path)?)?;
-        let adapter = match config {
-            // A prefix needs none, and may lie in a folder with other things.
-            _ if ptuning::is_one(&checkpoint) => ptuning::read(&checkpoint),
-            Some(config) if config.is_merged_linear() => merged_linear::read(&checkpoint, &config),
-            Some(config) => peft::read(&checkpoint, &config),
-            None => Err(FormatError::NotAnAdapter {
-                path: path.to_owned(),
-                problem: "there is neither adapter_config.json nor a prefix_encoder".to_owned(),
-            }),
+        let checkpoint = Checkpoint::open(&config::weights(path)?).map_err(|error| empty(path, error))?;
+        let adapter = match (ptuning::embedding(&checkpoint), config) {
+            // A prefix needs no config, and may lie in a folder with other things.
+            (Some(embedding), _) => ptuning::read(&checkpoint, embedding),
+            (None, Some(config)) if config.is_merged_linear() => merged_linear::read(&checkpoint, &config),
+            (None, Some(config)) => peft::read(&checkpoint, &config),
+            (None, None) => match ptuning::embedding_alone(&checkpoint) {
+                Some(embedding) => ptuning::read(&checkpoint, embedding),
+                None => Err(FormatError::NotAnAdapter {
+                    path: path.to_owned(),
+                    problem: "there is neither adapter_config.json nor a prefix_encoder's embedding.weight"
+                        .to_owned(),
+                }),
+            },
         }?;
         if adapter.updates.is_empty() && adapter.prefix.is_none() {
             return Err(FormatError::NotAnAdapter {
@@ -189,6 +195,24 @@ impl SavedAdapter {
     pub fn parameters(&self) -> usize {
         let updates = self.updates.iter().map(|it| it.a.len() + it.b.len());
         updates.sum::<usize>() + self.prefix.as_ref().map_or(0, |it| it.numbers.len())
+    }
+}
+
+/// Says where adapters are, if a folder without one has folders with some.
+fn empty(path: &Path, error: CheckpointError) -> FormatError {
+    let within = match error {
+        CheckpointError::EmptyFolder { .. } => config::adapters_within(path),
+        _ => Vec::new(),
+    };
+    if within.is_empty() {
+        return error.into();
+    }
+    FormatError::NotAnAdapter {
+        path: path.to_owned(),
+        problem: format!(
+            "adapters are in the folders within: {}; name one of them",
+            within.join(", ")
+        ),
     }
 }
 

@@ -19,15 +19,18 @@ use crate::{
 pub(crate) fn read(checkpoint: &Checkpoint, config: &AdapterConfig) -> Result<SavedAdapter, FormatError> {
     config.check_maths()?;
     let enabled: Option<Vec<bool>> = config.list("enable_lora").iter().map(Value::as_bool).collect();
-    let enabled = enabled
-        .filter(|it| it.contains(&true))
-        .ok_or_else(|| config.unsupported("enable_lora"))?;
+    let enabled = enabled.filter(|it| it.contains(&true)).ok_or_else(|| {
+        config.unsupported(
+            "enable_lora",
+            "a list of true and false, with one true at least, is needed",
+        )
+    })?;
     let groups = enabled.iter().filter(|it| **it).count();
     let (rank, alpha) = (config.size("r")?, config.number("lora_alpha")?);
     let mut updates = Vec::new();
     for (module, pair) in pairs(checkpoint)? {
-        let (layer, linear) = names::of_module(&module)
-            .ok_or_else(|| bad(checkpoint, &pair.a, "only the linears of layers can be adapted"))?;
+        let (layer, linear) =
+            names::of_module(&module).ok_or_else(|| bad(checkpoint, &pair.a, names::not_adapted(&module)))?;
         let (of_a, columns) = matrix(checkpoint, &pair.a)?;
         let (of_b, width) = matrix(checkpoint, &pair.b)?;
         if of_a != groups * rank || width != rank || of_b % groups != 0 {

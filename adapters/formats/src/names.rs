@@ -1,6 +1,6 @@
 //! What a module's path says: which linear of which layer.
 
-use crate::SavedLinear;
+use crate::{SavedLinear, config::MERGE};
 
 /// The ends of paths, in all families.
 const ENDS: [(&str, SavedLinear); 14] = [
@@ -31,6 +31,16 @@ const GGUF: [(SavedLinear, &str); 8] = [
     (SavedLinear::Up, "ffn_up"),
     (SavedLinear::Down, "ffn_down"),
 ];
+
+/// What the matrices before and behind the layers are called, in all families and in GGUF files.
+const EMBEDDINGS: [&str; 5] = [
+    "embed_tokens",
+    "word_embeddings",
+    "tok_embeddings",
+    "wte",
+    "token_embd",
+];
+const HEADS: [&str; 3] = ["lm_head", "output_layer", "embed_out"];
 
 /// `model.layers.3.self_attn.q_proj` → layer 3, query.
 pub(crate) fn of_module(path: &str) -> Option<(usize, SavedLinear)> {
@@ -65,6 +75,32 @@ pub(crate) fn to_gguf(layer: usize, linear: SavedLinear) -> String {
     };
     let name = GGUF.iter().find(|(own, _)| *own == linear).map_or("", |it| it.1);
     format!("blk.{layer}.{name}.weight")
+}
+
+/// Whether a path belongs to the matrix before the layers or to that behind them.
+pub(crate) fn outside_layers(path: &str) -> Option<&'static str> {
+    if path == "output.weight" {
+        return Some("head");
+    }
+    path.split('.').find_map(|part| {
+        if EMBEDDINGS.contains(&part) {
+            Some("embedding")
+        } else if HEADS.contains(&part) {
+            Some("head")
+        } else {
+            None
+        }
+    })
+}
+
+/// Why an update of a module that is no linear of a layer is refused, and what to do.
+pub(crate) fn not_adapted(path: &str) -> String {
+    match outside_layers(path) {
+        Some(part) => format!(
+            "only the linears of layers can be adapted, not the {part}; train without it in target_modules, or {MERGE}"
+        ),
+        None => "only the linears of layers can be adapted".to_owned(),
+    }
 }
 
 fn keeps_gate_in_up(architecture: &str) -> bool {

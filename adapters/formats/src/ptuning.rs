@@ -1,5 +1,5 @@
 //! P-tuning v2 as ChatGLM's own code saves it (Liu et al., 2022): `prefix_encoder`, with a projection or without,
-//! alone or within the whole model's checkpoint.
+//! within the whole model's checkpoint or alone, then also without the names that stood before its own.
 
 use bedside_tensors::checkpoint::Checkpoint;
 
@@ -8,22 +8,45 @@ use crate::{
     peft::{bad, matrix},
 };
 
-const EMBEDDING: &str = "prefix_encoder.embedding.weight";
+const WITHIN_MODEL: &str = "prefix_encoder.embedding.weight";
+const ALONE: &str = "embedding.weight";
 
-fn embedding(checkpoint: &Checkpoint) -> Option<&str> {
+/// What may stand before the names of a prefix encoder that is saved alone, each with a dot behind it.
+const WRAPPERS: [&str; 7] = [
+    "_forward_module",
+    "_orig_mod",
+    "base_model",
+    "model",
+    "module",
+    "state_dict",
+    "transformer",
+];
+
+/// The name of a prefix encoder's embedding, whatever else is in the checkpoint.
+pub(crate) fn embedding(checkpoint: &Checkpoint) -> Option<&str> {
     let mut names = checkpoint.tensors().keys();
-    names.find(|it| it.ends_with(EMBEDDING)).map(String::as_str)
+    names.find(|it| it.ends_with(WITHIN_MODEL)).map(String::as_str)
 }
 
-pub(crate) fn is_one(checkpoint: &Checkpoint) -> bool {
-    embedding(checkpoint).is_some()
+/// That of one whose names have lost their `prefix_encoder.`, as ChatGLM's own code strips them before it loads
+/// them: nothing else may be in the checkpoint, since other models have an embedding, too.
+pub(crate) fn embedding_alone(checkpoint: &Checkpoint) -> Option<&str> {
+    let mut names = checkpoint.tensors().keys();
+    let (name, at) = names.find_map(|it| Some((it.as_str(), it.strip_suffix(ALONE)?)))?;
+    let is_whole = at.is_empty() || at.ends_with('.');
+    let is_wrapped = at.split_terminator('.').all(|it| WRAPPERS.contains(&it));
+    let is_alone = checkpoint.tensors().keys().all(|it| {
+        it.strip_prefix(at)
+            .is_some_and(|it| it == ALONE || it.starts_with("trans."))
+    });
+    (is_whole && is_wrapped && is_alone).then_some(name)
 }
 
-pub(crate) fn read(checkpoint: &Checkpoint) -> Result<SavedAdapter, FormatError> {
-    let name = embedding(checkpoint).unwrap_or(EMBEDDING);
+/// `name` is that of its embedding.
+pub(crate) fn read(checkpoint: &Checkpoint, name: &str) -> Result<SavedAdapter, FormatError> {
     let (tokens, mut width) = matrix(checkpoint, name)?;
     let mut numbers = checkpoint.floats(name)?;
-    let at = name.strip_suffix("embedding.weight").unwrap_or(name);
+    let at = name.strip_suffix(ALONE).unwrap_or(name);
     if checkpoint.tensors().contains_key(&format!("{at}trans.0.weight")) {
         for layer in ["trans.0", "trans.2"] {
             let linear = Linear::read(checkpoint, &format!("{at}{layer}"))?;

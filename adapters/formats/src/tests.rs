@@ -1,3 +1,5 @@
+mod saved_elsewhere;
+
 use std::{
     collections::HashMap,
     fs,
@@ -95,6 +97,8 @@ fn what_changes_the_maths_is_refused_by_its_key() {
         ("layer_replication", json!([[0, 2]])),
         ("target_parameters", json!(["mlp.experts"])),
         ("alora_invocation_tokens", json!([1, 2])),
+        ("use_bdlora", json!({ "row_sharded_modules": ["q_proj"] })),
+        ("trainable_token_indices", json!([5, 6])),
         ("peft_type", json!("IA3")),
     ] {
         let mut changed = config();
@@ -135,7 +139,7 @@ fn what_is_wrong_is_named() {
                 &config(),
                 &with(("base_model.model.lm_head.weight".to_owned(), vec![4, 4])),
             ),
-            vec!["lm_head.weight", "no part of a LoRA"],
+            vec!["lm_head.weight", "the whole head", "save_embedding_layers=False"],
         ),
         (
             error(
@@ -146,7 +150,7 @@ fn what_is_wrong_is_named() {
         ),
         (
             error(&config(), &pair("base_model.model.model.embed_tokens")),
-            vec!["embed_tokens", "only the linears of layers"],
+            vec!["embed_tokens", "only the linears of layers", "target_modules"],
         ),
         (
             error(&config(), &[a.clone(), (b.0.clone(), vec![6, 3])]),

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use bedside_contract::Language;
 use bedside_model::{ModelSource, quantize::Quantization};
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 
 /// A private medical chat bot that a hospital runs on its own machines.
 #[derive(Debug, Parser)]
@@ -36,13 +36,61 @@ pub(crate) enum Command {
     /// See and convert adapters, which tune the model for a department.
     #[command(subcommand)]
     Adapter(AdapterCommand),
-    /// Search and check the knowledge base.
+    /// Search, check and import into the knowledge base; the running bot's, if there is one.
     Knowledge(PluginArguments),
-    /// See the installed plugins.
+    /// See the installed plugins; as the running bot has them, if there is one.
     #[command(subcommand)]
     Plugin(PluginCommand),
     /// Check the configuration without starting anything.
     CheckConfig,
+    /// Look for what keeps the bot from running well: configuration, secrets, disk, store, ports, model, plugins, machine. Exit code 1 if something has to be done.
+    Doctor(DoctorArguments),
+    #[command(flatten)]
+    Control(ControlCommand),
+}
+
+// No doc comment: it would become the help of the whole program.
+#[derive(Debug, Subcommand)]
+pub(crate) enum ControlCommand {
+    /// Tell how the running bot is; exit code 0 all is well, 1 something is wrong, 3 no bot runs.
+    Status {
+        /// Print one JSON object.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Have the running bot read its configuration anew; a wrong one changes nothing.
+    Reload {
+        /// Print one JSON object.
+        #[arg(long)]
+        json: bool,
+    },
+    /// The kill switch: `on` has the running bot give emergency notices only, until `off`.
+    NoticesOnly {
+        state: NoticesOnlyState,
+        /// Print one JSON object.
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum NoticesOnlyState {
+    /// No answers: emergency notices, and one sentence for every other question.
+    On,
+    /// Answers again.
+    Off,
+    /// Only tell how it stands.
+    Show,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DoctorArguments {
+    /// Print one JSON object.
+    #[arg(long)]
+    pub json: bool,
+    /// Connect to each platform and server that the configuration names, too.
+    #[arg(long)]
+    pub online: bool,
 }
 
 #[derive(Debug, Args)]
@@ -56,8 +104,9 @@ pub(crate) struct AskArguments {
     /// The department that is asked.
     #[arg(long, value_name = "D")]
     pub department: Option<String>,
-    /// The question.
-    pub text: String,
+    /// The question. `-`, or nothing, reads it from standard input, so that it stands neither in the list of processes
+    /// nor in the shell's history.
+    pub text: Option<String>,
 }
 
 #[derive(Debug, Args)]
@@ -125,13 +174,22 @@ pub(crate) enum AdapterCommand {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum ModelCommand {
-    /// Fetch what the configuration needs: the chat model and the embedding model; or one chat model, SOURCE: `default`, a file, `hf:OWNER/REPO/FILE.gguf` or an https address.
+    /// Fetch what the configuration needs: the chat model and the embedding model; or one chat model, SOURCE: `default`, a file, `hf:OWNER/REPO/FILE.gguf` or an https address. Its sha256 is said on standard error.
     Pull {
         #[arg(value_parser = model_source)]
         source: Option<ModelSource>,
     },
     /// List the model files in the data directory.
     List {
+        /// Print one JSON array.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Read every byte of model files and compare it with the checksum that was given or noted when they were fetched; exit code 1 if one is wrong.
+    Verify {
+        /// As for `pull`; all files in the models folder and those that the configuration names otherwise.
+        #[arg(value_parser = model_source)]
+        sources: Vec<ModelSource>,
         /// Print one JSON array.
         #[arg(long)]
         json: bool,
@@ -279,7 +337,7 @@ pub(crate) struct PluginArguments {
     /// Print JSON.
     #[arg(long)]
     pub json: bool,
-    /// e.g. `search TEXT`, `stats`, `lint`.
+    /// e.g. `search TEXT`, `stats`, `lint`, `import FOLDER`.
     #[arg(trailing_var_arg = true, allow_hyphen_values = true, required = true)]
     pub words: Vec<String>,
 }

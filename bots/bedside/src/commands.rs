@@ -1,6 +1,6 @@
 //! One module a subcommand.
 
-use std::{path::PathBuf, process::ExitCode};
+use std::{io::IsTerminal as _, path::PathBuf, process::ExitCode};
 
 use anyhow::Context as _;
 
@@ -8,6 +8,7 @@ use crate::{
     cli::{AdapterCommand, Cli, Command, ModelCommand, PluginCommand, SecondReaderCommand},
     config::Config,
     logging,
+    output::complain,
 };
 
 mod adapter;
@@ -15,7 +16,9 @@ mod ask;
 mod bench;
 mod chat;
 mod check_config;
+mod control;
 mod convert;
+mod doctor;
 mod model;
 mod plugin;
 mod quantize;
@@ -25,7 +28,18 @@ mod second_reader;
 mod triage;
 
 pub(crate) fn run(cli: Cli) -> anyhow::Result<ExitCode> {
-    let config = Config::load(cli.config.as_deref())?;
+    if let Some(Command::Doctor(arguments)) = &cli.command {
+        // A configuration that cannot be read is one of its findings.
+        return doctor::run(cli.config.as_deref(), arguments);
+    }
+    let config = match Config::load(cli.config.as_deref()) {
+        Ok(config) => config,
+        // What is wrong in the file must keep nobody from the bot that runs.
+        Err(error) => match (&cli.command, Config::data_dir_alone(cli.config.as_deref())) {
+            (Some(Command::Control(command)), Some(data_dir)) => return control::run(&data_dir, command),
+            _ => return Err(error.into()),
+        },
+    };
     let command = cli.command.unwrap_or(Command::Run);
     // Commands whose output is the point stay quiet unless something is wrong.
     let quiet = !matches!(command, Command::Run);
@@ -36,7 +50,8 @@ pub(crate) fn run(cli: Cli) -> anyhow::Result<ExitCode> {
     };
     logging::start(&config.log, level)?;
     match command {
-        Command::Run => run::run(config),
+        Command::Run => run::run(config, cli.config),
+        Command::Control(command) => control::run(&config.data_dir()?, &command),
         Command::Chat => chat::run(config),
         Command::Ask(arguments) => ask::run(config, &arguments),
         Command::Triage(arguments) => triage::run(&config, &arguments),
@@ -48,6 +63,7 @@ pub(crate) fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         }
         Command::Model(ModelCommand::Pull { source }) => model::pull(&config, source.as_ref()),
         Command::Model(ModelCommand::List { json }) => model::list(&config, json),
+        Command::Model(ModelCommand::Verify { sources, json }) => model::verify(&config, &sources, json),
         Command::Model(ModelCommand::Inspect { file, context, json }) => {
             model::inspect(&config, file.as_deref(), context, json)
         }
@@ -66,15 +82,19 @@ pub(crate) fn run(cli: Cli) -> anyhow::Result<ExitCode> {
             plugin::command(config, "bedside.knowledge", "knowledge", &arguments)
         }
         Command::Plugin(PluginCommand::List { json }) => plugin::list(config, json),
-        Command::CheckConfig => check_config::run(config, cli.config.as_deref()),
+        Command::CheckConfig => check_config::run(&config, cli.config.as_deref()),
+        Command::Doctor(arguments) => doctor::run(cli.config.as_deref(), &arguments),
     }
 }
 
-/// The words of the command line, or standard input.
+/// The words of the command line, or standard input if there are none or only a `-`.
 fn text_or_standard_input(text: Option<&str>) -> anyhow::Result<String> {
     let text = match text {
-        Some(text) => text.to_owned(),
-        None => {
+        Some(text) if text != "-" => text.to_owned(),
+        _ => {
+            if std::io::stdin().is_terminal() {
+                complain("Write, then press Ctrl-D on a line of its own.");
+            }
             std::io::read_to_string(std::io::stdin()).context("standard input cannot be read as UTF-8")?
         }
     };

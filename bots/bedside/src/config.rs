@@ -1,19 +1,23 @@
 //! One file, `BEDSIDE_*` variables over it, and errors that name file, line, key and the nearest right key.
 
 mod environment;
+mod paths;
 mod place;
+mod set_keys;
 
 use std::{
     fmt,
     path::{Path, PathBuf},
 };
 
+use bedside_admin::AdminConfig;
 use bedside_discord::DiscordConfig;
 use bedside_embeddings::EmbeddingsConfig;
 use bedside_engine::{EngineConfig, ModelConfig};
 use bedside_plugin_host::PluginsConfig;
 use bedside_remote::RemoteConfig;
 use bedside_runtime::RuntimeConfig;
+use bedside_store::StoreConfig;
 use bedside_telegram::TelegramConfig;
 use bedside_triage::{Levels, LevelsError, LevelsSetting};
 use bedside_web::WebConfig;
@@ -27,14 +31,16 @@ use serde::Deserialize;
 
 use crate::escalation::EscalationConfig;
 use place::line_of;
+pub(crate) use set_keys::SetKeys;
 
 /// The whole configuration. Each section's fields are documented where they live.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct Config {
-    /// Where models, store and plugin data are kept.
+    /// Where models, store and plugin data are kept. Here and in every other path, `~/` is the home directory.
     pub data_dir: Option<PathBuf>,
     pub bot: RuntimeConfig,
+    pub store: StoreConfig,
     pub triage: TriageSection,
     /// Those of `[triage]`, checked. Set by [`Config::load`].
     #[serde(skip)]
@@ -50,6 +56,7 @@ pub(crate) struct Config {
     pub wechat: WechatConfig,
     pub terminal: TerminalSection,
     pub escalation: EscalationConfig,
+    pub admin: AdminConfig,
     pub log: LogConfig,
 }
 
@@ -145,7 +152,47 @@ impl Config {
                 .map(|it| placed(&path_of(it), &it.to_string(), file, &text))
                 .collect(),
         })?;
-        Ok(Self { levels, ..config })
+        let mut config = Self { levels, ..config };
+        let problems = paths::resolve(&mut config, paths::home().as_deref());
+        if problems.is_empty() {
+            return Ok(config);
+        }
+        Err(ConfigError {
+            problems: problems
+                .iter()
+                .map(|it| {
+                    let variable = variable_of(&it.key);
+                    if std::env::var_os(&variable).is_some() {
+                        format!("{variable} (environment): {}", it.reason)
+                    } else {
+                        placed(&it.key, &it.reason, file, &text)
+                    }
+                })
+                .collect(),
+        })
+    }
+
+    /// Where the running bot keeps its data, told from a file that cannot be used whole: it is to be reached all the same.
+    pub(crate) fn data_dir_alone(file: Option<&Path>) -> Option<PathBuf> {
+        let read = |text: &str| -> Option<toml::Table> {
+            environment::extract(&Figment::new().merge(Toml::string(text))).ok()
+        };
+        let text = file.map_or(Some(String::new()), |it| std::fs::read_to_string(it).ok());
+        let document = text.and_then(|it| read(&it));
+        let is_readable = document.is_some();
+        // Of a file that is no TOML only the environment is known.
+        let document = document.or_else(|| read(""))?;
+        let data_dir = match document.get("data_dir") {
+            Some(value) => Some(PathBuf::from(value.as_str()?)),
+            None if is_readable => None,
+            None => return None,
+        };
+        let mut config = Self {
+            data_dir,
+            ..Self::default()
+        };
+        let problems = paths::resolve(&mut config, paths::home().as_deref());
+        problems.is_empty().then(|| config.data_dir().ok()).flatten()
     }
 
     /// Where models, store and plugin data are kept.
@@ -153,7 +200,7 @@ impl Config {
         if let Some(dir) = &self.data_dir {
             return Ok(dir.clone());
         }
-        let home = || std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".local/share"));
+        let home = || paths::home().map(|home| PathBuf::from(home).join(".local/share"));
         let base = std::env::var_os("XDG_DATA_HOME")
             .map(PathBuf::from)
             .filter(|it| it.is_absolute())
@@ -185,17 +232,24 @@ fn describe(error: &figment::Error, file: Option<&Path>, text: &str) -> String {
             )
         }
         Kind::InvalidType(found, expected) | Kind::InvalidValue(found, expected) => {
-            format!("expected {expected}, found {}", kind_of(found))
+            let form = if !from_file && expected.contains("sequence") {
+                "; write a list as [\"a\", \"b\"]"
+            } else {
+                ""
+            };
+            format!("expected {expected}, found {}{form}", kind_of(found))
         }
         other => other.to_string(),
     };
     if !from_file {
-        return format!(
-            "BEDSIDE_{} (environment): {reason}",
-            path.join("__").to_uppercase()
-        );
+        return format!("{} (environment): {reason}", variable_of(&path));
     }
     placed(&path, &reason, file, text)
+}
+
+/// The variable that stands above a key of the file.
+fn variable_of(path: &[String]) -> String {
+    format!("BEDSIDE_{}", path.join("__").to_uppercase())
 }
 
 /// What was found, never the value itself: it may be a secret.
@@ -234,6 +288,20 @@ fn placed(path: &[String], reason: &str, file: Option<&Path>, text: &str) -> Str
         format!("{place}{reason}")
     } else {
         format!("{place}{key}: {reason}")
+    }
+}
+
+/// The message with the place of the key that it begins with.
+pub(crate) fn with_place(message: &str, file: Option<&Path>) -> String {
+    let Some(file) = file else {
+        return message.to_owned();
+    };
+    let key = message.split(": ").next().unwrap_or_default();
+    let path: Vec<String> = key.split('.').map(str::to_owned).collect();
+    let text = std::fs::read_to_string(file).unwrap_or_default();
+    match line_of(&path, &text) {
+        Some(line) => format!("{}:{line}: {message}", file.display()),
+        None => format!("{}: {message}", file.display()),
     }
 }
 
@@ -294,6 +362,23 @@ mod tests {
         assert!(problem("[web").contains("bedside.toml"));
     }
 
+    #[test]
+    fn a_path_that_cannot_be_meant_is_refused_with_file_line_and_key() {
+        for (text, expected) in [
+            (
+                "data_dir = \"~nobody/bed\"",
+                "bedside.toml:1: data_dir: only ~/ is read",
+            ),
+            (
+                "[bot]\ntriage_additions = \"$HOME/triage.toml\"",
+                "bedside.toml:2: bot.triage_additions: variables are not read",
+            ),
+        ] {
+            let problem = problem(text);
+            assert!(problem.contains(expected), "{problem}");
+        }
+    }
+
     /// A level of a hospital's own on five lines, the first of which is its header.
     fn level(id: &str, rest: &str) -> String {
         format!("[[triage.levels]]\nid = \"{id}\"\nname = {{ en = \"{id}\", zh = \"{id}\" }}\n{rest}\n")
@@ -337,8 +422,10 @@ mod tests {
         let example = concat!(env!("CARGO_MANIFEST_DIR"), "/../../configs/bedside.toml");
         let config = Config::load(Some(Path::new(example))).unwrap();
         assert_eq!(config.bot, Config::default().bot);
+        assert_eq!(config.store, Config::default().store);
         assert_eq!(config.triage, Config::default().triage);
         assert_eq!(config.web, Config::default().web);
+        assert_eq!(config.admin, Config::default().admin);
         assert_eq!(config.embeddings, Config::default().embeddings);
         assert_eq!(
             format!("{:?}", config.model),

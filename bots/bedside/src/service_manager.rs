@@ -23,6 +23,17 @@ pub(crate) fn tell_ready(store: Arc<dyn StoreHealth>, stop: CancellationToken) -
     }))
 }
 
+/// Between this and [`tell_reloaded`] the service counts as reloading.
+pub(crate) fn tell_reloading() {
+    let mut states = vec![NotifyState::Reloading];
+    states.extend(NotifyState::monotonic_usec_now().ok());
+    tell(&states);
+}
+
+pub(crate) fn tell_reloaded() {
+    tell(&[NotifyState::Ready]);
+}
+
 /// From the same threads that serve patients: where these hang, the watchdog bites. A store that no longer writes is
 /// no life either.
 async fn feed_watchdog(store: &dyn StoreHealth) {

@@ -6,13 +6,14 @@ use std::{
 };
 
 use anyhow::Context;
+use bedside_admin::Metrics;
 use bedside_contract::{
-    AuditLog, Connector, Embedder, Generator, ModelInfo, PluginStorage, Plugins, Store, SystemClock,
+    AuditLog, Connector, Embedder, Generator, Observer, PluginStorage, Plugins, Store, SystemClock,
     UndeliveredNotices,
 };
 use bedside_embeddings::{LazyEmbeddings, PatientEncoder};
 use bedside_plugin_host::{Contacts, PluginHost, PluginHostSetup, PluginsConfig};
-use bedside_runtime::{Bot, BotParts, Escalations, ModelPlace};
+use bedside_runtime::{Bot, BotParts, Escalations, LiveConfig, ModelPlace};
 use bedside_store::SqliteStore;
 use bedside_triage::{PatientFacts, Rules, SecondReader};
 use bedside_web::WebContext;
@@ -21,6 +22,8 @@ use bedside_wechat::WechatContext;
 use crate::{
     config::{Config, ConfigError, TriageSection},
     language_model::LanguageModel,
+    reload_state::ReloadState,
+    switched_generator::SwitchedGenerator,
 };
 
 /// Connectors and what to print about them.
@@ -32,11 +35,15 @@ pub(crate) struct Connected {
 /// The parts that every way of running needs.
 pub(crate) struct Parts {
     pub config: Config,
+    /// Of it, what may change while the bot runs.
+    pub live: LiveConfig,
+    pub reload_state: Arc<ReloadState>,
     pub store: Arc<SqliteStore>,
     pub plugins: Arc<PluginHost>,
     pub model: LanguageModel,
     pub embeddings: Arc<LazyEmbeddings>,
     pub rules: &'static Rules,
+    pub metrics: Arc<Metrics>,
 }
 
 impl Parts {
@@ -48,34 +55,41 @@ impl Parts {
         config.model.check_prompt_format().map_err(ConfigError::new)?;
         let model = LanguageModel::start(&config, models_dir(data_dir))?;
         let embeddings = embeddings(&config, data_dir)?;
+        let live = LiveConfig::new(config.bot.clone());
         let backing = PluginBacking {
             store: &store,
-            generator: Some(model.generator()),
+            generator: Some(switched(&model, &live)),
             embeddings: Arc::clone(&embeddings),
             data_dir: Some(data_dir.join("plugins")),
         };
         let plugins = start_plugins(&config, backing)?;
         Ok(Self {
             config,
+            live,
+            reload_state: Arc::default(),
             store,
             plugins,
             model,
             embeddings,
             rules,
+            metrics: Arc::default(),
         })
     }
 
     /// A bot with these connectors.
     pub(crate) fn bot(&self, connectors: Vec<Arc<dyn Connector>>) -> anyhow::Result<Bot> {
+        for connector in &connectors {
+            self.metrics.expect_platform(connector.platform());
+        }
         let escalations = Escalations {
             notices: Arc::clone(&self.store) as Arc<dyn UndeliveredNotices>,
             staff: self.config.escalation.build()?,
             after: self.config.escalation.after(),
         };
         Ok(Bot::new(BotParts {
-            config: self.config.bot.clone(),
+            config: self.live.clone(),
             store: Arc::clone(&self.store) as Arc<dyn Store>,
-            generator: self.model.generator(),
+            generator: switched(&self.model, &self.live),
             plugins: Arc::clone(&self.plugins) as Arc<dyn Plugins>,
             rules: self.rules,
             sampling: self.config.model.sampling.clone(),
@@ -85,6 +99,7 @@ impl Parts {
                 ModelPlace::InsideTheHospital
             },
             clock: Arc::new(SystemClock),
+            observer: Arc::clone(&self.metrics) as Arc<dyn Observer>,
             connectors,
             escalations: Some(escalations),
         }))
@@ -95,12 +110,12 @@ impl Parts {
         let mut connectors: Vec<Arc<dyn Connector>> = Vec::new();
         let mut lines = Vec::new();
         if self.config.web.enabled {
-            let generator = self.model.generator();
+            let generator = switched(&self.model, &self.live);
+            let named = self.live.clone();
             let web = self.config.web.clone().build(WebContext {
-                plugins: Some(Arc::clone(&self.plugins) as Arc<dyn Plugins>),
-                ready: Arc::new(move || readiness(generator.model().as_ref())),
-                generator: Some(self.model.generator()),
-                hospital_name: self.config.bot.hospital.clone(),
+                ready: Arc::new(move || generator.model().is_some()),
+                generator: Some(switched(&self.model, &self.live)),
+                hospital_name: Arc::new(move || named.config().hospital.clone()),
             })?;
             lines.push(format!("web page:  http://{}", web.local_address()));
             connectors.push(Arc::new(web));
@@ -131,12 +146,19 @@ impl Parts {
 pub(crate) const NO_CONNECTOR: &str =
     "no connector is enabled: set enabled = true in [web], [telegram], [discord] or [wechat]";
 
-fn readiness(model: Option<&ModelInfo>) -> serde_json::Value {
-    serde_json::json!({ "ready": model.is_some(), "model": model.map(|it| it.name.clone()) })
+/// The model behind the kill switch: nobody gets at it otherwise.
+fn switched(model: &LanguageModel, live: &LiveConfig) -> Arc<dyn Generator> {
+    Arc::new(SwitchedGenerator::new(model.generator(), live.clone()))
 }
 
 /// The safety rules and the second reader with its encoder, the hospital's own additions and levels.
 pub(crate) fn rules(config: &Config) -> anyhow::Result<&'static Rules> {
+    // Read once per process and needed until its end.
+    Ok(Box::leak(Box::new(build_rules(config)?)))
+}
+
+/// [`rules`] that end, for a check.
+pub(crate) fn build_rules(config: &Config) -> anyhow::Result<Rules> {
     let (additions, reader) = (&config.bot.triage_additions, &config.bot.second_reader);
     let text = match additions {
         Some(file) => additions_text(file)?,
@@ -157,9 +179,7 @@ pub(crate) fn rules(config: &Config) -> anyhow::Result<&'static Rules> {
         let reader = SecondReader::from_bytes(&bytes).map_err(|error| problem(&error))?;
         rules = rules.with_second_reader(Some(reader));
     }
-    let rules = rules.with_encoder(Arc::new(PatientEncoder::default()));
-    // Read once per process and needed until its end.
-    Ok(Box::leak(Box::new(rules)))
+    Ok(rules.with_encoder(Arc::new(PatientEncoder::default())))
 }
 
 /// The plugins' settings, in which the triage plugin, which may read no files, finds the hospital's own rules and

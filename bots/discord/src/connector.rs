@@ -11,6 +11,7 @@ use crate::{
     PLATFORM,
     events::Snowflake,
     failure::RestFailure,
+    forgotten::Forgotten,
     format::MAX_LENGTH,
     gateway::Gateway,
     interactions::{OpenInteractions, Reply},
@@ -29,13 +30,18 @@ pub struct DiscordConnector {
 pub(crate) struct Shared {
     pub(crate) rest: Rest,
     pub(crate) interactions: OpenInteractions,
+    pub(crate) forgotten: Forgotten,
 }
 
 impl DiscordConnector {
     pub(crate) fn new(rest: Rest, gateway_url: Option<Url>, register_commands: bool) -> Self {
         let interactions = OpenInteractions::default();
         Self {
-            shared: Arc::new(Shared { rest, interactions }),
+            shared: Arc::new(Shared {
+                rest,
+                interactions,
+                forgotten: Forgotten::default(),
+            }),
             gateway_url,
             register_commands,
         }
@@ -201,6 +207,12 @@ impl Connector for DiscordConnector {
     }
 
     fn settled(&self, _: &OutboxItem) {}
+
+    fn forgotten(&self, conversation: &ConversationKey) {
+        if let Some(channel) = channel_of(conversation) {
+            self.shared.forgotten.add(channel);
+        }
+    }
 
     async fn deliver(&self, item: &OutboxItem) -> Result<PlatformMessageId, DeliverError> {
         let message = Outgoing::from_part(&item.part);

@@ -112,10 +112,20 @@ impl<'a> Inbound<'a> {
         loop {
             let first = match held.take() {
                 Some(first) => first,
-                None => match events.recv().await {
-                    Some(first) => first,
-                    None => return Ok(()),
-                },
+                None => {
+                    let shared = self.shared;
+                    tokio::select! {
+                        biased;
+                        first = events.recv() => match first {
+                            Some(first) => first,
+                            None => return Ok(()),
+                        },
+                        () = shared.forgotten.added() => {
+                            self.store_without_forgotten().await?;
+                            continue;
+                        }
+                    }
+                }
             };
             if let Event::Ready(ready) = first.event {
                 self.begin(ready, first.seq.unwrap_or_default()).await?;
@@ -140,6 +150,7 @@ impl<'a> Inbound<'a> {
     async fn begin(&mut self, ready: Ready, seq: u64) -> Result<(), StoreError> {
         // Until then the store knows no session, so that a crash within the history leads back to it.
         self.progress.session = None;
+        self.drop_forgotten();
         let known = self.progress.channels.clone();
         let mut found = 0;
         for (channel, newest) in known {
@@ -223,7 +234,24 @@ impl<'a> Inbound<'a> {
         Ok(())
     }
 
-    fn empty_batch(&self) -> Batch {
+    /// A deleted conversation leaves the stored place at once, not with the next event.
+    async fn store_without_forgotten(&mut self) -> Result<(), StoreError> {
+        self.drop_forgotten();
+        let cursor = self.progress.cursor(self.application);
+        self.intake.accept(Vec::new(), Some(cursor)).await?;
+        self.stored_seq = self.progress.session.as_ref().map_or(0, |it| it.seq);
+        Ok(())
+    }
+
+    fn drop_forgotten(&mut self) {
+        for channel in self.shared.forgotten.take() {
+            self.progress.channels.remove(&channel);
+            self.private_channels.retain(|_, it| *it != channel);
+        }
+    }
+
+    fn empty_batch(&mut self) -> Batch {
+        self.drop_forgotten();
         Batch {
             updates: Vec::new(),
             interactions: Vec::new(),
@@ -291,7 +319,7 @@ impl<'a> Inbound<'a> {
             self.refused.add(interaction.reply.interaction);
             let language = interaction.language.unwrap_or_default();
             let number = self.intake.emergency_number();
-            refuse(self.shared, &interaction.reply, language, number).await;
+            refuse(self.shared, &interaction.reply, language, &number).await;
             return;
         };
         let conversation = self.conversation(channel);
@@ -360,9 +388,10 @@ impl<'a> Inbound<'a> {
             self.refused.add(id);
             self.shared.interactions.close(&taken.conversation, id);
         }
+        let number = self.intake.emergency_number();
+        let number = number.as_str();
         join_all(interactions.iter().map(|(_, taken)| {
             let language = taken.interaction.language.unwrap_or_default();
-            let number = self.intake.emergency_number();
             refuse(self.shared, &taken.interaction.reply, language, number)
         }))
         .await;
@@ -405,7 +434,7 @@ impl<'a> Inbound<'a> {
         if self.notices.take(&mention.channel).is_err() {
             return;
         }
-        let sentence = groups::sentence(mention.language, self.intake.emergency_number());
+        let sentence = groups::sentence(mention.language, &self.intake.emergency_number());
         let shared = Arc::clone(self.shared);
         let message = Outgoing::from_sentence(&sentence).new_message(mention.message.to_string());
         tokio::spawn(async move {

@@ -18,6 +18,7 @@ mod connection;
 mod connector;
 mod events;
 mod failure;
+mod forgotten;
 mod format;
 mod gateway;
 mod groups;

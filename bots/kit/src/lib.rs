@@ -3,6 +3,7 @@
 //! `docs/connectors.md` tells how a connector is written with it. Nothing here knows a platform.
 #![forbid(unsafe_code)]
 
+mod access_key;
 mod address;
 mod backoff;
 mod client;
@@ -10,7 +11,9 @@ mod limit;
 mod listen;
 mod secret;
 mod serve;
+mod wrong_keys;
 
+pub use access_key::{AccessKey, bearer};
 pub use address::TrustedProxies;
 pub use backoff::Backoff;
 pub use client::{Scheme, checked_url, http_client, is_loopback};
@@ -18,6 +21,7 @@ pub use limit::KeyedLimit;
 pub use listen::bind;
 pub use secret::{Secret, read_secret};
 pub use serve::{ConnectionLimits, serve};
+pub use wrong_keys::WrongKeys;
 
 use bedside_contract::ConnectorError;
 

@@ -7,14 +7,18 @@ use bedside_contract::{
 };
 use teloxide::{
     Bot, RequestError,
-    payloads::{EditMessageTextSetters, SendMessageSetters},
+    payloads::{EditMessageTextSetters, SendChatActionSetters, SendMessageSetters},
     requests::{Requester, ResponseResult},
-    types::{ChatAction, ChatId, InlineKeyboardMarkup, LinkPreviewOptions, Message, MessageId, ParseMode},
+    types::{ChatAction, InlineKeyboardMarkup, LinkPreviewOptions, Message, MessageId, ParseMode},
 };
 
 use crate::{
     PLATFORM,
-    failure::{deliver_error, describe, is_gone, is_not_modified, may_be_markup, succeeded_all_the_same},
+    chat::Chat,
+    failure::{
+        deliver_error, describe, is_gone, is_not_modified, is_topic_gone, may_be_markup,
+        succeeded_all_the_same,
+    },
     format::{MAX_LENGTH, Outgoing, cut},
     polling::Polling,
 };
@@ -38,7 +42,7 @@ impl TelegramConnector {
     }
 
     /// One message, as plain text where its markup is refused.
-    async fn send(&self, chat: ChatId, message: &Outgoing) -> Result<PlatformMessageId, RequestError> {
+    async fn send(&self, chat: Chat, message: &Outgoing) -> Result<PlatformMessageId, RequestError> {
         if let Some(html) = &message.html {
             match self
                 .send_as(chat, html, Some(ParseMode::Html), message.keyboard.clone())
@@ -54,7 +58,7 @@ impl TelegramConnector {
 
     async fn edit(
         &self,
-        chat: ChatId,
+        chat: Chat,
         id: MessageId,
         message: &Outgoing,
     ) -> Result<PlatformMessageId, RequestError> {
@@ -71,17 +75,40 @@ impl TelegramConnector {
             .await
     }
 
+    /// Where the patient wrote, or in the chat itself if that topic is gone: they must be told all the same.
     async fn send_as(
         &self,
-        chat: ChatId,
+        chat: Chat,
+        text: &str,
+        markup: Option<ParseMode>,
+        keyboard: Option<InlineKeyboardMarkup>,
+    ) -> Result<PlatformMessageId, RequestError> {
+        match self.send_to(chat, text, markup, keyboard.clone()).await {
+            Err(error) if chat.topic.is_some() && is_topic_gone(&error) => {
+                tracing::info!(
+                    problem = describe(&error),
+                    "The topic cannot be written to, the message goes to the chat itself."
+                );
+                self.send_to(chat.without_topic(), text, markup, keyboard).await
+            }
+            other => other,
+        }
+    }
+
+    async fn send_to(
+        &self,
+        chat: Chat,
         text: &str,
         markup: Option<ParseMode>,
         keyboard: Option<InlineKeyboardMarkup>,
     ) -> Result<PlatformMessageId, RequestError> {
         let mut request = self
             .bot
-            .send_message(chat, text)
+            .send_message(chat.id, text)
             .link_preview_options(no_link_preview());
+        if let Some(topic) = chat.topic {
+            request = request.message_thread_id(topic);
+        }
         if let Some(markup) = markup {
             request = request.parse_mode(markup);
         }
@@ -91,9 +118,10 @@ impl TelegramConnector {
         made(request.await)
     }
 
+    /// A message keeps its topic: Telegram wants its id only.
     async fn edit_as(
         &self,
-        chat: ChatId,
+        chat: Chat,
         id: MessageId,
         text: &str,
         markup: Option<ParseMode>,
@@ -101,7 +129,7 @@ impl TelegramConnector {
     ) -> Result<PlatformMessageId, RequestError> {
         let mut request = self
             .bot
-            .edit_message_text(chat, id, text)
+            .edit_message_text(chat.id, id, text)
             .link_preview_options(no_link_preview());
         if let Some(markup) = markup {
             request = request.parse_mode(markup);
@@ -151,7 +179,11 @@ impl Connector for TelegramConnector {
 
     async fn typing(&self, conversation: &ConversationKey) {
         let Ok(chat) = chat_of(conversation) else { return };
-        if let Err(error) = self.bot.send_chat_action(chat, ChatAction::Typing).await {
+        let mut request = self.bot.send_chat_action(chat.id, ChatAction::Typing);
+        if let Some(topic) = chat.topic {
+            request = request.message_thread_id(topic);
+        }
+        if let Err(error) = request.await {
             tracing::debug!(problem = describe(&error), "the typing notice was not shown");
         }
     }
@@ -207,9 +239,9 @@ fn made(result: ResponseResult<Message>) -> Result<PlatformMessageId, RequestErr
     }
 }
 
-fn chat_of(conversation: &ConversationKey) -> Result<ChatId, DeliverError> {
+fn chat_of(conversation: &ConversationKey) -> Result<Chat, DeliverError> {
     let unreadable = || DeliverError::Permanent("the conversation has no telegram chat id".to_owned());
-    conversation.chat().parse().map(ChatId).map_err(|_| unreadable())
+    conversation.chat().parse().map_err(|_| unreadable())
 }
 
 fn message_of(id: &PlatformMessageId) -> Result<MessageId, DeliverError> {

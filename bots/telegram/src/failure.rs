@@ -77,6 +77,15 @@ pub(crate) fn is_gone(error: &RequestError) -> bool {
     }
 }
 
+/// There is no such topic in the chat (any more), or nobody may write there; the chat itself may still be written to.
+pub(crate) fn is_topic_gone(error: &RequestError) -> bool {
+    let RequestError::Api(ApiError::Unknown(text)) = error else {
+        return false;
+    };
+    let lower = text.to_lowercase();
+    lower.starts_with("bad request") && (lower.contains("thread") || lower.contains("topic"))
+}
+
 /// The message says already what it should: as good as a success.
 pub(crate) fn is_not_modified(error: &RequestError) -> bool {
     match error {
@@ -170,7 +179,7 @@ mod tests {
     use teloxide::{ApiError, RequestError, types::Seconds};
 
     use super::{deliver_error, is_conflict, is_gone, is_not_modified, is_webhook_set, may_be_markup};
-    use super::{describe, succeeded_all_the_same};
+    use super::{describe, is_topic_gone, succeeded_all_the_same};
 
     /// As teloxide reads it from the wire.
     fn api(description: &str) -> RequestError {
@@ -241,6 +250,25 @@ mod tests {
         let webhook =
             "Conflict: can't use getUpdates method while webhook is active; use deleteWebhook first";
         assert!(is_webhook_set(&api(webhook)) && !is_conflict(&api(webhook)));
+    }
+
+    #[test]
+    fn a_topic_that_is_gone_is_told_from_a_chat_that_is() {
+        for problem in [
+            "Bad Request: message thread not found",
+            "Bad Request: TOPIC_DELETED",
+            "Bad Request: TOPIC_CLOSED",
+        ] {
+            assert!(is_topic_gone(&api(problem)), "{problem}");
+        }
+        for problem in [
+            "Bad Request: chat not found",
+            "Bad Request: message to edit not found",
+            "Forbidden: bot was blocked by the user",
+            "Internal Server Error: thread pool",
+        ] {
+            assert!(!is_topic_gone(&api(problem)), "{problem}");
+        }
     }
 
     #[test]

@@ -5,6 +5,7 @@
 //! has committed it.
 #![forbid(unsafe_code)]
 
+mod chat;
 mod config;
 mod connector;
 mod failure;

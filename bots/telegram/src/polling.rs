@@ -11,6 +11,7 @@ use serde::Serialize;
 use serde_json::Value;
 use teloxide::{
     ApiError, Bot, RequestError,
+    payloads::SendMessageSetters,
     requests::{JsonRequest, Payload, Request, Requester},
     types::ChatId,
 };
@@ -178,17 +179,20 @@ impl<'a> Polling<'a> {
     }
 
     fn answer_group(&self, identity: &Identity, mention: Mention) {
-        if self.notices.take(&mention.chat).is_err() {
+        if self.notices.take(&mention.chat.id).is_err() {
             return;
         }
         let sentence = groups::sentence(
             mention.language,
             &identity.username,
-            self.intake.emergency_number(),
+            &self.intake.emergency_number(),
         );
-        let bot = self.bot.clone();
+        let mut request = self.bot.send_message(mention.chat.id, sentence);
+        if let Some(topic) = mention.chat.topic {
+            request = request.message_thread_id(topic);
+        }
         tokio::spawn(async move {
-            if let Err(error) = bot.send_message(mention.chat, sentence).await {
+            if let Err(error) = request.await {
                 tracing::debug!(
                     problem = describe(&error),
                     "a group was not told to write in private"

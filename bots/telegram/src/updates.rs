@@ -8,9 +8,9 @@ use std::collections::HashSet;
 use bedside_contract::{ConversationKey, Language, Update, UpdateKind};
 use serde::Deserialize;
 use serde_json::{Map, Value};
-use teloxide::types::{CallbackQueryId, ChatId, UserId};
+use teloxide::types::{CallbackQueryId, ChatId, MessageId, ThreadId, UserId};
 
-use crate::PLATFORM;
+use crate::{PLATFORM, chat::Chat};
 
 /// Who we are, as `getMe` says.
 #[derive(Debug, Clone)]
@@ -38,7 +38,7 @@ pub(crate) struct Batch {
 /// We were spoken to in a group, where no patient data belongs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Mention {
-    pub(crate) chat: ChatId,
+    pub(crate) chat: Chat,
     pub(crate) language: Language,
 }
 
@@ -71,6 +71,8 @@ struct RawQuery {
 #[derive(Deserialize)]
 struct RawButtonMessage {
     chat: RawChat,
+    #[serde(flatten)]
+    content: Map<String, Value>,
 }
 
 #[derive(Deserialize)]
@@ -122,16 +124,14 @@ impl Identity {
             batch.skipped += 1;
             return;
         };
+        let chat = chat_of(&message.chat, &message.content);
         let attached = attachment(&message.content);
         let words = message.text.or(message.caption);
         match message.chat.kind.as_str() {
             "private" => {}
             "group" | "supergroup" if words.as_deref().is_some_and(|it| self.is_mentioned(it)) => {
-                batch.mentions.push(mention(
-                    &message.chat,
-                    &from,
-                    words.as_deref().unwrap_or_default(),
-                ));
+                let words = words.as_deref().unwrap_or_default();
+                batch.mentions.push(mention(chat, &from, words));
                 return;
             }
             _ => {
@@ -151,24 +151,25 @@ impl Identity {
                 };
                 batch
                     .updates
-                    .push(self.update(format!("{id}:attachment"), &message.chat, &from, kind));
+                    .push(self.update(format!("{id}:attachment"), chat, &from, kind));
             }
         }
         // What is written under a picture may be the emergency itself.
         if let Some(words) = words {
             batch
                 .updates
-                .push(self.update(id.to_string(), &message.chat, &from, self.words(&words)));
+                .push(self.update(id.to_string(), chat, &from, self.words(&words)));
         }
     }
 
     fn edit(&self, id: i64, message: RawMessage, batch: &mut Batch) {
+        let chat = chat_of(&message.chat, &message.content);
         let from = message
             .from
             .filter(|it| !it.is_bot && message.chat.kind == "private");
         match (from, message.text.or(message.caption)) {
             (Some(from), Some(words)) => {
-                let edit = self.update(id.to_string(), &message.chat, &from, self.words(&words));
+                let edit = self.update(id.to_string(), chat, &from, self.words(&words));
                 batch.edits.push(edit);
             }
             _ => batch.skipped += 1,
@@ -180,19 +181,20 @@ impl Identity {
         match (query.message, query.data) {
             (Some(message), Some(data)) if message.chat.kind == "private" => {
                 let kind = UpdateKind::Choice { data };
+                let chat = chat_of(&message.chat, &message.content);
                 batch
                     .updates
-                    .push(self.update(id.to_string(), &message.chat, &query.from, kind));
+                    .push(self.update(id.to_string(), chat, &query.from, kind));
             }
             _ => batch.skipped += 1,
         }
     }
 
-    fn update(&self, external_id: String, chat: &RawChat, from: &RawUser, kind: UpdateKind) -> Update {
+    fn update(&self, external_id: String, chat: Chat, from: &RawUser, kind: UpdateKind) -> Update {
         let bot = self.id.to_string();
         Update {
             platform: PLATFORM.to_owned(),
-            conversation: ConversationKey::new(PLATFORM, &bot, &chat.id.to_string()),
+            conversation: ConversationKey::new(PLATFORM, &bot, &chat.to_string()),
             bot,
             external_id,
             sender: from.id.to_string(),
@@ -235,11 +237,25 @@ impl Identity {
     }
 }
 
-fn mention(chat: &RawChat, from: &RawUser, text: &str) -> Mention {
+/// The chat and, if the message stands in a topic, that topic. Chains of replies have threads too, in which nobody
+/// looks for an answer.
+fn chat_of(chat: &RawChat, content: &Map<String, Value>) -> Chat {
+    let is_topic = content.get("is_topic_message").and_then(Value::as_bool) == Some(true);
+    let thread = content.get("message_thread_id").and_then(Value::as_i64);
+    let thread = thread.and_then(|it| i32::try_from(it).ok());
+    Chat {
+        id: ChatId(chat.id),
+        topic: thread
+            .filter(|it| is_topic && *it > 0)
+            .map(|it| ThreadId(MessageId(it))),
+    }
+}
+
+fn mention(chat: Chat, from: &RawUser, text: &str) -> Mention {
     let hint = from.language_code.as_deref().and_then(Language::parse);
     let language = Language::detect(text).filter(|it| *it == Language::Zh).or(hint);
     Mention {
-        chat: ChatId(chat.id),
+        chat,
         language: language.unwrap_or_default(),
     }
 }
@@ -408,6 +424,49 @@ mod tests {
         assert_eq!(update.conversation.as_str(), "telegram:666:42");
         assert_eq!((update.bot.as_str(), update.sender.as_str()), ("666", "42"));
         assert_eq!(update.language_hint, Some(Language::Zh));
+    }
+
+    #[test]
+    fn a_topic_is_part_of_the_address_whatever_comes_from_it() {
+        let key = |update: &bedside_contract::Update| update.conversation.as_str().to_owned();
+        let check = |place: Value, expect: &str| {
+            let mut message = private(5, json!({"text": "hi"}))["message"].clone();
+            message
+                .as_object_mut()
+                .unwrap()
+                .extend(place.as_object().unwrap().clone());
+            let mut photo = message.clone();
+            photo["photo"] = json!([]);
+            let query = json!({"id": "q1", "chat_instance": "c", "data": "consent:yes",
+                "from": message["from"], "message": message});
+            let batch = read(json!([
+                {"update_id": 5, "message": message},
+                {"update_id": 6, "message": photo},
+                {"update_id": 7, "callback_query": query},
+                {"update_id": 8, "edited_message": message},
+            ]));
+            // Words, a picture with a caption, a button, an edit.
+            let keys: Vec<_> = batch.updates.iter().chain(&batch.edits).map(key).collect();
+            assert_eq!(keys, [expect; 5], "{place}");
+        };
+        check(
+            json!({"message_thread_id": 7, "is_topic_message": true}),
+            "telegram:666:42:7",
+        );
+        check(json!({"message_thread_id": 7}), "telegram:666:42");
+        check(
+            json!({"message_thread_id": 7, "is_topic_message": false}),
+            "telegram:666:42",
+        );
+        check(
+            json!({"message_thread_id": {"new": 1}, "is_topic_message": true}),
+            "telegram:666:42",
+        );
+        check(
+            json!({"message_thread_id": 0, "is_topic_message": true}),
+            "telegram:666:42",
+        );
+        check(json!({}), "telegram:666:42");
     }
 
     #[test]

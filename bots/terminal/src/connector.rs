@@ -1,6 +1,9 @@
 use std::{
     io,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
@@ -40,6 +43,8 @@ pub struct TerminalConnector {
     screen: Mutex<Screen>,
     ledger: Ledger,
     interrupts: Notify,
+    /// The conversation was deleted since a line was read last.
+    forgotten: AtomicBool,
 }
 
 impl TerminalConnector {
@@ -53,6 +58,7 @@ impl TerminalConnector {
             screen: Mutex::new(Screen::new(terminal.output, terminal.look, language)),
             ledger: Ledger::new(),
             interrupts: Notify::new(),
+            forgotten: AtomicBool::new(false),
         }
     }
 
@@ -76,6 +82,9 @@ impl TerminalConnector {
             .await?;
         let mut leaving = false;
         loop {
+            if self.forgotten.swap(false, Ordering::SeqCst) {
+                lines.forget();
+            }
             let input = match typed.take() {
                 Some(input) => input,
                 None => lines.next(self.words().prompt).await,
@@ -274,6 +283,10 @@ impl Connector for TerminalConnector {
     }
 
     fn settled(&self, _: &OutboxItem) {}
+
+    fn forgotten(&self, _: &ConversationKey) {
+        self.forgotten.store(true, Ordering::SeqCst);
+    }
 
     async fn deliver(&self, item: &OutboxItem) -> Result<PlatformMessageId, DeliverError> {
         let written = self.screen().part(item.seq, &item.part);

@@ -32,6 +32,9 @@ pub trait LineSource: Send {
     fn line_meanwhile(&mut self, _wanted: &dyn Fn() -> bool) -> Option<Input> {
         None
     }
+
+    /// The conversation was deleted: the lines of before are no longer kept. A pipe keeps none.
+    fn forget(&mut self) {}
 }
 
 /// Lines from a pipe or a file, without a prompt.
@@ -116,6 +119,17 @@ impl LineSource for PromptedLines {
             None
         })
     }
+
+    fn forget(&mut self) {
+        if let Err(error) = self.editor.clear_history() {
+            tracing::warn!(%error, "the history of this chat could not be cleared");
+        }
+        if let Some(path) = &self.history
+            && let Err(error) = empty(path)
+        {
+            tracing::warn!(path = %path.display(), %error, "the history could not be emptied: remove the file");
+        }
+    }
 }
 
 /// Between the prompts the terminal gives whole lines, one for each read, and echoes them itself.
@@ -172,6 +186,14 @@ fn create_private(path: &Path) -> io::Result<()> {
     options.open(path).map(drop)
 }
 
+/// Of a file that was removed meanwhile there is nothing to empty.
+fn empty(path: &Path) -> io::Result<()> {
+    match OpenOptions::new().write(true).truncate(true).open(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
+}
+
 /// Reads lines on a thread of its own, one at a time and only when asked.
 pub(crate) struct LineReader {
     ask: mpsc::Sender<Request>,
@@ -186,6 +208,7 @@ enum Request {
         wanted: Arc<AtomicBool>,
         reply: oneshot::Sender<Option<Input>>,
     },
+    Forget,
 }
 
 /// A line that may be typed while an answer is being written.
@@ -207,6 +230,10 @@ impl LineReader {
                             let line = source.line_meanwhile(&|| wanted.load(Ordering::SeqCst));
                             reply.send(line).is_ok()
                         }
+                        Request::Forget => {
+                            source.forget();
+                            true
+                        }
                     };
                     if !taken {
                         break;
@@ -223,6 +250,12 @@ impl LineReader {
             return Input::End;
         }
         answer.await.unwrap_or(Input::End)
+    }
+
+    /// Before the next line is read, those of before are forgotten.
+    pub(crate) fn forget(&self) {
+        // A thread that has ended asks for no more lines.
+        let _ended = self.ask.send(Request::Forget);
     }
 
     /// Begins to look for a line without a prompt.
@@ -264,7 +297,7 @@ impl Meanwhile {
 
 #[cfg(test)]
 mod tests {
-    use super::{Input, LineSource, PipedLines, create_private};
+    use super::{Input, LineSource, PipedLines, create_private, empty};
 
     #[test]
     fn a_pipe_is_read_line_by_line_to_its_end() {
@@ -299,5 +332,16 @@ mod tests {
             (mode(), fs::read_to_string(&path).unwrap().as_str()),
             (0o600, "kept")
         );
+    }
+
+    #[test]
+    fn a_history_is_emptied_where_it_is_and_missed_by_nobody() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("history");
+        empty(&path).unwrap();
+        assert!(!path.exists(), "none is made");
+        std::fs::write(&path, "my chest hurts").unwrap();
+        empty(&path).unwrap();
+        assert_eq!(std::fs::read(&path).unwrap(), b"");
     }
 }

@@ -1,6 +1,6 @@
 use std::{num::NonZeroU32, sync::Arc};
 
-use bedside_contract::{ConnectorError, Generator, Plugins};
+use bedside_contract::{ConnectorError, Generator};
 use bedside_kit::{ConnectionLimits, TrustedProxies, bind, wrong};
 use serde::Deserialize;
 
@@ -106,14 +106,12 @@ impl Default for WebConfig {
 
 /// What the page needs of the rest of the bot.
 pub struct WebContext {
-    /// Their state is shown by `/readyz`.
-    pub plugins: Option<Arc<dyn Plugins>>,
-    /// An object with `ready` and whatever else `/readyz` shall say.
-    pub ready: Arc<dyn Fn() -> serde_json::Value + Send + Sync>,
+    /// Whether there is a model, for `/readyz`.
+    pub ready: Arc<dyn Fn() -> bool + Send + Sync>,
     /// The model that programs ask under `/v1`; nobody is answered there without one.
     pub generator: Option<Arc<dyn Generator>>,
-    /// Stands at the top of the page.
-    pub hospital_name: String,
+    /// Stands at the top of the page; asked for each page, since it may change while the bot runs.
+    pub hospital_name: Arc<dyn Fn() -> String + Send + Sync>,
 }
 
 impl WebConfig {

@@ -77,7 +77,7 @@ impl WebConnector {
         self.address
     }
 
-    /// Serves further paths (`/metrics`) on the same port, behind the same check of the `Host` header.
+    /// Serves further paths on the same port, behind the same check of the `Host` header.
     #[must_use]
     pub fn with_routes(mut self, routes: Router) -> Self {
         self.further_routes = self.further_routes.merge(routes);
@@ -118,16 +118,14 @@ impl Connector for WebConnector {
             &self.config.api,
             self.api_access.clone(),
             self.context.generator.clone(),
+            self.limits.connections.proxies.clone(),
+            Arc::clone(&intake),
             stop.clone(),
         );
         let server = Arc::new(Server {
-            plugins: self.context.plugins.clone(),
             ready: Arc::clone(&self.context.ready),
-            page: Page::new(
-                &self.context.hospital_name,
-                intake.emergency_number(),
-                self.config.kiosk_minutes,
-            ),
+            hospital_name: Arc::clone(&self.context.hospital_name),
+            page: Page::new(self.config.kiosk_minutes),
             intake,
             rooms: Arc::clone(&self.rooms),
             cookies: self.cookies,

@@ -11,8 +11,8 @@ use axum::{
 
 use crate::{openai, refusal::Refusal, server::Server};
 
-/// Probes and scrapers come under names of their own, and these paths tell nothing of patients.
-const OPEN_PATHS: [&str; 3] = ["/healthz", "/readyz", "/metrics"];
+/// Probes come under names of their own, and these paths tell nothing of patients.
+const OPEN_PATHS: [&str; 2] = ["/healthz", "/readyz"];
 
 const HEADERS: [(HeaderName, HeaderValue); 7] = [
     (

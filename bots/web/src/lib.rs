@@ -22,4 +22,4 @@ mod session;
 
 pub use config::{WebConfig, WebContext};
 pub use connector::WebConnector;
-pub use openai::{ApiConfig, ApiKey};
+pub use openai::ApiConfig;

@@ -10,7 +10,7 @@ use axum::{
     http::{HeaderMap, StatusCode, header},
     response::{IntoResponse, Response},
 };
-use bedside_contract::{InboxSeq, Language, Part, Update, UpdateKind};
+use bedside_contract::{InboxSeq, Language, Observation, Part, Update, UpdateKind};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
@@ -86,7 +86,11 @@ async fn take_whole(
     let incoming: Incoming = serde_json::from_slice(bytes).map_err(|_| Refusal::Unreadable)?;
     let session = server.cookies.session(headers);
     let update = update(incoming, &session, headers)?;
-    let too_fast = |wait| Refusal::TooFast { wait };
+    let too_fast = |wait| {
+        let platform = session.conversation.platform();
+        server.intake.observe(&Observation::RateLimited { platform });
+        Refusal::TooFast { wait }
+    };
     if let Some(address) = address {
         server.messages_of_address.take(&address).map_err(too_fast)?;
     }

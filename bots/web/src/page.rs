@@ -19,27 +19,28 @@ const SCRIPT: &str = concat!(
     include_str!("page/chat.js")
 );
 
-/// The page with all that does not change between requests filled in.
+/// The page with all that does not change while the bot runs filled in.
 pub(crate) struct Page {
     html: String,
 }
 
 impl Page {
     /// `kiosk_minutes`: without a message, until the page forgets its conversation; 0 = never.
-    pub(crate) fn new(hospital_name: &str, emergency_number: &str, kiosk_minutes: u32) -> Self {
+    pub(crate) fn new(kiosk_minutes: u32) -> Self {
         let digest = Sha256::new().chain_update(STYLE).chain_update(SCRIPT).finalize();
         let version: String = hex(&digest).chars().take(16).collect();
         Self {
             html: HTML
                 .replace("{{version}}", &version)
-                .replace("{{kiosk}}", &kiosk_minutes.to_string())
-                .replace("{{emergency}}", &escape(emergency_number))
-                .replace("{{hospital}}", &escape(hospital_name)),
+                .replace("{{kiosk}}", &kiosk_minutes.to_string()),
         }
     }
 
-    fn with_nonce(&self, nonce: &str) -> String {
-        self.html.replace("{{nonce}}", nonce)
+    fn filled(&self, nonce: &str, hospital_name: &str, emergency_number: &str) -> String {
+        self.html
+            .replace("{{nonce}}", nonce)
+            .replace("{{emergency}}", &escape(emergency_number))
+            .replace("{{hospital}}", &escape(hospital_name))
     }
 }
 
@@ -54,7 +55,12 @@ pub(crate) async fn html(State(server): State<Arc<Server>>, headers: HeaderMap) 
     let policy = HeaderValue::from_str(&policy).expect("hex digits and fixed words are a valid header");
     let features = HeaderValue::from_static("camera=(), microphone=(), geolocation=(), payment=()");
     let session = server.cookies.session(&headers);
-    let mut response = Html(server.page.with_nonce(&nonce)).into_response();
+    let page = server.page.filled(
+        &nonce,
+        &(server.hospital_name)(),
+        &server.intake.emergency_number(),
+    );
+    let mut response = Html(page).into_response();
     response
         .headers_mut()
         .insert(header::CONTENT_SECURITY_POLICY, policy);
@@ -102,7 +108,7 @@ mod tests {
 
     #[test]
     fn a_hospitals_name_is_text_only() {
-        let page = Page::new(r#"St. <b>"Mary"</b> {{nonce}}"#, "1\"20", 0).with_nonce("abc");
+        let page = Page::new(0).filled("abc", r#"St. <b>"Mary"</b> {{nonce}}"#, "1\"20");
         assert!(page.contains("data-emergency=\"1&quot;20\""));
         assert!(page.contains("St. &lt;b&gt;&quot;Mary&quot;&lt;/b&gt; &#123;&#123;nonce}}"));
         assert!(!page.contains("{{"), "no placeholder is left");

@@ -139,7 +139,7 @@ impl Refused {
     pub(crate) fn new(refusal: Refusal, intake: &dyn Intake) -> Self {
         Self {
             refusal,
-            emergency_number: intake.emergency_number().to_owned(),
+            emergency_number: intake.emergency_number(),
             notice: None,
         }
     }

@@ -3,21 +3,21 @@ use std::{net::IpAddr, sync::Arc};
 use axum::{
     Json, Router,
     extract::State,
-    http::StatusCode,
+    http::{StatusCode, Uri},
     middleware,
     response::{IntoResponse, Response},
     routing::{get, post},
 };
-use bedside_contract::{BotHealth, Intake, Plugins};
+use bedside_contract::{Intake, Room};
 use bedside_kit::{KeyedLimit, TrustedProxies};
-use serde_json::{Map, Value, json};
+use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
     events, guard,
     guard::Hosts,
     messages,
-    openai::{self, Api},
+    openai::{self, Api, ApiError},
     page::{self, Page},
     refusal::{Refusal, Refused},
     rooms::Rooms,
@@ -26,8 +26,8 @@ use crate::{
 
 /// What the handlers share.
 pub(crate) struct Server {
-    pub(crate) plugins: Option<Arc<dyn Plugins>>,
-    pub(crate) ready: Arc<dyn Fn() -> Value + Send + Sync>,
+    pub(crate) ready: Arc<dyn Fn() -> bool + Send + Sync>,
+    pub(crate) hospital_name: Arc<dyn Fn() -> String + Send + Sync>,
     pub(crate) intake: Arc<dyn Intake>,
     pub(crate) rooms: Arc<Rooms>,
     pub(crate) cookies: SessionCookies,
@@ -58,12 +58,21 @@ pub(crate) fn router(server: Arc<Server>, api: Api, further_routes: Router) -> R
         .route("/api/forget", post(session::forget))
         .route("/healthz", get(healthz))
         .route("/readyz", get(readyz))
-        .fallback(async |State(server): State<Arc<Server>>| server.refuse(Refusal::NotFound))
+        .fallback(not_found)
         .with_state(Arc::clone(&server))
-        .nest("/v1", openai::router(Arc::new(api)))
+        .nest_service("/v1", openai::router(Arc::new(api)))
         .merge(further_routes)
         .layer(middleware::from_fn_with_state(server, guard::check))
         .layer(middleware::from_fn(guard::add_headers))
+}
+
+/// A program whose `base_url` is wrong reads errors in OpenAI's form only.
+async fn not_found(State(server): State<Arc<Server>>, uri: Uri) -> Response {
+    if openai::serves(uri.path()) {
+        ApiError::NoSuchPath.into_response()
+    } else {
+        server.refuse(Refusal::NotFound)
+    }
 }
 
 /// Whether the process is worth keeping: a store that cannot write needs a restart, a missing model does not.
@@ -77,34 +86,14 @@ async fn healthz(State(server): State<Arc<Server>>) -> Response {
     }
 }
 
-/// Whether patients can be answered now. Plugins and the other platforms are shown only: the bot answers without them.
+/// Whether patients can be answered now. The admin listener says of what and of which version it is made.
 async fn readyz(State(server): State<Arc<Server>>) -> Response {
-    let BotHealth { store, connectors } = server.intake.health();
-    let mut body = match (server.ready)() {
-        Value::Object(fields) => fields,
-        other => serde_json::Map::from_iter([("ready".to_owned(), other)]),
-    };
-    let ready = store && body.get("ready") == Some(&Value::Bool(true));
-    body.insert("ready".to_owned(), json!(ready));
-    body.entry("store")
-        .or_insert_with(|| json!(if store { "ok" } else { "failed" }));
-    let connectors: Map<String, Value> = connectors
-        .into_iter()
-        .map(|(platform, receives)| (platform, json!(if receives { "ok" } else { "out" })))
-        .collect();
-    body.insert("connectors".to_owned(), Value::Object(connectors));
-    if let Some(plugins) = &server.plugins {
-        let rows: Vec<Value> = plugins
-            .status()
-            .into_iter()
-            .map(|it| json!({"id": it.id, "version": it.version, "state": it.state}))
-            .collect();
-        body.entry("plugins").or_insert_with(|| json!(rows));
-    }
+    let health = server.intake.health();
+    let ready = health.store && health.room == Room::Enough && (server.ready)();
     let status = if ready {
         StatusCode::OK
     } else {
         StatusCode::SERVICE_UNAVAILABLE
     };
-    (status, Json(body)).into_response()
+    (status, Json(json!({"ready": ready}))).into_response()
 }

@@ -1,14 +1,16 @@
 use std::sync::Arc;
 
 use axum::{
-    extract::State,
+    extract::{Query, State},
     http::{HeaderMap, HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
 };
-use bedside_contract::ConversationKey;
+use bedside_contract::{ConversationKey, DELETE_EVERYTHING, StoreError, Update, UpdateKind};
+use serde::Deserialize;
 use sha2::{Digest, Sha256};
+use uuid::Uuid;
 
-use crate::{rooms::Signal, server::Server};
+use crate::{messages::accepted_language, refusal::Refusal, rooms::Signal, server::Server};
 
 /// Hex digits of the 256 random bits in a cookie.
 const SECRET_LENGTH: usize = 64;
@@ -97,16 +99,53 @@ impl SessionCookies {
     }
 }
 
-/// `POST /api/forget`: whoever opens the page next on this computer begins anew. What was said stays stored, for
-/// `/delete` has its own question.
-pub(crate) async fn forget(State(server): State<Arc<Server>>, headers: HeaderMap) -> Response {
+/// What becomes of a conversation that its browser forgets.
+#[derive(Deserialize)]
+pub(crate) struct Leaving {
+    /// Delete what is stored, too: without the cookie nobody can ask for it any more.
+    #[serde(default)]
+    delete: bool,
+}
+
+/// `POST /api/forget`: whoever opens the page next on this computer begins anew. With `?delete=true` all that is stored
+/// is deleted as by `/delete`; its question has been asked by the page.
+pub(crate) async fn forget(
+    State(server): State<Arc<Server>>,
+    Query(leaving): Query<Leaving>,
+    headers: HeaderMap,
+) -> Response {
     let session = server.cookies.session(&headers);
+    if leaving.delete
+        && !session.is_new
+        && let Err(error) = delete(&server, &session, &headers).await
+    {
+        tracing::error!(%error, "A conversation could not be deleted.");
+        // The browser keeps its cookie, and so the way to ask again.
+        return server.refuse(Refusal::NotStored);
+    }
     server.rooms.send(&session.conversation, Signal::Forgotten);
     let mut response = StatusCode::NO_CONTENT.into_response();
     response
         .headers_mut()
         .insert(header::SET_COOKIE, server.cookies.no_cookie());
     response
+}
+
+/// Goes the way of every message, so that it is done even if the process ends now.
+async fn delete(server: &Server, session: &Session, headers: &HeaderMap) -> Result<(), StoreError> {
+    let update = Update {
+        platform: "web".to_owned(),
+        bot: "page".to_owned(),
+        external_id: format!("{}:{}", session.id, Uuid::new_v4()),
+        conversation: session.conversation.clone(),
+        sender: session.id.clone(),
+        language_hint: accepted_language(headers),
+        answer_in: None,
+        kind: UpdateKind::Choice {
+            data: DELETE_EVERYTHING.to_owned(),
+        },
+    };
+    server.intake.accept(vec![update], None).await.map(drop)
 }
 
 pub(crate) fn hex(bytes: &[u8]) -> String {

@@ -6,8 +6,9 @@ use async_trait::async_trait;
 
 use crate::{
     ids::{ConversationKey, InboxSeq, Language, PlatformMessageId},
+    observer::Observation,
     part::Part,
-    store::{Cursor, OutboxItem, Receipt, StoreError, TranscriptEntry},
+    store::{Cursor, OutboxItem, Receipt, Room, StoreError, TranscriptEntry},
     update::Update,
 };
 
@@ -54,6 +55,12 @@ pub trait Connector: Send + Sync {
     /// The store knows that this part has arrived: whoever reads the transcript from now on sees it so. Most platforms
     /// need not care.
     fn settled(&self, item: &OutboxItem);
+
+    /// This conversation is being deleted: what the connector itself keeps of it has to go, too. May be called more
+    /// than once. Most connectors keep nothing.
+    fn forgotten(&self, conversation: &ConversationKey) {
+        let _ = conversation;
+    }
 }
 
 /// What a platform can do, and what it asks for.
@@ -150,6 +157,11 @@ pub trait Intake: Send + Sync {
     /// For the health page.
     fn health(&self) -> BotHealth;
 
+    /// Counts what only the connector sees.
+    fn observe(&self, observation: &Observation<'_>) {
+        let _ = observation;
+    }
+
     /// The platform asks again for the answer to an accepted message, so it did not get it, and the connector
     /// does not know any more what it gave (a restart): what counted as sent goes out again.
     ///
@@ -164,8 +176,9 @@ pub trait Intake: Send + Sync {
     /// What a newcomer is shown before anything is known or kept of them: who answers here, and the question for consent.
     fn greeting(&self, conversation: &ConversationKey, language: Option<Language>) -> Part;
 
-    /// The hospital's number for life-threatening emergencies, for the connector's own sentences.
-    fn emergency_number(&self) -> &str;
+    /// The hospital's number for life-threatening emergencies, for the connector's own sentences. It may change while
+    /// the bot runs: ask for it each time.
+    fn emergency_number(&self) -> String;
 }
 
 /// How the bot is, without its model.
@@ -173,6 +186,8 @@ pub trait Intake: Send + Sync {
 pub struct BotHealth {
     /// What is accepted can still be stored.
     pub store: bool,
+    /// What the disk under it still takes.
+    pub room: Room,
     /// Each connector, and whether it receives; one that was refused for good does not.
     pub connectors: Vec<(String, bool)>,
 }

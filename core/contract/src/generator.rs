@@ -39,8 +39,11 @@ pub trait Generator: Send + Sync {
 
     /// How many tokens these messages take with the model's own chat template, generation prompt included.
     ///
+    /// Takes its time on long texts: not to be called on an async thread.
+    ///
     /// # Errors
-    /// [`GenerateError::NotReady`] until the model is loaded.
+    /// [`GenerateError::NotReady`] while the model is being loaded, [`GenerateError::Unavailable`] where it could not
+    /// be.
     fn count_tokens(&self, messages: &[ChatMessage]) -> Result<usize, GenerateError>;
 
     /// Queues a request. The answer comes from [`Generation::next`]; dropping the generation cancels it
@@ -49,6 +52,11 @@ pub trait Generator: Send + Sync {
     /// # Errors
     /// [`GenerateError::Busy`] at once when the queue is full, rather than after a long wait.
     async fn generate(&self, request: GenerateRequest) -> Result<Box<dyn Generation>, GenerateError>;
+
+    /// Forgets what earlier prompts and answers of this conversation left in memory.
+    fn forget(&self, conversation: &ConversationKey) {
+        let _ = conversation;
+    }
 }
 
 /// One running or queued generation. Dropping it cancels it.
@@ -106,9 +114,19 @@ pub struct GenerateRequest {
 pub enum Priority {
     /// Plugins and jobs.
     Background,
+    /// Other programs, which ask over the API.
+    Program,
     #[default]
     Patient,
     Staff,
+}
+
+impl Priority {
+    /// Whether it makes room for people.
+    #[must_use]
+    pub fn gives_way(self) -> bool {
+        self < Self::Patient
+    }
 }
 
 /// One message of a chat template.
@@ -228,8 +246,17 @@ pub enum GenerateError {
     Busy { queued: usize },
     #[error("the prompt takes {tokens} tokens, the model reads {limit}")]
     PromptTooLong { tokens: usize, limit: usize },
+    /// So long that its tokens were not even counted.
+    #[error("the prompt has {bytes} bytes, the model reads at most {limit}")]
+    PromptTooLarge { bytes: usize, limit: usize },
     #[error("there is no adapter {name:?}")]
     UnknownAdapter { name: String },
+    /// The model takes no chat with these roles in this order; without a word of the messages.
+    #[error("the model's prompt format does not take these messages: {problem}")]
+    Refused { problem: String },
+    /// The hospital lets no model speak now: emergency notices only.
+    #[error("answers are switched off for now")]
+    SwitchedOff,
     #[error("generation failed: {0}")]
     Failed(String),
 }

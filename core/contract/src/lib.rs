@@ -13,6 +13,7 @@ pub mod embedder;
 pub mod escalation;
 pub mod generator;
 pub mod ids;
+pub mod observer;
 pub mod part;
 pub mod plugins;
 pub mod prompt;
@@ -31,6 +32,9 @@ pub use generator::{
     Generation, GenerationEvent, Generator, ModelInfo, Priority, Sampling,
 };
 pub use ids::{ConversationKey, InboxSeq, Language, PartId, PlatformMessageId};
+pub use observer::{
+    EscalationResult, GivenUp, Observation, Observer, QueueStage, SendResult, TurnOutcome, Unobserved,
+};
 pub use part::{Citation, Part, PartKind, QuickReply};
 pub use plugins::{
     AnswerVerdict, Augmented, CommandInfo, MessageFacts, MessageVerdict, PluginNote, PluginStatus, Plugins,
@@ -38,8 +42,8 @@ pub use plugins::{
 pub use prompt::{Passage, Prompt, PromptText};
 pub use store::{
     AuditLog, ConversationSettings, ConversationState, Conversations, Cursor, FinishedTurn, Inbox, InboxItem,
-    Outbox, OutboxItem, PluginStorage, Provenance, Receipt, Said, SendOutcome, Store, StoreError,
+    Outbox, OutboxItem, PluginStorage, Provenance, Receipt, Room, Said, SendOutcome, Store, StoreError,
     StoreHealth, TranscriptEntry, Transcripts, Turn, TurnRole, TurnState,
 };
 pub use triage::{Disposition, ThirdReading, ThirdVerdict};
-pub use update::{Update, UpdateKind, asks_for_more, is_bare_number};
+pub use update::{DELETE_EVERYTHING, Update, UpdateKind, asks_for_more, is_bare_number};

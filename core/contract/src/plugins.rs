@@ -7,6 +7,7 @@ use crate::{
     ids::{ConversationKey, Language},
     part::Citation,
     prompt::{Passage, Prompt, PromptText},
+    store::StoreError,
     triage::Disposition,
 };
 
@@ -42,6 +43,13 @@ pub trait Plugins: Send + Sync {
     /// # Errors
     /// Words for the person who gave the command.
     async fn command(&self, name: &str, arguments: &str, facts: &MessageFacts) -> Result<String, String>;
+
+    /// This conversation is being deleted: plugins delete what they keep of it. The ids of those that have not
+    /// acknowledged it are returned; they are told after their next start, whatever becomes of the process meanwhile.
+    ///
+    /// # Errors
+    /// [`StoreError`]: that could not be noted, so the conversation must not count as deleted.
+    async fn forget(&self, conversation: &ConversationKey) -> Result<Vec<String>, StoreError>;
 
     /// One row a plugin, for `/status`, `bedside plugin list` and the health page.
     fn status(&self) -> Vec<PluginStatus>;

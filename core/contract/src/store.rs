@@ -12,7 +12,7 @@ use async_trait::async_trait;
 
 pub use self::records::{
     ConversationSettings, ConversationState, Cursor, FinishedTurn, InboxItem, OutboxItem, Provenance,
-    Receipt, Said, SendOutcome, StoreError, TranscriptEntry, Turn, TurnRole, TurnState,
+    Receipt, Room, Said, SendOutcome, StoreError, TranscriptEntry, Turn, TurnRole, TurnState,
 };
 use crate::{
     escalation::UndeliveredNotices,
@@ -106,9 +106,14 @@ pub trait Conversations: Send + Sync {
         max_turns: usize,
     ) -> Result<ConversationState, StoreError>;
 
-    /// Deletes all that is kept of a conversation, undelivered parts included; the inbox keeps only what
-    /// dedupe needs.
-    async fn delete_conversation(&self, conversation: &ConversationKey) -> Result<(), StoreError>;
+    /// Deletes all that is kept of a conversation, undelivered parts included. What stays: a keyed hash for each
+    /// message, by which its repeat is known, and a line in the audit log with `reason` (no words of the patient) and
+    /// a keyed hash of the conversation, written in the same transaction.
+    async fn delete_conversation(
+        &self,
+        conversation: &ConversationKey,
+        reason: &str,
+    ) -> Result<(), StoreError>;
 }
 
 /// What both sides said, for pages that show a whole conversation.
@@ -135,6 +140,12 @@ pub trait PluginStorage: Send + Sync {
     async fn plugin_delete(&self, plugin: &str, key: &str) -> Result<(), StoreError>;
 
     async fn plugin_list(&self, plugin: &str, prefix: &str) -> Result<Vec<String>, StoreError>;
+
+    /// Deletes what a plugin keeps under keys that hold `part`, and tells how many there were.
+    async fn plugin_forget(&self, plugin: &str, part: &str) -> Result<usize, StoreError>;
+
+    /// The names under which anything is kept.
+    async fn plugins_with_data(&self) -> Result<Vec<String>, StoreError>;
 }
 
 /// Who did what, in a log that only grows.
@@ -144,7 +155,12 @@ pub trait AuditLog: Send + Sync {
     async fn audit(&self, actor: &str, action: &str, target: &str, detail: &str) -> Result<(), StoreError>;
 }
 
-/// Whether the store still takes writes.
+/// Whether the store still takes writes, and for how long.
 pub trait StoreHealth: Send + Sync {
     fn is_healthy(&self) -> bool;
+
+    /// What the disk under it still takes.
+    fn room(&self) -> Room {
+        Room::Enough
+    }
 }

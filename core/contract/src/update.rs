@@ -6,6 +6,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::ids::{ConversationKey, Language, PlatformMessageId};
 
+/// The [`UpdateKind::Choice`] that has the whole conversation deleted, without a further question.
+pub const DELETE_EVERYTHING: &str = "delete:yes";
+
 /// One thing that happened in a chat, as its connector normalised it.
 #[derive(Clone, Serialize, Deserialize)]
 pub struct Update {

@@ -26,7 +26,7 @@ pub struct EmbeddingsConfig {
     /// same, and plugins that ask for vectors get an error.
     pub enabled: bool,
     /// `default` (multilingual-e5-small in 4 bits, a hundred languages, 72 MB, fetched by `bedside model pull`), a path
-    /// to a file of the same format, or a URL. `#sha256=HEX` behind it has the file checked.
+    /// to a file of the same format, or a URL. `#sha256=HEX` behind it has the file checked; plain http needs it.
     pub source: String,
 }
 

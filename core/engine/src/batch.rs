@@ -6,7 +6,7 @@
 
 use std::time::Instant;
 
-use bedside_contract::{FinishReason, GenerateError, GenerationEvent};
+use bedside_contract::{ConversationKey, FinishReason, GenerateError, GenerationEvent, Priority};
 use bedside_model::{
     Executor, KvCache,
     decoder::{BLOCK_TOKENS, DecoderError, Slice},
@@ -38,6 +38,8 @@ pub(crate) struct Batch<'m> {
 #[derive(Debug, Clone, Copy)]
 struct Limits {
     sequences: usize,
+    /// Of these, those that give way to people.
+    programs: usize,
     /// Prompt tokens of a pass while answers run.
     prompt_chunk: usize,
     prefix_cache: bool,
@@ -45,7 +47,7 @@ struct Limits {
 }
 
 /// Prompt tokens of a pass that no answer waits for, in chunks.
-const CHUNKS_ALONE: usize = 4;
+pub(crate) const CHUNKS_ALONE: usize = 4;
 /// Rows of a pass up to which guesses cost little: the weights are fetched anyway.
 const ROWS_WITH_GUESSES: usize = 8;
 /// Tokens of an answer that must fit beside the prompt before a sequence begins.
@@ -72,6 +74,7 @@ impl<'m> Batch<'m> {
             too_few: None,
             limits: Limits {
                 sequences: config.sequences.max(1),
+                programs: config.programs.unwrap_or(config.sequences / 4).max(1),
                 prompt_chunk: config.prompt_chunk.max(1),
                 prefix_cache: config.prefix_cache,
                 speculation: config.speculation,
@@ -87,14 +90,39 @@ impl<'m> Batch<'m> {
         self.running.len() + self.parked.len()
     }
 
-    /// How many more may begin.
+    /// How many more people's requests may begin.
     pub(crate) fn vacancies(&self) -> usize {
-        let memory_is_short =
-            !self.running.is_empty() && self.too_few.is_some_and(|it| self.spare_blocks() <= it);
-        if memory_is_short || !self.parked.is_empty() {
+        if self.memory_is_short() || self.parked.iter().any(|it| !it.gives_way()) {
             return 0;
         }
         self.limits.sequences.saturating_sub(self.running.len())
+    }
+
+    /// Whether there is a place for it. What had to make room goes on before anyone of its priority.
+    pub(crate) fn may_begin(&self, job: &Job) -> bool {
+        let priority = job.request.priority;
+        let is_behind = |it: &Sequence<'_>| it.job.request.priority >= priority;
+        if self.running.len() >= self.limits.sequences || self.parked.iter().any(is_behind) {
+            return false;
+        }
+        let less_urgent = self.running.last().is_some_and(|it| !is_behind(it));
+        if self.memory_is_short() && !less_urgent {
+            return false;
+        }
+        let programs = self
+            .running
+            .iter()
+            .chain(&self.parked)
+            .filter(|it| it.gives_way());
+        !priority.gives_way() || programs.count() < self.limits.programs
+    }
+
+    fn memory_is_short(&self) -> bool {
+        !self.running.is_empty() && self.too_few.is_some_and(|it| self.spare_blocks() <= it)
+    }
+
+    pub(crate) fn forget(&mut self, conversation: &ConversationKey) {
+        self.blocks.forget(conversation);
     }
 
     pub(crate) fn blocks_in_use(&self) -> (usize, usize) {
@@ -127,17 +155,30 @@ impl<'m> Batch<'m> {
         let speculate = self.limits.speculation;
         let mut sequence = Sequence::new(job, prepared, self.loaded, speculate, &mut self.blocks);
         sequence.adopt(&mut self.blocks);
+        let priority = sequence.job.request.priority;
+        while !self.fits(&sequence)
+            && let Some(last) = self
+                .running
+                .pop_if(|it| it.gives_way() && it.job.request.priority < priority)
+        {
+            self.park(last);
+        }
         if !self.fits(&sequence) {
             let Sequence {
                 mut blocks,
                 mut job,
                 tokens: prompt,
                 adapter,
+                common,
                 ..
             } = sequence;
             self.blocks.release_all(&mut blocks);
             self.too_few = Some(self.spare_blocks());
-            job.prepared = Some(Prepared { prompt, adapter });
+            job.prepared = Some(Prepared {
+                prompt,
+                adapter,
+                common,
+            });
             return Admitted::Later(Box::new(job));
         }
         self.too_few = None;
@@ -146,11 +187,16 @@ impl<'m> Batch<'m> {
         Admitted::Running
     }
 
-    /// Lets those go on that had to make room.
-    pub(crate) fn resume(&mut self) {
+    /// Lets those go on that had to make room; not before people who wait.
+    pub(crate) fn resume(&mut self, waiting: Option<Priority>) {
         while self.running.len() < self.limits.sequences
-            && let Some(mut sequence) = self.parked.pop()
+            && let Some(mut sequence) = self.next_parked()
         {
+            let people_wait = waiting.is_some_and(|it| !it.gives_way());
+            if !self.running.is_empty() && sequence.gives_way() && people_wait {
+                self.parked.push(sequence);
+                return;
+            }
             sequence.adopt(&mut self.blocks);
             if !self.running.is_empty() && !self.fits(&sequence) {
                 sequence.give_up_blocks(&mut self.blocks);
@@ -159,6 +205,20 @@ impl<'m> Batch<'m> {
             }
             self.enter(sequence);
         }
+    }
+
+    /// The most urgent, of these the one that made room last.
+    fn next_parked(&mut self) -> Option<Sequence<'m>> {
+        let parked = self.parked.iter().enumerate();
+        let (place, _) = parked.max_by_key(|(_, it)| it.job.request.priority)?;
+        Some(self.parked.remove(place))
+    }
+
+    fn park(&mut self, mut sequence: Sequence<'m>) {
+        sequence.drop_guesses();
+        sequence.planned = 0;
+        sequence.give_up_blocks(&mut self.blocks);
+        self.parked.push(sequence);
     }
 
     fn fits(&self, sequence: &Sequence<'_>) -> bool {
@@ -286,16 +346,28 @@ impl<'m> Batch<'m> {
 
     /// Decides what each sequence reads in the next pass and sees to its blocks.
     fn plan(&mut self) {
-        let decoding = self.running.iter().filter(|it| it.is_decoding()).count();
+        // A person's first word waits for nothing but its own prompt and other people.
+        let pause_programs = self.running.iter().any(|it| !it.gives_way() && !it.is_decoding());
+        let takes_part = |it: &Sequence<'_>| !(pause_programs && it.gives_way());
+        let decoding = self
+            .running
+            .iter()
+            .filter(|it| takes_part(it) && it.is_decoding());
+        let decoding = decoding.count();
         let guesses = (ROWS_WITH_GUESSES / decoding.max(1)).saturating_sub(1);
-        let chunks = if decoding == 0 { CHUNKS_ALONE } else { 1 };
-        let whole = self.limits.prompt_chunk * chunks;
+        // Whoever comes while programs' prompts are read waits for one chunk only.
+        let people_alone = pause_programs && decoding == 0;
+        let whole = self.limits.prompt_chunk * if people_alone { CHUNKS_ALONE } else { 1 };
         let mut budget = whole;
         let mut number = 0;
         while number < self.running.len() {
             let (before, rest) = self.running.split_at_mut(number);
             let Some(sequence) = rest.first_mut() else { return };
             sequence.planned = 0;
+            if pause_programs && sequence.gives_way() {
+                number += 1;
+                continue;
+            }
             if sequence.is_decoding() {
                 sequence.guess(guesses.min(sequence.room().saturating_sub(1)));
                 sequence.planned = sequence.unread();
@@ -324,13 +396,10 @@ impl<'m> Batch<'m> {
                 return number + 1;
             }
             // The last in order makes room: the least urgent, or the latest.
-            let Some(mut last) = self.running.pop() else {
+            let Some(last) = self.running.pop() else {
                 return number;
             };
-            last.drop_guesses();
-            last.planned = 0;
-            last.give_up_blocks(&mut self.blocks);
-            self.parked.push(last);
+            self.park(last);
         }
     }
 }

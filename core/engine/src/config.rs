@@ -10,17 +10,22 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct EngineConfig {
-    /// How many requests may wait. One more is told at once that the bot is busy.
+    /// How many requests may wait. One more is told at once that the bot is busy. Programs and plugins that wait take
+    /// no place from patients.
     pub queue: usize,
     /// Threads that compute. Default: one per physical core. More than that makes it slower.
     pub threads: Option<usize>,
     /// Requests that are answered at the same time; the others wait.
     pub sequences: usize,
+    /// How many of these may be other programs' and plugins'. Patients come before them: while a patient's question
+    /// is read they pause, and where memory is short they make room. Default: a quarter of `sequences`, at least one.
+    pub programs: Option<usize>,
     /// Prompt tokens that are read between two tokens of running answers; four times as many when no answer
     /// runs. Larger pieces are read faster, smaller ones let answers run more smoothly.
     pub prompt_chunk: usize,
     /// Memory for what the model remembers of running and earlier chats, in MiB; it is taken as it is needed.
-    /// Default: enough for four chats of full length, shorter ones in proportion.
+    /// Default: enough for four chats of full length, shorter ones in proportion; less where memory is short, but
+    /// always enough for one. What is set here and does not fit beside the model is refused at the start.
     pub kv_cache_mib: Option<usize>,
     /// `f16`; `q8`: half the memory for chats, slightly less exact; `f32`: twice the memory, exact.
     pub kv_precision: KvPrecision,
@@ -38,6 +43,7 @@ impl Default for EngineConfig {
             queue: 32,
             threads: None,
             sequences: 16,
+            programs: None,
             prompt_chunk: 64,
             kv_cache_mib: None,
             kv_precision: KvPrecision::F16,
@@ -51,11 +57,14 @@ impl Default for EngineConfig {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct ModelConfig {
-    /// `default` (SmolLM2-135M-Instruct, English only), a path to a GGUF file, `hf:OWNER/REPO/FILE.gguf` or
-    /// a URL. `#sha256=HEX` behind it has the file checked. Architectures: llama, qwen2, qwen3, gemma3, chatglm,
-    /// glm4, and chatglm1, which `bedside model convert` writes.
+    /// `default` (SmolLM2-135M-Instruct, English only), a path to a GGUF file, `hf:OWNER/REPO/FILE.gguf`,
+    /// `hf:OWNER/REPO@REVISION/FILE.gguf` or a URL. `#sha256=HEX` behind it has the file checked; plain http needs it.
+    /// Of a model in parts it is the first, which brings the others; the checksum is that of all parts one after the
+    /// other. Architectures: llama, qwen2, qwen3, gemma3, chatglm, glm4, and chatglm1, which `bedside model convert`
+    /// writes.
     pub source: String,
-    /// Where `hf:` files are fetched from; set it to a mirror inside the hospital if there is one.
+    /// Where `hf:` files are fetched from; set it to a mirror inside the hospital if there is one. From one that speaks
+    /// plain http only files with `#sha256=HEX` are taken.
     pub endpoint: String,
     /// Languages that the model may be asked in, `en` or `zh`; in others patients get the passages of the
     /// knowledge base themselves. Default: what is known of the model by its name, else English.
@@ -63,17 +72,18 @@ pub struct ModelConfig {
     /// `grounded`: answers only reword what the knowledge base says. `free`: the model may use what it
     /// learned. Default: grounded at every model size, because models invent medicine.
     pub answer_mode: Option<AnswerMode>,
-    /// How a chat is written down for the model: `chatml`, `chatglm`, `chatglm2`, `chatglm3`, `glm4`, `bianque`, or
-    /// a Jinja template in a file that ends in `.jinja`. Default: the model file's own.
+    /// How a chat is written down for the model: `chatml`, `llama3`, `gemma`, `chatglm`, `chatglm2`, `chatglm3`, `glm4`,
+    /// `bianque`, or a Jinja template in a file that ends in `.jinja`. Default: the model file's own; where that cannot
+    /// be used, the format that its tokens fit, which the log tells.
     pub prompt_format: Option<String>,
     /// Adapters by the names that requests choose them by: folders of PEFT (LoRA, prefix tuning), DoctorGLM's
     /// MergedLinear or ChatGLM's P-tuning v2, or GGUF files. One that cannot be read is logged and left out.
     pub adapters: BTreeMap<String, PathBuf>,
-    /// The only folder that adapters can be loaded from while the bot runs, see `web.api.manage_adapters`. Default:
+    /// The only folder that adapters can be loaded from while the bot runs, over the admin listener, `[admin]`. Default:
     /// none can be.
     pub adapters_dir: Option<PathBuf>,
     /// Tokens of prompt and answer together. Default: what the model was trained for, at most 4096. Memory
-    /// for each running chat grows with it.
+    /// for each running chat grows with it; if one chat does not fit, the model is refused at the start.
     pub context_length: Option<usize>,
     /// How answers are drawn.
     pub sampling: Sampling,
@@ -106,9 +116,9 @@ impl ModelConfig {
     /// The key, and what is wrong.
     pub fn check_prompt_format(&self) -> Result<(), String> {
         match &self.prompt_format {
-            Some(format) => ChatTemplate::named(format, String::new(), String::new())
-                .map(|_| ())
-                .map_err(|error| format!("model.prompt_format: {error}")),
+            Some(format) => {
+                ChatTemplate::check(format).map_err(|error| format!("model.prompt_format: {error}"))
+            }
             None => Ok(()),
         }
     }

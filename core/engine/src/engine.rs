@@ -11,7 +11,8 @@ use std::{
 
 use async_trait::async_trait;
 use bedside_contract::{
-    AdapterChangeError, ChatMessage, GenerateError, GenerateRequest, Generation, Generator, ModelInfo,
+    AdapterChangeError, ChatMessage, ConversationKey, GenerateError, GenerateRequest, Generation, Generator,
+    ModelInfo,
 };
 use bedside_model::{NoProgress, Progress};
 use serde::Serialize;
@@ -110,7 +111,8 @@ impl Engine {
         progress: Box<dyn Progress + Send>,
     ) -> Arc<Self> {
         let adapters_dir = model.adapters_dir.clone();
-        let loader: Loader = Box::new(move || Loaded::load(&model, progress.as_ref()));
+        let engine = config.clone();
+        let loader: Loader = Box::new(move || Loaded::load(&model, &engine, progress.as_ref()));
         let shared = Shared {
             adapters_dir,
             ..Shared::new()
@@ -223,21 +225,28 @@ impl Generator for Engine {
     }
 
     fn count_tokens(&self, messages: &[ChatMessage]) -> Result<usize, GenerateError> {
-        let Status::Ready(loaded) = self.status() else {
-            return Err(GenerateError::NotReady);
+        let loaded = match self.status() {
+            Status::Ready(loaded) => loaded,
+            Status::Loading => return Err(GenerateError::NotReady),
+            Status::Failed(reason) => return Err(GenerateError::Unavailable { reason }),
         };
-        let tokens = loaded
-            .model
-            .encode(messages)
-            .map_err(|error| GenerateError::Failed(error.to_string()))?;
-        Ok(tokens.len())
+        Ok(loaded.tokens(messages)?.len())
     }
 
     async fn generate(&self, request: GenerateRequest) -> Result<Box<dyn Generation>, GenerateError> {
-        let prepared = match self.status() {
+        let (request, prepared) = match self.status() {
             Status::Failed(reason) => return Err(GenerateError::Unavailable { reason }),
-            Status::Ready(loaded) => Some(loaded.prepare(&request)?),
-            Status::Loading => None,
+            Status::Ready(loaded) => {
+                let preparing = tokio::task::spawn_blocking(move || {
+                    let prepared = loaded.prepare(&request);
+                    (request, prepared)
+                });
+                let (request, prepared) = preparing
+                    .await
+                    .map_err(|_| GenerateError::Failed("reading the prompt panicked".to_owned()))?;
+                (request, Some(prepared?))
+            }
+            Status::Loading => (request, None),
         };
         let now = tokio::time::Instant::now();
         // A day stands for "no deadline": adding more could overflow.
@@ -273,6 +282,11 @@ impl Generator for Engine {
             deadline,
             progress: Stage::Waiting,
         }))
+    }
+
+    fn forget(&self, conversation: &ConversationKey) {
+        self.shared.lock().forget(conversation.clone());
+        self.shared.wake.notify_one();
     }
 }
 

@@ -28,6 +28,9 @@ pub(crate) struct Prepared {
     pub(crate) prompt: Vec<u32>,
     /// With its number. A request that was accepted keeps it, even if it is unloaded while the request waits.
     pub(crate) adapter: Option<(u32, Arc<Adapter>)>,
+    /// So many of the prompt's first tokens are the same for everybody: of what stands behind them no other chat may
+    /// find anything in the cache. None where all who ask are one, as programs are.
+    pub(crate) common: Option<usize>,
 }
 
 impl Job {

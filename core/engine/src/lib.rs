@@ -21,3 +21,4 @@ mod worker;
 
 pub use config::{EngineConfig, ModelConfig};
 pub use engine::{Engine, EngineStats};
+pub use loaded::memory_need;

@@ -1,6 +1,6 @@
 //! Requests that wait: higher priorities first, in their order within each.
 
-use bedside_contract::{GenerateError, GenerationEvent, Priority};
+use bedside_contract::{ConversationKey, GenerateError, GenerationEvent, Priority};
 
 use crate::job::Job;
 
@@ -9,6 +9,7 @@ pub(crate) struct Queue {
     /// How many the engine would take at once; none while it loads the model.
     vacancies: usize,
     pub(crate) closed: bool,
+    forgotten: Vec<ConversationKey>,
 }
 
 struct Waiting {
@@ -24,6 +25,7 @@ impl Queue {
             waiting: Vec::new(),
             vacancies: 0,
             closed: false,
+            forgotten: Vec::new(),
         }
     }
 
@@ -31,16 +33,15 @@ impl Queue {
         self.waiting.len()
     }
 
-    /// Puts a job behind those of the same priority and tells all whose position changes.
+    /// Puts a job behind those of the same priority and tells all whose position changes. Less urgent ones that wait
+    /// take no place from it.
     pub(crate) fn push(&mut self, job: Job, priority: Priority, limit: usize) -> Result<(), GenerateError> {
         // One that nobody waits for any more takes no place.
         self.waiting.retain(|it| !it.job.is_cancelled());
-        if self.waiting.len() >= limit {
-            return Err(GenerateError::Busy {
-                queued: self.waiting.len(),
-            });
-        }
         let place = self.waiting.partition_point(|it| it.priority >= priority);
+        if place >= limit {
+            return Err(GenerateError::Busy { queued: place });
+        }
         self.waiting.insert(
             place,
             Waiting {
@@ -54,17 +55,44 @@ impl Queue {
     }
 
     /// The next that may begin: of those with the highest priority the first whose conversation has the fewest
-    /// generations running, so that one who asks much at once does not hold up the others.
-    pub(crate) fn pop(&mut self, running: impl Fn(&Job) -> usize) -> Option<Job> {
-        let highest = self.waiting.first()?.priority;
-        let equals = self.waiting.iter().take_while(|it| it.priority == highest);
-        let (place, _) = equals
-            .enumerate()
-            .min_by_key(|(place, it)| (running(&it.job), *place))?;
+    /// generations running, so that one who asks much at once does not hold up the others. `running` says how many
+    /// those are, and nothing of a job that may not begin now.
+    pub(crate) fn pop(&mut self, running: impl Fn(&Job) -> Option<usize>) -> Option<Job> {
+        let mut next: Option<(usize, Priority, usize)> = None;
+        for (place, waiting) in self.waiting.iter().enumerate() {
+            if next.is_some_and(|it| it.1 > waiting.priority) {
+                break;
+            }
+            let Some(running) = running(&waiting.job) else {
+                continue;
+            };
+            if next.is_none_or(|it| running < it.2) {
+                next = Some((place, waiting.priority, running));
+            }
+        }
+        let (place, ..) = next?;
         self.vacancies = self.vacancies.saturating_sub(1);
         let next = self.waiting.remove(place);
         self.tell();
         Some(next.job)
+    }
+
+    /// The priority of the most urgent that waits.
+    pub(crate) fn most_urgent(&self) -> Option<Priority> {
+        self.waiting.first().map(|it| it.priority)
+    }
+
+    /// Conversations whose traces are to be removed from the cache.
+    pub(crate) fn take_forgotten(&mut self) -> Vec<ConversationKey> {
+        std::mem::take(&mut self.forgotten)
+    }
+
+    pub(crate) fn has_forgotten(&self) -> bool {
+        !self.forgotten.is_empty()
+    }
+
+    pub(crate) fn forget(&mut self, conversation: ConversationKey) {
+        self.forgotten.push(conversation);
     }
 
     /// One that could not begin after all stands before all others of its priority again.

@@ -9,7 +9,7 @@ use bedside_contract::{FinishReason, GenerationEvent};
 use bedside_model::{Adapter, ResponseFilter, Sampler, StopMatcher, TextStream, decoder::BLOCK_TOKENS};
 
 use crate::{
-    blocks::{Block, Blocks, Link},
+    blocks::{Audience, Block, Blocks, Key, Link, Root},
     job::{Job, Prepared},
     loaded::Loaded,
     lookup::Lookup,
@@ -21,6 +21,10 @@ pub(crate) struct Sequence<'m> {
     /// With its number.
     pub(crate) adapter: Option<(u32, Arc<Adapter>)>,
     root: Link,
+    /// The first block that only its own conversation may find again; none where all of its audience may.
+    first_own_block: Option<usize>,
+    /// See [`Prepared::common`].
+    pub(crate) common: Option<usize>,
     /// Prompt and answer.
     pub(crate) tokens: Vec<u32>,
     pub(crate) prompt_tokens: usize,
@@ -50,16 +54,27 @@ pub(crate) struct Sequence<'m> {
 impl<'m> Sequence<'m> {
     pub(crate) fn new(
         job: Job,
-        Prepared { prompt, adapter }: Prepared,
+        Prepared {
+            prompt,
+            adapter,
+            common,
+        }: Prepared,
         loaded: &'m Loaded,
         speculate: bool,
         blocks: &mut Blocks,
     ) -> Self {
         let sampling = &job.request.sampling;
         let context = loaded.model.decoder.context(prompt.len());
-        let number = adapter.as_ref().map_or(0, |it| it.0);
+        let is_own = context > 0 && common.is_some();
+        let root = Root {
+            adapter: adapter.as_ref().map_or(0, |it| it.0),
+            audience: Audience::from(job.request.priority),
+            owner: is_own.then(|| job.request.conversation.clone()),
+        };
         Self {
-            root: blocks.root(number, prompt.get(..context).unwrap_or_default()),
+            root: blocks.root(root, prompt.get(..context).unwrap_or_default()),
+            first_own_block: common.map(|it| it / BLOCK_TOKENS),
+            common,
             context,
             adapter,
             sampler: Sampler::new(sampling, &prompt),
@@ -101,7 +116,7 @@ impl<'m> Sequence<'m> {
             let Some(tokens) = rest.first_chunk().filter(|_| rest.len() > BLOCK_TOKENS) else {
                 return;
             };
-            let Some((block, link)) = blocks.find(self.last_link(), tokens) else {
+            let Some((block, link)) = blocks.find(&self.next_key(*tokens)) else {
                 return;
             };
             self.blocks.push(block);
@@ -227,27 +242,42 @@ impl<'m> Sequence<'m> {
                 .tokens
                 .get(number * BLOCK_TOKENS..)
                 .and_then(|it| it.first_chunk());
-            let (Some(tokens), Some(block)) = (tokens, self.blocks.get_mut(number)) else {
+            let (Some(tokens), Some(block)) = (tokens, self.blocks.get(number).copied()) else {
                 return;
             };
-            let before = self.links.last().copied().unwrap_or(self.root);
-            let (kept, link) = blocks.fill(*block, before, tokens);
-            *block = kept;
+            let (kept, link) = blocks.fill(block, self.next_key(*tokens));
+            if let Some(block) = self.blocks.get_mut(number) {
+                *block = kept;
+            }
             self.links.push(link);
         }
     }
 
-    fn last_link(&self) -> Link {
-        self.links.last().copied().unwrap_or(self.root)
+    /// What the first block without a link is known by.
+    fn next_key(&self, tokens: [u32; BLOCK_TOKENS]) -> Key {
+        let is_first_own = self.first_own_block == Some(self.links.len());
+        Key {
+            before: self.links.last().copied().unwrap_or(self.root),
+            owner: is_first_own.then(|| self.job.request.conversation.clone()),
+            tokens,
+        }
     }
 
-    /// How many tokens it begins alike with another of the same adapter.
+    /// How many tokens it begins alike with another, as far as it may use what that one reads.
     pub(crate) fn common_beginning(&self, other: &Self) -> usize {
         if self.root != other.root {
             return 0;
         }
-        let pairs = self.tokens.iter().zip(&other.tokens);
+        let is_same_chat = self.job.request.conversation == other.job.request.conversation;
+        let shared = [self.common, other.common].into_iter().flatten().min();
+        let shared = shared.filter(|_| !is_same_chat).unwrap_or(usize::MAX);
+        let pairs = self.tokens.iter().zip(&other.tokens).take(shared);
         pairs.take_while(|(a, b)| a == b).count()
+    }
+
+    /// Whether it makes room for people.
+    pub(crate) fn gives_way(&self) -> bool {
+        self.job.request.priority.gives_way()
     }
 
     pub(crate) fn end(&self, reason: FinishReason) -> GenerationEvent {

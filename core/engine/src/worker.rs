@@ -6,10 +6,13 @@ use std::{
 };
 
 use bedside_contract::GenerateError;
-use bedside_model::{Threads, decoder::BLOCK_TOKENS};
+use bedside_model::{
+    Threads,
+    memory::{Serving, chat_blocks},
+};
 
 use crate::{
-    batch::{Admitted, Batch},
+    batch::{Admitted, Batch, CHUNKS_ALONE},
     config::EngineConfig,
     engine::{Shared, Status},
     job::Job,
@@ -35,10 +38,12 @@ pub(crate) fn work(shared: &Shared, config: &EngineConfig, loader: Loader) {
     let mut threads = threads;
     for start in 0.. {
         let executor = loaded.model.decoder.executor(threads);
-        let cache = loaded
-            .model
-            .decoder
-            .cache(cache_blocks(config, &loaded), config.kv_precision);
+        let decoder = &loaded.model.decoder;
+        let blocks = loaded.cache_blocks.unwrap_or_else(|| {
+            let block = decoder.cache(0, config.kv_precision).block_bytes();
+            wanted_blocks(config, loaded.info.context_length, block as u64)
+        });
+        let cache = decoder.cache(blocks, config.kv_precision);
         if start == 0 {
             report(&loaded, count, cache.blocks() * cache.block_bytes());
         }
@@ -71,7 +76,14 @@ fn serve(shared: &Shared, batch: &mut Batch<'_>) {
         if let Some(probe) = &shared.probe_between {
             probe();
         }
-        batch.resume();
+        let (forgotten, waiting) = {
+            let mut queue = shared.lock();
+            (queue.take_forgotten(), queue.most_urgent())
+        };
+        for conversation in forgotten {
+            batch.forget(&conversation);
+        }
+        batch.resume(waiting);
         while let Some(job) = next_job(shared, batch) {
             if let Admitted::Later(job) = batch.admit(job, &shared.counters) {
                 shared.lock().put_back(*job);
@@ -118,12 +130,10 @@ fn next_job(shared: &Shared, batch: &Batch<'_>) -> Option<Job> {
         if queue.closed {
             return None;
         }
-        if batch.vacancies() > 0
-            && let Some(job) = queue.pop(|it| batch.running_for(it))
-        {
+        if let Some(job) = queue.pop(|it| batch.may_begin(it).then(|| batch.running_for(it))) {
             return Some(job);
         }
-        if !batch.is_empty() {
+        if !batch.is_empty() || queue.has_forgotten() {
             return None;
         }
         queue = shared.wake.wait(queue).unwrap_or_else(PoisonError::into_inner);
@@ -151,13 +161,28 @@ fn threads(config: &EngineConfig) -> Result<Threads, String> {
     Threads::new(count).map_err(|error| format!("the computing threads cannot be started: {error}"))
 }
 
+/// What a model in this engine takes memory for.
+pub(crate) fn serving(config: &EngineConfig, context_length: usize, block_bytes: u64) -> Serving {
+    Serving {
+        context_length,
+        precision: config.kv_precision,
+        blocks: wanted_blocks(config, context_length, block_bytes),
+        may_have_fewer: config.kv_cache_mib.is_none(),
+        sequences: config.sequences.max(1),
+        rows: config
+            .prompt_chunk
+            .saturating_mul(CHUNKS_ALONE)
+            .saturating_add(config.sequences),
+    }
+}
+
 /// Always enough for one chat of full length.
-fn cache_blocks(config: &EngineConfig, loaded: &Loaded) -> usize {
-    let full = loaded.info.context_length.div_ceil(BLOCK_TOKENS) + 1;
-    let bytes = loaded.model.decoder.cache(0, config.kv_precision).block_bytes();
-    let wanted = config
-        .kv_cache_mib
-        .map_or(FULL_CHATS * full, |it| (it << 20) / bytes.max(1));
+fn wanted_blocks(config: &EngineConfig, context_length: usize, block_bytes: u64) -> usize {
+    let full = chat_blocks(context_length);
+    let wanted = config.kv_cache_mib.map_or(FULL_CHATS * full, |it| {
+        let bytes = (it as u64).saturating_mul(1 << 20);
+        usize::try_from(bytes / block_bytes.max(1)).unwrap_or(usize::MAX)
+    });
     wanted.max(full)
 }
 
@@ -166,6 +191,7 @@ fn report(loaded: &Loaded, threads: usize, cache_bytes: usize) {
     tracing::info!(
         model = facts.name,
         architecture = facts.architecture,
+        sha256 = facts.sha256,
         parameters = facts.parameters,
         context = loaded.info.context_length,
         weights_mib = facts.weight_bytes >> 20,

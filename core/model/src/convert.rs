@@ -6,6 +6,7 @@
 mod config;
 mod families;
 mod plan;
+mod quantized;
 mod source;
 mod vocabulary;
 
@@ -89,6 +90,15 @@ pub enum ConvertError {
         problem: String,
     },
     #[error(
+        "{path}: the checkpoint is quantized by {method} (tensor {tensor}), which is not read: convert the 16-bit \
+         checkpoint that it was made from, and have it quantized by Bedside with --to"
+    )]
+    Quantized {
+        path: PathBuf,
+        method: String,
+        tensor: String,
+    },
+    #[error(
         "{path}: {count} tensors have no place in a model of the family {family}, {tensor} for one; \
          it may be changed in a way that cannot be kept"
     )]
@@ -121,8 +131,21 @@ pub fn convert(
     };
     let folder = conversion.config_from.as_deref().unwrap_or(beside);
     let config = ModelConfig::read(folder)?;
+    let converted = convert_as(&config, folder, source, target, conversion, progress);
+    converted.map_err(|error| quantized::explain(error, &config))
+}
+
+/// With the config of a folder.
+fn convert_as(
+    config: &ModelConfig,
+    folder: &Path,
+    source: &Path,
+    target: &Path,
+    conversion: &Conversion,
+    progress: &dyn Progress,
+) -> Result<Converted, ConvertError> {
     let checkpoint = Checkpoint::open(source)?;
-    let mut plan = families::plan(&config, &checkpoint, conversion)?;
+    let mut plan = families::plan(config, &checkpoint, conversion)?;
     let rows = plan.vocabulary_rows();
     let vocabulary = match &conversion.tokenizer_from {
         Some(path) => tokenizer_of(path, rows)?,
@@ -158,17 +181,22 @@ pub(crate) fn convert_weights(
     target: &Path,
     conversion: &Conversion,
 ) -> Result<Converted, ConvertError> {
-    let checkpoint = Checkpoint::open(source)?;
     let folder = conversion.config_from.as_deref().unwrap_or(source);
-    let plan = families::plan(&ModelConfig::read(folder)?, &checkpoint, conversion)?;
-    write(
-        target,
-        &plan,
-        &checkpoint,
-        Vec::new(),
-        conversion,
-        &crate::NoProgress,
-    )
+    let config = ModelConfig::read(folder)?;
+    let converted = Checkpoint::open(source)
+        .map_err(ConvertError::from)
+        .and_then(|checkpoint| {
+            let plan = families::plan(&config, &checkpoint, conversion)?;
+            write(
+                target,
+                &plan,
+                &checkpoint,
+                Vec::new(),
+                conversion,
+                &crate::NoProgress,
+            )
+        });
+    converted.map_err(|error| quantized::explain(error, &config))
 }
 
 fn write(

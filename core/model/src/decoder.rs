@@ -30,6 +30,7 @@ pub use description::{Activation, Description, LocalAttention, Positions, Rotary
 pub use pass::{Executor, Logits};
 pub use solo::Solo;
 use weights::Weights;
+pub(crate) use weights::check_tensors;
 
 /// A loaded model's weights; shared, never changed.
 pub struct Decoder {

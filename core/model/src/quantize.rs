@@ -66,7 +66,7 @@ pub fn quantize(
     let tied = !gguf.has_tensor("output.weight");
     // As they lie in the source, which is read from front to back.
     let mut order: Vec<_> = gguf.tensors().iter().collect();
-    order.sort_by_key(|(_, it)| it.offset);
+    order.sort_by_key(|(_, it)| (it.part, it.offset));
     let planned: Vec<_> = order
         .iter()
         .map(|(name, it)| PlannedTensor {
@@ -84,6 +84,8 @@ pub fn quantize(
                 "general.alignment",
             ]
             .contains(key)
+                // What is written is one file.
+                && !key.starts_with("split.")
         })
         .filter_map(|key| Some((key.to_owned(), Entry::Raw(gguf.entry(key)?.to_vec()))))
         .collect();

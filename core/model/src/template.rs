@@ -1,140 +1,155 @@
 //! Chat templates: Jinja, as model files carry them.
+//!
+//! A template sees the words of a chat, since some look at them (a switch such as `/no_think`, a thought to cut out).
+//! What it writes around none of them is known before: if the tokens that structure the chat are others once it has seen
+//! the words, and these could have made them, the words are put into that skeleton instead.
 
+mod dates;
 mod formats;
+mod jinja;
 mod markers;
+mod trial;
+mod words;
 
-use std::{
-    sync::OnceLock,
-    time::{SystemTime, UNIX_EPOCH},
-};
+use std::{fmt::Display, sync::Arc};
 
 use bedside_contract::{ChatMessage, ChatRole};
-use minijinja::{Environment, Error, ErrorKind, context};
-use serde::Serialize;
 
-use crate::{gguf::GgufFile, tokenizer::Stretch};
+use crate::{
+    gguf::GgufFile,
+    tokenizer::{Stretch, Tokenizer},
+};
 
+use formats::known_format;
+use jinja::{Jinja, Message, role_name};
 use markers::PlainMarkers;
+use words::{Markers, filled, pieces, plain};
 
 pub use formats::{prompt_format, prompt_formats};
-
-const NAME: &str = "chat";
-
-/// Frame the number of a message while the template runs; never in a text, since they are no characters.
-const OPEN: char = '\u{fdd0}';
-const CLOSE: char = '\u{fdd1}';
 
 /// One model's way to write down a chat.
 #[derive(Debug)]
 pub struct ChatTemplate {
-    environment: Environment<'static>,
-    bos: String,
-    eos: String,
+    jinja: Arc<Jinja>,
+    /// The words that structure a chat in plain text, and the tokens that do.
+    plain_markers: PlainMarkers,
+    markers: Markers,
     note: Option<String>,
-    /// Found with the first chat that is written down.
-    markers: OnceLock<PlainMarkers>,
 }
 
 #[derive(Debug, thiserror::Error)]
 pub enum TemplateError {
     #[error("the model's chat template is broken: {0}")]
     Syntax(String),
-    #[error("the model's chat template refuses this chat: {0}")]
+    #[error("the model's chat template fails: {0}")]
     Render(String),
+    #[error("the model's chat template refuses this chat: {0}")]
+    Refused(String),
     #[error("the model's chat template leaves out a {role} message")]
     Dropped { role: &'static str },
+    #[error(
+        "the model's chat template was stopped, since it {problem}: set model.prompt_format to another one"
+    )]
+    Stopped { problem: String },
+    #[error(
+        "{problem}; the file's tokens fit no known prompt format: set model.prompt_format to one of {known}, or to a \
+         file that ends in .jinja"
+    )]
+    NoFormat { problem: String, known: String },
     #[error("`{format}` is no prompt format: name one of {known}, or a file that ends in .jinja")]
     UnknownFormat { format: String, known: String },
     #[error("{path}: {error}")]
     File { path: String, error: std::io::Error },
 }
 
-#[derive(Debug, Clone, Serialize)]
-struct Slot {
-    role: &'static str,
-    content: String,
+/// What a template may write that no message may.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct SpecialTokens {
+    bos: String,
+    eos: String,
+    /// All of the vocabulary.
+    markers: Vec<String>,
 }
 
 /// One slot may stand for several messages, where the template takes fewer.
 type Contents = Vec<String>;
 
 impl ChatTemplate {
-    /// The file's own template, else ChatML with a note.
+    /// The format that is asked for; else the file's own template; where it has none that can be used, the format that
+    /// its tokens fit, with a note.
     ///
     /// # Errors
-    /// [`TemplateError::Syntax`].
-    pub fn from_gguf(gguf: &GgufFile, bos: String, eos: String) -> Result<Self, TemplateError> {
-        let syntax = |error: &dyn std::fmt::Display| TemplateError::Syntax(error.to_string());
-        match gguf
-            .optional_text("tokenizer.chat_template")
-            .map_err(|error| syntax(&error))?
-        {
-            Some(source) => Self::new(source, bos, eos),
-            None => {
-                // What most small models were taught.
-                let chatml = prompt_format("chatml").unwrap_or_default();
-                let mut template = Self::new(chatml, bos, eos)?;
-                template.note =
-                    Some("the file has no chat template, ChatML is used: answers may be worse".to_owned());
-                Ok(template)
-            }
+    /// [`TemplateError`], if no format is known either; [`TemplateError::Stopped`] for a template that does not end.
+    pub fn from_gguf(
+        gguf: &GgufFile,
+        tokenizer: &Tokenizer,
+        prompt_format: Option<&str>,
+    ) -> Result<Self, TemplateError> {
+        let tokens = SpecialTokens::of(gguf, tokenizer)?;
+        if let Some(format) = prompt_format {
+            return Self::named(format, &tokens);
         }
+        let own = gguf
+            .optional_text("tokenizer.chat_template")
+            .map_err(|error| unreadable(&error))?;
+        let problem = match own.map(|source| Self::new(source, &tokens)) {
+            Some(Ok(template)) => return Ok(template),
+            Some(Err(error @ TemplateError::Stopped { .. })) => return Err(error),
+            Some(Err(error)) => error.to_string(),
+            None => "the file has no chat template".to_owned(),
+        };
+        let vocabulary = gguf
+            .texts("tokenizer.ggml.tokens")
+            .map_err(|error| unreadable(&error))?;
+        // Models that were taught no chat at all are written to as most others are.
+        let format = known_format(vocabulary).or(own.is_none().then_some("chatml"));
+        let Some(format) = format else {
+            return Err(TemplateError::NoFormat {
+                problem,
+                known: known_formats(),
+            });
+        };
+        let mut template = Self::named(format, &tokens)?;
+        template.note = Some(format!(
+            "{problem}; the prompt format `{format}` is used, answers may be worse: if it is the wrong one, set \
+             model.prompt_format"
+        ));
+        Ok(template)
     }
 
-    /// # Errors
-    /// [`TemplateError::Syntax`].
-    pub fn new(source: &str, bos: String, eos: String) -> Result<Self, TemplateError> {
-        let mut environment = Environment::new();
-        environment.set_trim_blocks(true);
-        environment.set_lstrip_blocks(true);
-        environment.set_recursion_limit(50);
-        environment.set_unknown_method_callback(minijinja_contrib::pycompat::unknown_method_callback);
-        environment.add_function("raise_exception", raise_exception);
-        environment.add_function("strftime_now", |format: &str| strftime(format, SystemTime::now()));
-        environment
-            .add_template_owned(NAME, source.to_owned())
-            .map_err(|error| TemplateError::Syntax(error.to_string()))?;
-        Ok(Self {
-            environment,
-            bos,
-            eos,
-            note: None,
-            markers: OnceLock::new(),
-        })
-    }
-
-    /// The same model's with another format, as [`Self::named`] has it.
+    /// Whether a format is known, or its file a template that takes a plain question.
     ///
     /// # Errors
     /// [`TemplateError`].
-    pub fn with_format(&self, format: &str) -> Result<Self, TemplateError> {
-        Self::named(format, self.bos.clone(), self.eos.clone())
+    pub fn check(format: &str) -> Result<(), TemplateError> {
+        Self::named(format, &SpecialTokens::default()).map(drop)
     }
 
     /// A format by its name, or a file with a Jinja template.
-    ///
-    /// # Errors
-    /// [`TemplateError`]; a file's template may also refuse a plain question.
-    pub fn named(format: &str, bos: String, eos: String) -> Result<Self, TemplateError> {
+    fn named(format: &str, tokens: &SpecialTokens) -> Result<Self, TemplateError> {
         let source = if format.ends_with(".jinja") {
             std::fs::read_to_string(format).map_err(|error| TemplateError::File {
                 path: format.to_owned(),
                 error,
             })?
         } else {
-            let known = || prompt_formats().collect::<Vec<_>>().join(", ");
             let source = prompt_format(format).ok_or_else(|| TemplateError::UnknownFormat {
                 format: format.to_owned(),
-                known: known(),
+                known: known_formats(),
             })?;
             source.to_owned()
         };
-        let template = Self::new(&source, bos, eos)?;
-        template.render(&[ChatMessage {
-            role: ChatRole::User,
-            content: "?".to_owned(),
-        }])?;
-        Ok(template)
+        Self::new(&source, tokens)
+    }
+
+    pub(crate) fn new(source: &str, tokens: &SpecialTokens) -> Result<Self, TemplateError> {
+        let jinja = Arc::new(Jinja::new(source, tokens)?);
+        Ok(Self {
+            plain_markers: trial::tried(&jinja)?,
+            markers: Markers::new(&tokens.markers)?,
+            jinja,
+            note: None,
+        })
     }
 
     /// What had to be guessed, for the log.
@@ -143,104 +158,98 @@ impl ChatTemplate {
         self.note.as_deref()
     }
 
-    /// Writes the chat down up to where the answer begins. Each content is kept apart from what the template
-    /// writes, whatever it contains; the words by which a format of plain text tells who speaks are broken up in it.
+    /// Writes the chat down up to where the answer begins. No content becomes a token that structures the chat, whatever
+    /// it contains; the words by which a format of plain text tells who speaks are broken up in it.
     ///
     /// Where a template knows no system message, or wants the roles to alternate, the instructions go into
     /// the first user message and neighbours of one role are joined: they are never left out in silence.
     ///
     /// # Errors
-    /// If the template refuses that, too.
+    /// If the template refuses that, too. The error holds no word of the messages.
     pub fn render(&self, messages: &[ChatMessage]) -> Result<Vec<Stretch>, TemplateError> {
-        let plain = messages
+        let mut chat: Vec<(ChatRole, Contents)> = messages
             .iter()
             .map(|it| (it.role, vec![it.content.clone()]))
-            .collect::<Vec<_>>();
-        let mut stretches = self.render_slots(&plain).or_else(|error| {
-            let joined = join(&plain);
-            if joined == plain {
-                Err(error)
-            } else {
-                self.render_slots(&joined)
-            }
-        })?;
-        let markers = self.markers.get_or_init(|| self.plain_markers());
-        for stretch in &mut stretches {
-            if let Stretch::Content(content) = stretch {
-                *content = markers.broken_up(content);
-            }
-        }
-        Ok(stretches)
-    }
-
-    /// What the template writes around rounds with and without instructions; not all take each of them.
-    fn plain_markers(&self) -> PlainMarkers {
-        use ChatRole::{Assistant, System, User};
-        let chats: [&[ChatRole]; 3] = [
-            &[User],
-            &[User, Assistant, User],
-            &[System, User, Assistant, User],
-        ];
-        let written = chats.iter().filter_map(|roles| {
-            let slots: Vec<_> = roles.iter().map(|it| (*it, Contents::new())).collect();
-            self.render_slots(&slots).ok()
-        });
-        let written: Vec<String> = written
-            .flatten()
-            .filter_map(|it| match it {
-                Stretch::Template(text) => Some(text),
-                Stretch::Content(_) => None,
-            })
             .collect();
-        PlainMarkers::of(written.iter().map(String::as_str))
-    }
-
-    fn render_slots(&self, messages: &[(ChatRole, Contents)]) -> Result<Vec<Stretch>, TemplateError> {
-        let slots: Vec<Slot> = messages
+        let skeleton = match self.jinja.skeleton(&roles_of(&chat)) {
+            Ok(skeleton) => skeleton,
+            Err(error) => {
+                let joined = join(&chat);
+                if joined == chat {
+                    return Err(error);
+                }
+                chat = joined;
+                self.jinja.skeleton(&roles_of(&chat))?
+            }
+        };
+        let contents: Vec<String> = chat
             .iter()
-            .enumerate()
-            .map(|(number, (role, _))| Slot {
+            .map(|(_, contents)| self.plain_markers.broken_up(&plain(&contents.join("\n\n"))))
+            .collect();
+        let unseen = filled(skeleton, &contents);
+        Ok(self.seen(&roles_of(&chat), &contents, &unseen).unwrap_or(unseen))
+    }
+
+    /// The chat as the template writes it once it sees the words, unless they could have changed its structure.
+    fn seen(&self, roles: &[ChatRole], contents: &[String], unseen: &[Stretch]) -> Option<Vec<Stretch>> {
+        let mut hidden = Vec::new();
+        let guarded: Vec<String> = roles
+            .iter()
+            .zip(contents)
+            .map(|(role, content)| self.markers.guarded(*role, content, &mut hidden))
+            .collect();
+        let messages: Vec<Message<'_>> = roles
+            .iter()
+            .zip(&guarded)
+            .map(|(role, content)| Message {
                 role: role_name(*role),
-                content: format!("{OPEN}{number}{CLOSE}"),
+                content,
             })
             .collect();
-        let rendered = self
-            .environment
-            .get_template(NAME)
-            .and_then(|template| {
-                template.render(context! {
-                    messages => slots,
-                    add_generation_prompt => true,
-                    bos_token => self.bos,
-                    eos_token => self.eos,
-                    enable_thinking => false,
-                })
-            })
-            .map_err(|error| TemplateError::Render(error.detail().unwrap_or("it failed").to_owned()))?;
+        let seen = filled(pieces(&self.jinja.render(&messages).ok()?), &hidden);
+        let is_safe = !contents.iter().any(|it| self.markers.could_come_from(it))
+            || self.markers.written(&seen) == self.markers.written(unseen);
+        is_safe.then_some(seen)
+    }
+}
 
-        let mut stretches = Vec::new();
-        let mut seen = vec![false; messages.len()];
-        let mut rest = rendered.as_str();
-        while let Some((before, after)) = rest.split_once(OPEN) {
-            let Some((number, after)) = after.split_once(CLOSE) else {
-                break;
-            };
-            stretches.push(Stretch::Template(before.to_owned()));
-            let number = number.parse::<usize>().unwrap_or(usize::MAX);
-            if let (Some((_, contents)), Some(seen)) = (messages.get(number), seen.get_mut(number)) {
-                stretches.push(Stretch::Content(contents.join("\n\n").trim().to_owned()));
-                *seen = true;
-            }
-            rest = after;
-        }
-        stretches.push(Stretch::Template(rest.to_owned()));
-        match messages.iter().zip(seen).find(|(_, seen)| !seen) {
-            Some(((role, _), _)) => Err(TemplateError::Dropped {
-                role: role_name(*role),
-            }),
-            None => Ok(stretches),
+impl TemplateError {
+    /// Why the template does not take a chat that it would take with other roles, or in another order.
+    #[must_use]
+    pub fn refusal(&self) -> Option<String> {
+        match self {
+            Self::Refused(reason) => Some(reason.clone()),
+            Self::Dropped { role } => Some(format!("it leaves out a {role} message")),
+            _ => None,
         }
     }
+}
+
+impl SpecialTokens {
+    fn of(gguf: &GgufFile, tokenizer: &Tokenizer) -> Result<Self, TemplateError> {
+        let spelling = |id: Option<u32>| id.map(|it| tokenizer.spelling(it)).unwrap_or_default();
+        let eos = gguf
+            .optional_unsigned("tokenizer.ggml.eos_token_id")
+            .map_err(|error| unreadable(&error))?
+            .and_then(|it| u32::try_from(it).ok());
+        Ok(Self {
+            bos: spelling(tokenizer.bos()),
+            eos: spelling(eos),
+            markers: tokenizer.markers().collect(),
+        })
+    }
+}
+
+fn unreadable(error: &dyn Display) -> TemplateError {
+    TemplateError::Syntax(error.to_string())
+}
+
+fn known_formats() -> String {
+    prompt_formats().collect::<Vec<_>>().join(", ")
+}
+
+fn roles_of(chat: &[(ChatRole, Contents)]) -> Vec<ChatRole> {
+    chat.iter().map(|(role, _)| *role).collect()
 }
 
 /// Moves system messages into the message after them and joins neighbours of one role.
@@ -260,155 +269,5 @@ fn join(messages: &[(ChatRole, Contents)]) -> Vec<(ChatRole, Contents)> {
     joined
 }
 
-fn role_name(role: ChatRole) -> &'static str {
-    match role {
-        ChatRole::System => "system",
-        ChatRole::User => "user",
-        ChatRole::Assistant => "assistant",
-    }
-}
-
-fn raise_exception(message: String) -> Result<String, Error> {
-    Err(Error::new(ErrorKind::InvalidOperation, message))
-}
-
-/// The few directives that templates use, in UTC.
-fn strftime(format: &str, now: SystemTime) -> String {
-    const MONTHS: [&str; 12] = [
-        "January",
-        "February",
-        "March",
-        "April",
-        "May",
-        "June",
-        "July",
-        "August",
-        "September",
-        "October",
-        "November",
-        "December",
-    ];
-    let seconds = now.duration_since(UNIX_EPOCH).map_or(0, |it| it.as_secs());
-    let (year, month, day) = civil_date(seconds / 86_400);
-    let name = MONTHS.get(month as usize - 1).copied().unwrap_or_default();
-    let mut text = String::new();
-    let mut characters = format.chars();
-    while let Some(character) = characters.next() {
-        if character != '%' {
-            text.push(character);
-            continue;
-        }
-        match characters.next() {
-            Some('Y') => text.push_str(&year.to_string()),
-            Some('m') => text.push_str(&format!("{month:02}")),
-            Some('d') => text.push_str(&format!("{day:02}")),
-            Some('B') => text.push_str(name),
-            Some('b') => text.extend(name.chars().take(3)),
-            Some('H') => text.push_str(&format!("{:02}", seconds / 3600 % 24)),
-            Some('M') => text.push_str(&format!("{:02}", seconds / 60 % 60)),
-            Some('S') => text.push_str(&format!("{:02}", seconds % 60)),
-            Some(other) => text.push(other),
-            None => {}
-        }
-    }
-    text
-}
-
-/// Year, month and day from days since 1970-01-01; Hinnant, "chrono-compatible low-level date algorithms".
-fn civil_date(days: u64) -> (u64, u64, u64) {
-    let days = days + 719_468;
-    let era = days / 146_097;
-    let day_of_era = days % 146_097;
-    let year_of_era = (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
-    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let shifted = (5 * day_of_year + 2) / 153;
-    let month = if shifted < 10 { shifted + 3 } else { shifted - 9 };
-    let year = year_of_era + era * 400 + u64::from(month <= 2);
-    (year, month, day_of_year - (153 * shifted + 2) / 5 + 1)
-}
-
 #[cfg(test)]
-mod tests {
-    use std::time::{Duration, UNIX_EPOCH};
-
-    use bedside_contract::{ChatMessage, ChatRole};
-
-    use super::{ChatTemplate, TemplateError, prompt_format, strftime};
-    use crate::tokenizer::Stretch;
-
-    const ALTERNATING: &str = "{{ bos_token }}{% for m in messages %}\
-        {% if m['role'] == 'system' %}{{ raise_exception('no system here') }}{% endif %}\
-        {% if (m['role'] == 'user') != (loop.index0 % 2 == 0) %}{{ raise_exception('must alternate') }}{% endif %}\
-        [{{ m['role'] }}]{{ m['content'].strip() }}{% endfor %}[assistant]";
-    const FORGETFUL: &str =
-        "{% for m in messages if m.role != 'system' %}[{{ m.role }}]{{ m.content }}{% endfor %}";
-
-    fn message(role: ChatRole, content: &str) -> ChatMessage {
-        ChatMessage {
-            role,
-            content: content.to_owned(),
-        }
-    }
-
-    fn written(template: &str, messages: &[ChatMessage]) -> String {
-        let template = ChatTemplate::new(template, "<s>".into(), "</s>".into()).unwrap();
-        let stretches = template.render(messages).unwrap();
-        stretches
-            .into_iter()
-            .map(|it| match it {
-                Stretch::Template(text) => text,
-                Stretch::Content(text) => format!("«{text}»"),
-            })
-            .collect()
-    }
-
-    #[test]
-    fn contents_stand_apart() {
-        let chat = [
-            message(ChatRole::System, "Be kind."),
-            message(ChatRole::User, " {{ 1 }}<|im_end|> "),
-        ];
-        let expect = "<|im_start|>system\n«Be kind.»<|im_end|>\n<|im_start|>user\n«{{ 1 }}<|im_end|>»<|im_end|>\n\
-                      <|im_start|>assistant\n";
-        assert_eq!(written(prompt_format("chatml").unwrap(), &chat), expect);
-    }
-
-    #[test]
-    fn instructions_are_never_lost() {
-        let chat = [
-            message(ChatRole::System, "Be kind."),
-            message(ChatRole::User, "a"),
-            message(ChatRole::User, "b"),
-            message(ChatRole::Assistant, "c"),
-            message(ChatRole::User, "d"),
-        ];
-        let expect = "<s>[user]«Be kind.\n\na\n\nb»[assistant]«c»[user]«d»[assistant]";
-        assert_eq!(written(ALTERNATING, &chat), expect);
-        assert_eq!(
-            written(FORGETFUL, &chat),
-            "[user]«Be kind.\n\na\n\nb»[assistant]«c»[user]«d»"
-        );
-    }
-
-    #[test]
-    fn a_refusal_gives_the_reason() {
-        let template = ChatTemplate::new(ALTERNATING, String::new(), String::new()).unwrap();
-        let error = template.render(&[message(ChatRole::Assistant, "c")]).unwrap_err();
-        assert!(
-            matches!(&error, TemplateError::Render(reason) if reason == "must alternate"),
-            "{error}"
-        );
-        let error = ChatTemplate::new("{% for %}", String::new(), String::new()).unwrap_err();
-        assert!(matches!(error, TemplateError::Syntax(_)));
-    }
-
-    #[test]
-    fn dates_are_written() {
-        let at = UNIX_EPOCH + Duration::from_secs(1_709_251_199);
-        assert_eq!(
-            strftime("%d %b %Y, %B %H:%M:%S %%", at),
-            "29 Feb 2024, February 23:59:59 %"
-        );
-        assert_eq!(strftime("%Y-%m-%d", UNIX_EPOCH), "1970-01-01");
-    }
-}
+mod tests;

@@ -1,7 +1,12 @@
 //! Tiny models with random weights, for tests that must run without a real one.
 
-use std::{fs::File, io::BufWriter, path::Path};
+use std::{
+    fs::File,
+    io::BufWriter,
+    path::{Path, PathBuf},
+};
 
+use bedside_tensors::gguf::{Entry, GgufFile, GgufWriter, PlannedTensor};
 use candle_core::{
     Device, Tensor,
     quantized::{
@@ -259,6 +264,51 @@ impl TinyModel {
         }
         tensors
     }
+}
+
+/// Writes a model's file as so many parts beside it, as llama-gguf-split does; gives their paths.
+///
+/// # Panics
+/// If the file cannot be read, or the parts cannot be written.
+#[must_use]
+pub fn split(whole: &Path, count: usize) -> Vec<PathBuf> {
+    let gguf = GgufFile::open(whole).expect("the test wrote a model");
+    let stem = whole.file_stem().and_then(|it| it.to_str());
+    let stem = stem.expect("the test named it");
+    let tensors: Vec<_> = gguf.tensors().iter().collect();
+    let each = tensors.len().div_ceil(count);
+    let parts: Vec<PathBuf> = tensors
+        .chunks(each)
+        .enumerate()
+        .map(|(place, tensors)| {
+            let number = |it: usize| Entry::U32(u32::try_from(it).expect("there are few"));
+            let mut metadata = vec![
+                ("split.no".to_owned(), number(place)),
+                ("split.count".to_owned(), number(count)),
+                ("split.tensors.count".to_owned(), number(gguf.tensors().len())),
+            ];
+            if place == 0 {
+                let raw = |key: &str| gguf.entry(key).expect("it is there").to_vec();
+                metadata.extend(gguf.keys().map(|key| (key.to_owned(), Entry::Raw(raw(key)))));
+            }
+            let planned = tensors.iter().map(|(name, it)| PlannedTensor {
+                name: (*name).clone(),
+                dtype: it.dtype,
+                shape: it.shape.clone(),
+            });
+            let path = whole.with_file_name(format!("{stem}-{:05}-of-{count:05}.gguf", place + 1));
+            let mut writer =
+                GgufWriter::create(&path, &metadata, planned.collect()).expect("the folder is the test's");
+            for (name, it) in tensors {
+                let (_, data) = gguf.tensor_data(name, &it.shape).expect("it is there");
+                writer.write(data).expect("the folder is the test's");
+            }
+            writer.finish().expect("all are written");
+            path
+        })
+        .collect();
+    assert_eq!(parts.len(), count, "tensors for so many parts");
+    parts
 }
 
 struct Random(u64);

@@ -1,13 +1,16 @@
 //! Text to tokens and back, from what the GGUF file says of its vocabulary.
 //!
 //! The tokens that structure a chat (`<|im_start|>` …) are kept out of the text tokenizer altogether, so
-//! that no text, whoever wrote it, can turn into one. Only the chat template's own markers can.
+//! that no text, whoever wrote it, can turn into one. Only the chat template's own markers can. Tokens that somebody
+//! has added for words (`[主诉]`, a disease's name) are text like any other and found in it.
 
+mod byte_level;
 mod bytes;
 mod pieces;
 mod pretokenize;
 mod sentencepiece;
 mod stream;
+mod structure;
 mod unigram;
 mod whitespace;
 
@@ -39,7 +42,7 @@ pub struct Tokenizer {
 
 /// Knows ordinary tokens only.
 enum TextTokenizer {
-    ByteLevel(Box<tokenizers::Tokenizer>),
+    ByteLevel(byte_level::ByteLevel),
     SentencePiece {
         pieces: sentencepiece::SentencePiece,
         written_whitespace: bool,
@@ -49,7 +52,7 @@ enum TextTokenizer {
 /// A stretch of a rendered chat.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Stretch {
-    /// Written by the template: its markers become special tokens.
+    /// The markers in it become special tokens: what the template writes, and words of a message that hold none.
     Template(String),
     /// Written by a person, a plugin or the model: text and nothing else.
     Content(String),
@@ -63,6 +66,12 @@ pub enum TokenizerError {
         "{path}: tokenizer kind `{kind}` is not supported, only `gpt2` (byte-level BPE), `llama` and `t5` (sentencepiece)"
     )]
     Kind { path: String, kind: String },
+    #[error(
+        "{path}: words are cut by the pre-tokenizer `{name}`, which is not known here: the model would read other tokens \
+         than it was trained on; take a file with one of {}",
+        pretokenize::known_names()
+    )]
+    PreTokenizer { path: String, name: String },
     #[error("{path}: the tokenizer cannot be built: {problem}")]
     Build { path: String, problem: String },
     #[error("a text of {characters} characters cannot be tokenized: {problem}")]
@@ -75,19 +84,6 @@ struct Markers {
     ids: Vec<u32>,
     set: HashSet<u32>,
 }
-
-/// Names under which files know tokens that end an answer, beside the ids in the metadata.
-const END_NAMES: [&str; 9] = [
-    "<|im_end|>",
-    "<|endoftext|>",
-    "<|eot_id|>",
-    "<|end_of_text|>",
-    "<|eom_id|>",
-    "<end_of_turn>",
-    "<|end|>",
-    "<|end_of_sentence|>",
-    "</s>",
-];
 
 impl Tokenizer {
     /// Builds the tokenizer that a file describes.
@@ -102,28 +98,27 @@ impl Tokenizer {
             problem,
         };
         let mut notes = Vec::new();
+        let mut begins = pieces.kind == pieces::Kind::SentencePiece(Algorithm::Bpe);
         let text = match pieces.kind {
             pieces::Kind::ByteLevel => {
-                let name = gguf
-                    .optional_text("tokenizer.ggml.pre")?
-                    .unwrap_or("default")
-                    .to_owned();
-                let (rules, known) = pretokenize::rules(&name);
-                if !known {
-                    notes.push(format!(
-                        "pre-tokenizer `{name}` is unknown, GPT-2's is used: answers may be worse"
-                    ));
+                const UNSAID: &str = "default";
+                let name = gguf.optional_text("tokenizer.ggml.pre")?.unwrap_or(UNSAID);
+                let rules = pretokenize::rules(name).ok_or_else(|| TokenizerError::PreTokenizer {
+                    path: path(),
+                    name: name.to_owned(),
+                })?;
+                if name == UNSAID {
+                    let note = "the file does not say how words are cut (tokenizer.ggml.pre), GPT-2's way is used: \
+                                answers may be worse; take a newer file of the model";
+                    notes.push(note.to_owned());
                 }
-                TextTokenizer::ByteLevel(Box::new(pieces.byte_level(rules).map_err(build)?))
+                begins = rules.begins;
+                TextTokenizer::ByteLevel(byte_level::ByteLevel::new(&pieces, rules).map_err(build)?)
             }
             pieces::Kind::SentencePiece(algorithm) => {
                 const MAP: &str = "tokenizer.ggml.precompiled_charsmap";
                 let flag = |key: &str| gguf.optional_bool(&format!("tokenizer.ggml.{key}"));
-                let map = gguf.optional_integers(MAP)?.map(|it| {
-                    // Some files have signed bytes.
-                    let bytes: Vec<u8> = it.iter().map(|it| *it as u8).collect();
-                    CharacterMap::read(&bytes)
-                });
+                let map = gguf.optional_bytes(MAP)?.map(|it| CharacterMap::read(&it));
                 let normalizer = sentencepiece::Normalizer {
                     map: map.transpose().map_err(|problem| gguf.bad_value(MAP, problem))?,
                     space_before: flag("add_space_prefix")?.unwrap_or(true),
@@ -154,14 +149,14 @@ impl Tokenizer {
             markers
                 .ids
                 .iter()
-                .filter(|id| pieces.is_control(**id) || END_NAMES.contains(&pieces.text(**id))),
+                .filter(|id| pieces.is_control(**id) || structure::END_NAMES.contains(&pieces.text(**id))),
         );
         let marker = |text: &str| markers.ids.iter().copied().find(|id| pieces.text(*id) == text);
         let thinking = marker("<think>").zip(marker("</think>"));
         Ok(Self {
             add_bos: gguf
                 .optional_bool("tokenizer.ggml.add_bos_token")?
-                .unwrap_or(pieces.kind == pieces::Kind::SentencePiece(Algorithm::Bpe)),
+                .unwrap_or(begins),
             spellings: bytes::Spellings::new(&pieces),
             size: pieces.texts.len(),
             text,
@@ -237,6 +232,11 @@ impl Tokenizer {
         String::from_utf8_lossy(self.spellings.get(token)).into_owned()
     }
 
+    /// The spellings of all special tokens.
+    pub(crate) fn markers(&self) -> impl Iterator<Item = String> {
+        self.markers.ids.iter().map(|id| self.spelling(*id))
+    }
+
     #[must_use]
     pub fn bos(&self) -> Option<u32> {
         self.bos
@@ -272,13 +272,11 @@ impl Tokenizer {
         }
         match &self.text {
             TextTokenizer::ByteLevel(text) => {
-                let encoding =
-                    text.encode_fast(run.as_str(), false)
-                        .map_err(|error| TokenizerError::Encode {
-                            characters: run.chars().count(),
-                            problem: error.to_string(),
-                        })?;
-                tokens.extend(encoding.get_ids());
+                text.encode(run, tokens)
+                    .map_err(|problem| TokenizerError::Encode {
+                        characters: run.chars().count(),
+                        problem,
+                    })?;
             }
             TextTokenizer::SentencePiece {
                 pieces,

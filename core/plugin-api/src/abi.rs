@@ -288,6 +288,8 @@ numbered! {
         CancelJob = 8 "cancel_job",
         /// nothing → [`msg::Health`](crate::msg::Health)
         Health = 9 "health",
+        /// [`msg::Forget`](crate::msg::Forget) → null, once nothing of the conversation is kept any more
+        Forget = 10 "forget",
     }
 }
 
@@ -393,6 +395,7 @@ mod tests {
             assert_eq!(Op::from_name(op.name()), Some(*op));
         }
         assert_eq!((Hook::from_number(0), Op::from_number(9999)), (None, None));
+        assert_eq!(Hook::Forget.number(), 10, "a number is never given again");
     }
 
     #[test]

@@ -195,6 +195,7 @@ fn dispatch<P: Plugin>(plugin: &mut P, hook: u32, body: &[u8]) -> Result<Vec<u8>
         Hook::RunJob => encode(&plugin.run_job(&decode(body)?)?),
         Hook::CancelJob => encode(&plugin.cancel_job(&decode::<String>(body)?)?),
         Hook::Health => encode(&plugin.health()?),
+        Hook::Forget => encode(&plugin.forget(&decode(body)?)?),
     }
 }
 

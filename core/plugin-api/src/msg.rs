@@ -9,7 +9,8 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Message {
-    /// An opaque id of the conversation, other for each plugin; good as a storage key.
+    /// An opaque id of the conversation, other for each plugin; good as a storage key, or a part of one: entries whose
+    /// key holds it are deleted together with the conversation.
     pub conversation: String,
     /// `web`, `telegram` …
     pub platform: String,
@@ -226,6 +227,14 @@ pub struct JobResult {
 pub struct Health {
     pub ok: bool,
     pub reason: String,
+}
+
+/// A conversation that its patient had deleted.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Forget {
+    /// As in [`Message::conversation`].
+    pub conversation: String,
 }
 
 /// How loud a log line is.

@@ -4,7 +4,7 @@ use crate::{
     Error, Host,
     abi::Hook,
     msg::{
-        Answer, AnswerVerdict, Command, CommandReply, Description, Health, Job, JobResult, Message,
+        Answer, AnswerVerdict, Command, CommandReply, Description, Forget, Health, Job, JobResult, Message,
         PromptAdditions, PromptRequest, Verdict,
     },
 };
@@ -171,6 +171,27 @@ pub trait Plugin: Sized + 'static {
     fn cancel_job(&mut self, id: &str) -> Result<(), Error> {
         let _ = id;
         not_implemented(Hook::CancelJob)
+    }
+
+    /// Deletes what the plugin keeps of a conversation whose patient had it deleted: in memory, in files, in values
+    /// under other keys (2 s). The bot itself deletes entries of [`Host::storage_put`] whose key holds the
+    /// conversation's id; they may be gone already. `Ok` is the acknowledgement; without it the bot asks again after
+    /// the plugin's next start, so the same conversation may come twice.
+    ///
+    /// ```
+    /// # use bedside_plugin_api::{Error, Host, msg::Forget};
+    /// fn forget(host: &Host, forget: &Forget) -> Result<(), Error> {
+    ///     let mut waiting: Vec<String> = host.storage_get("waiting for a call")?.unwrap_or_default();
+    ///     waiting.retain(|it| *it != forget.conversation);
+    ///     host.storage_put("waiting for a call", &waiting)
+    /// }
+    /// ```
+    ///
+    /// # Errors
+    /// Asked again after the plugin's next start; the patient is told that something is still to be deleted.
+    fn forget(&mut self, forget: &Forget) -> Result<(), Error> {
+        let _ = forget;
+        not_implemented(Hook::Forget)
     }
 
     /// Whether the plugin can do its work; asked after the start and now and then (1 s).

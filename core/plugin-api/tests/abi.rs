@@ -12,7 +12,7 @@ use bedside_plugin_api::{
     Error, Host, Plugin,
     abi::{Hook, HostApi, MAX_MESSAGE, Op, Owned, Status, View},
     export_plugin,
-    msg::{LogLevel, Message, Verdict},
+    msg::{Forget, LogLevel, Message, Verdict},
 };
 
 struct Probe {
@@ -61,6 +61,13 @@ impl Plugin for Probe {
                 Ok(Verdict::Continue)
             }
             _ => Ok(Verdict::Continue),
+        }
+    }
+
+    fn forget(&mut self, forget: &Forget) -> Result<(), Error> {
+        match forget.conversation.as_str() {
+            "kept" => Err(Error::new("asked to fail")),
+            _ => Ok(()),
         }
     }
 }
@@ -171,6 +178,19 @@ fn hooks_answer_or_say_why_not() {
         Status::UNKNOWN_HOOK
     );
     assert_eq!(invoke(instance, 4711, b"{}").0, Status::UNKNOWN_HOOK);
+    for (body, status, answer) in [
+        (&br#"{"conversation":"c1"}"#[..], Status::OK, "null"),
+        (
+            &br#"{"conversation":"kept"}"#[..],
+            Status::FAILED,
+            "asked to fail",
+        ),
+    ] {
+        assert_eq!(
+            invoke(instance, Hook::Forget.number(), body),
+            (status, answer.to_owned())
+        );
+    }
     assert_eq!(invoke(instance, Hook::Describe.number(), b"").0, Status::OK);
     let (status, text) = invoke(
         instance,

@@ -265,7 +265,7 @@ impl Services {
             .map(chat_message)
             .collect::<Result<Vec<_>, _>>()?;
         let request = GenerateRequest {
-            conversation: ConversationKey::new("plugin", &self.id, "generate"),
+            conversation: conversation_of(&self.id),
             messages,
             adapter: None,
             sampling: Sampling {
@@ -318,6 +318,11 @@ impl Services {
     fn budgets(&self) -> std::sync::MutexGuard<'_, Budgets> {
         self.budgets.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Under which name the model knows what a plugin asks it.
+pub(crate) fn conversation_of(plugin: &str) -> ConversationKey {
+    ConversationKey::new("plugin", plugin, "generate")
 }
 
 fn decode<T: DeserializeOwned>(body: &[u8]) -> Result<T, (Status, String)> {

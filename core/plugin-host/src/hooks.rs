@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use bedside_contract::{
-    AnswerVerdict, Augmented, ChatRole, Citation, CommandInfo, Disposition, Language, MessageFacts,
-    MessageVerdict, Passage, PluginNote, PluginStatus, Plugins, Prompt, PromptText,
+    AnswerVerdict, Augmented, ChatRole, Citation, CommandInfo, ConversationKey, Disposition, Language,
+    MessageFacts, MessageVerdict, Passage, PluginNote, PluginStatus, Plugins, Prompt, PromptText, StoreError,
 };
 use bedside_plugin_api::{abi::Hook, msg};
 use futures::future::join_all;
@@ -205,6 +205,10 @@ impl Plugins for PluginHost {
                 })
             }
         }
+    }
+
+    async fn forget(&self, conversation: &ConversationKey) -> Result<Vec<String>, StoreError> {
+        self.forget_conversation(conversation).await
     }
 
     fn status(&self) -> Vec<PluginStatus> {

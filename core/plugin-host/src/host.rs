@@ -25,6 +25,7 @@ use crate::{
     child::Spawner,
     config::{PluginsConfig, SandboxPolicy},
     discovery::{self, Package},
+    forget::{Forgetting, catch_up},
     handle::Plugin,
     job::{self, JobHandle},
     manifest::{HookRule, Manifest, OnFailure, nearest},
@@ -46,6 +47,7 @@ pub struct PluginHost {
     idle: Vec<PluginStatus>,
     order: BTreeMap<Hook, Vec<(Arc<Plugin>, HookRule)>>,
     pub(crate) ids: OpaqueIds,
+    pub(crate) forgetting: Forgetting,
     tasks: TaskTracker,
     stop: CancellationToken,
     _stop_on_drop: DropGuard,
@@ -101,6 +103,7 @@ impl PluginHost {
             idle: Vec::new(),
             order: BTreeMap::new(),
             ids: OpaqueIds::new(Arc::clone(&setup.storage)),
+            forgetting: Forgetting::new(Arc::clone(&setup.storage), setup.generator.clone()),
             tasks: TaskTracker::new(),
             _stop_on_drop: stop.clone().drop_guard(),
             stop,
@@ -283,6 +286,13 @@ impl PluginHost {
             folder,
             manifest,
         } = package;
+        // One whose manifest cannot be read may have the hook.
+        if manifest
+            .as_ref()
+            .map_or(true, |it| it.hooks.contains_key(&Hook::Forget))
+        {
+            self.forgetting.add_listening(&id);
+        }
         let manifest = match manifest {
             _ if config.disabled.contains(&id) => {
                 return self.idle.push(idle_status(&id, &version, "disabled", None));
@@ -356,6 +366,9 @@ impl PluginHost {
         self.launches.insert(id.clone(), launch.clone());
         self.tasks
             .spawn(supervise(plugin.clone(), launch, mailbox, self.stop.clone()));
+        let storage = Arc::clone(&setup.storage);
+        self.tasks
+            .spawn(catch_up(plugin.clone(), storage, self.stop.clone()));
         self.plugins.insert(id, plugin);
     }
 }

@@ -12,6 +12,7 @@ mod calls;
 mod child;
 pub mod config;
 pub mod discovery;
+mod forget;
 mod handle;
 mod hooks;
 mod host;
@@ -25,6 +26,7 @@ mod session;
 mod supervisor;
 
 pub use bedside_plugin_api::msg::Contacts;
+pub use bedside_plugin_runner::KernelFeatures;
 pub use config::{PluginsConfig, SandboxPolicy};
 pub use host::{Inspection, LibraryNote, PluginHost, PluginHostSetup};
 pub use job::JobHandle;

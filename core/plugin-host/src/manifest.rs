@@ -234,6 +234,7 @@ impl HookRule {
             Hook::Command | Hook::Describe | Hook::CancelJob => 10_000,
             Hook::RunJob => 24 * 3_600_000,
             Hook::Health => 1000,
+            Hook::Forget => 2000,
         };
         let deadline = Duration::from_millis(milliseconds);
         Self {

@@ -2,20 +2,26 @@
 
 use std::{fmt::Write, sync::Arc, time::Duration};
 
-use bedside_contract::{ConversationKey, PluginStorage};
+use bedside_contract::{ConversationKey, PluginStorage, StoreError};
 use sha2::{Digest, Sha256};
 use tokio::{sync::OnceCell, time::timeout};
 use uuid::Uuid;
 
-/// No plugin can have this id.
-const OWNER: &str = "_host";
+/// What the host keeps for itself; no plugin can have this id.
+pub(crate) const OWNER: &str = "_host";
 const KEY: &str = "conversation-salt";
+
+/// The host has no quota.
+pub(crate) const MOST_BYTES: u64 = u64::MAX;
 
 /// Makes ids that are stable for one plugin, different for each, and lead back to nobody: chat numbers are
 /// few enough to try them all, so a secret of this installation goes in.
 pub(crate) struct OpaqueIds {
     storage: Arc<dyn PluginStorage>,
     salt: OnceCell<Vec<u8>>,
+    /// Where the store did not give one in time: ids then last until the next start only; the store's own failure is
+    /// reported elsewhere.
+    makeshift: OnceCell<Vec<u8>>,
 }
 
 impl OpaqueIds {
@@ -23,28 +29,52 @@ impl OpaqueIds {
         Self {
             storage,
             salt: OnceCell::new(),
+            makeshift: OnceCell::new(),
         }
     }
 
     pub(crate) async fn salt(&self) -> &[u8] {
-        self.salt.get_or_init(|| self.stored_salt()).await
+        if let Some(salt) = self.makeshift.get() {
+            return salt;
+        }
+        match self.stored_salt().await {
+            Ok(salt) => salt,
+            Err(_) => self.makeshift.get_or_init(|| async { fresh_salt() }).await,
+        }
     }
 
-    async fn stored_salt(&self) -> Vec<u8> {
-        let fresh = [*Uuid::new_v4().as_bytes(), *Uuid::new_v4().as_bytes()].concat();
+    /// Every salt by which plugins may know a conversation.
+    ///
+    /// # Errors
+    /// [`StoreError`]: the lasting one is not known.
+    pub(crate) async fn all_salts(&self) -> Result<Vec<&[u8]>, StoreError> {
+        let mut salts = vec![self.stored_salt().await?];
+        salts.extend(self.makeshift.get().map(Vec::as_slice));
+        Ok(salts)
+    }
+
+    async fn stored_salt(&self) -> Result<&[u8], StoreError> {
+        let salt = self.salt.get_or_try_init(|| self.read_or_make()).await?;
+        Ok(salt)
+    }
+
+    async fn read_or_make(&self) -> Result<Vec<u8>, StoreError> {
         let read_or_put = async {
             if let Some(salt) = self.storage.plugin_get(OWNER, KEY).await? {
                 return Ok(salt);
             }
-            self.storage.plugin_put(OWNER, KEY, &fresh, 1024).await?;
-            Ok::<_, bedside_contract::StoreError>(fresh.clone())
+            let fresh = fresh_salt();
+            self.storage.plugin_put(OWNER, KEY, &fresh, MOST_BYTES).await?;
+            Ok::<_, StoreError>(fresh)
         };
-        match timeout(Duration::from_secs(2), read_or_put).await {
-            Ok(Ok(salt)) => salt,
-            // Ids then last until the next start only; the store's own failure is reported elsewhere.
-            _ => fresh,
-        }
+        timeout(Duration::from_secs(2), read_or_put)
+            .await
+            .unwrap_or_else(|_| Err(StoreError::Failed("it did not answer within 2 s".to_owned())))
     }
+}
+
+fn fresh_salt() -> Vec<u8> {
+    [*Uuid::new_v4().as_bytes(), *Uuid::new_v4().as_bytes()].concat()
 }
 
 /// The id of a conversation for one plugin.

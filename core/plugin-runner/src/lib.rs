@@ -12,5 +12,5 @@ pub mod serve;
 
 pub use frame::{Frame, FrameError, FrameKind};
 pub use loader::{HostCalls, Instance, LoadError, LoadedLibrary, Outcome, read_note};
-pub use sandbox::{Limits, SandboxReport};
+pub use sandbox::{KernelFeatures, Limits, SandboxReport};
 pub use serve::{RunnerHello, RunnerSetup};

@@ -45,6 +45,30 @@ impl SandboxReport {
     }
 }
 
+/// What of a sandbox this kernel could give, told without entering one.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct KernelFeatures {
+    /// The version of Landlock; files are fully covered from 3 on.
+    pub landlock: Option<u32>,
+    /// System calls can be refused.
+    pub seccomp: bool,
+}
+
+impl KernelFeatures {
+    /// Asks the kernel that runs.
+    #[must_use]
+    pub fn of_this_kernel() -> Self {
+        #[cfg(target_os = "linux")]
+        {
+            linux::features()
+        }
+        #[cfg(not(target_os = "linux"))]
+        {
+            Self::default()
+        }
+    }
+}
+
 /// Locks this process in, as far as the kernel can. To be called before any thread is started: new threads
 /// inherit the walls, old ones would stand outside.
 #[must_use]

@@ -52,7 +52,7 @@ impl Job {
     /// Ends with a last event: the answer's end or an error.
     pub(crate) async fn run(self, mut place: Place) {
         let mut progress = Progress {
-            thoughts: ThoughtGate::new(self.shared.begins_in_thought(&self.served.model)),
+            thoughts: ThoughtGate::new(self.served.habits.beginning(self.request.max_tokens)),
             gate: StopGate::new(&self.request.sampling.stop),
             sent: None,
             first: None,
@@ -70,29 +70,57 @@ impl Job {
         drop(place);
         match ended.unwrap_or(Ok(FinishReason::Deadline)) {
             Ok(reason) => {
-                let spoken = progress.thoughts.finish(reason == FinishReason::Stop);
+                let is_whole = reason == FinishReason::Stop;
+                if !is_whole && progress.thoughts.is_in_doubt() {
+                    self.served.habits.tell_of_cut_answer();
+                }
+                let spoken = progress.thoughts.finish(is_whole);
                 let mut rest = progress.gate.push(&spoken);
                 rest.push_str(&progress.gate.finish());
                 self.tell_text(rest);
-                if progress.thoughts.has_seen_lone_end() {
-                    self.shared.answers_begin_in_thought();
-                }
+                self.learn(&progress);
                 self.tell(self.finished(reason, &progress));
             }
-            Err(failure) => self.fail(failure),
+            Err(failure) => {
+                self.learn(&progress);
+                self.fail(failure);
+            }
+        }
+    }
+
+    fn learn(&self, progress: &Progress) {
+        if let Some(beginning) = progress.thoughts.shown() {
+            self.served.habits.learn(beginning);
         }
     }
 
     async fn attempts(&self, progress: &mut Progress) -> Result<FinishReason, Failure> {
-        let body = Body::new(&self.request, &self.served, self.shared.config.disable_thinking);
-        let body = serde_json::to_vec(&body).map_err(|_| Failure::Unreadable("our own request"))?;
+        let mut body = Body::new(&self.request, &self.served, self.shared.config.disable_thinking);
+        let mut left_out = self.served.habits.refused();
+        for field in &left_out {
+            body.leave_out(*field);
+        }
         let mut tries_left = self.shared.config.retries;
         let mut backoff = FIRST_WAIT;
         loop {
-            let failure = match self.attempt(&body, progress).await {
+            let bytes = serde_json::to_vec(&body).map_err(|_| Failure::Unreadable("our own request"))?;
+            let outcome = self.attempt(bytes, progress).await;
+            let is_answered = outcome.is_ok() || progress.first.is_some();
+            if is_answered {
+                self.served.habits.refuses(&left_out);
+            }
+            let failure = match outcome {
                 Ok(reason) => return Ok(reason),
                 Err(failure) => failure,
             };
+            if !is_answered {
+                let fields = failure.refused_fields().iter().copied();
+                let before = left_out.len();
+                left_out.extend(fields.filter(|it| body.leave_out(*it)));
+                if left_out.len() > before {
+                    continue;
+                }
+            }
             let wait = failure.retry_after().unwrap_or(backoff);
             let is_in_time = wait <= LONGEST_WAIT && Instant::now() + wait < self.deadline;
             if progress.first.is_some() || tries_left == 0 || !failure.may_pass() || !is_in_time {
@@ -105,14 +133,14 @@ impl Job {
         }
     }
 
-    async fn attempt(&self, body: &[u8], progress: &mut Progress) -> Result<FinishReason, Failure> {
+    async fn attempt(&self, body: Vec<u8>, progress: &mut Progress) -> Result<FinishReason, Failure> {
         let sent = Instant::now();
         progress.sent = Some(sent);
         let first_timeout = Duration::from_secs(self.shared.config.first_token_timeout_seconds);
         let request = self.shared.server.chat();
         let request = request
             .header(header::CONTENT_TYPE, "application/json")
-            .body(body.to_vec());
+            .body(body);
         let first_by = sent + first_timeout;
         let opened = timeout_at(first_by, open(request)).await;
         let response = opened.map_err(|_| Failure::Silent(first_timeout))??;

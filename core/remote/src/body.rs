@@ -5,15 +5,20 @@ use std::collections::BTreeMap;
 use bedside_contract::{ChatMessage, GenerateRequest, Sampling};
 use serde::Serialize;
 
-use crate::{estimate, probe::Served};
+use crate::{estimate, field::Field, probe::Served};
 
 #[derive(Serialize)]
 pub(crate) struct Body<'a> {
     model: &'a str,
     messages: &'a [ChatMessage],
     stream: bool,
-    stream_options: StreamOptions,
-    max_tokens: usize,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    stream_options: Option<StreamOptions>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    max_tokens: Option<usize>,
+    /// Its newer name, for servers that refuse the older one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    max_completion_tokens: Option<usize>,
     #[serde(skip_serializing_if = "Option::is_none")]
     chat_template_kwargs: Option<TemplateArguments>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -52,7 +57,8 @@ struct WireSampling<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     min_p: Option<f32>,
     /// vLLM's and SGLang's name; llama-server's is `repeat_penalty`, and off unless it is sent.
-    repetition_penalty: f32,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    repetition_penalty: Option<f32>,
     #[serde(skip_serializing_if = "Option::is_none")]
     repeat_penalty: Option<f32>,
     /// How far back llama-server looks: to the beginning.
@@ -89,13 +95,38 @@ impl<'a> Body<'a> {
             model: name.unwrap_or(&served.model),
             messages: &request.messages,
             stream: true,
-            stream_options: StreamOptions { include_usage: true },
-            max_tokens: max_tokens(request, served.info.context_length),
+            stream_options: Some(StreamOptions { include_usage: true }),
+            max_tokens: Some(max_tokens(request, served.info.context_length)),
+            max_completion_tokens: None,
             chat_template_kwargs: disable_thinking.then_some(TemplateArguments {
                 enable_thinking: false,
             }),
             lora,
             sampling: WireSampling::new(&request.sampling, served.info.context_length),
+        }
+    }
+
+    /// Whether the field was there.
+    pub(crate) fn leave_out(&mut self, field: Field) -> bool {
+        let sampling = &mut self.sampling;
+        match field {
+            Field::ChatTemplateKwargs => self.chat_template_kwargs.take().is_some(),
+            Field::TopK => sampling.top_k.take().is_some(),
+            Field::MinP => sampling.min_p.take().is_some(),
+            Field::RepetitionPenalty => sampling.repetition_penalty.take().is_some(),
+            Field::RepeatPenalty => sampling.repeat_penalty.take().is_some(),
+            Field::RepeatLastN => sampling.repeat_last_n.take().is_some(),
+            Field::StreamOptions => self.stream_options.take().is_some(),
+            Field::FrequencyPenalty => sampling.frequency_penalty.take().is_some(),
+            Field::PresencePenalty => sampling.presence_penalty.take().is_some(),
+            Field::Seed => sampling.seed.take().is_some(),
+            // Answers are cut at them here as well.
+            Field::Stop => !std::mem::take(&mut sampling.stop).is_empty(),
+            Field::MaxTokens => {
+                let limit = self.max_tokens.take();
+                self.max_completion_tokens = self.max_completion_tokens.or(limit);
+                limit.is_some()
+            }
         }
     }
 }
@@ -121,7 +152,7 @@ impl<'a> WireSampling<'a> {
                 Ok(top_k) => top_k,
             }),
             min_p: draws.then_some(sampling.min_p),
-            repetition_penalty: sampling.repetition_penalty,
+            repetition_penalty: Some(sampling.repetition_penalty),
             repeat_penalty: repeats.then_some(sampling.repetition_penalty),
             repeat_last_n: (repeats || counts).then_some(context_length),
             frequency_penalty: counts.then_some(sampling.frequency_penalty),
@@ -154,7 +185,7 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::{Body, seed};
-    use crate::probe::Served;
+    use crate::{config::RemoteConfig, field::Field, habits::Habits, probe::Served};
 
     fn request(sampling: Sampling) -> GenerateRequest {
         GenerateRequest {
@@ -185,6 +216,7 @@ mod tests {
             },
             adapters: vec!["ward".to_owned()],
             loras,
+            habits: Habits::new(&RemoteConfig::default(), "base"),
         }
     }
 
@@ -224,6 +256,43 @@ mod tests {
         });
         for (key, value) in expect.as_object().unwrap() {
             assert_eq!(&body[key], value, "{key}");
+        }
+    }
+
+    #[test]
+    fn what_a_server_refuses_can_be_left_out() {
+        let request = request(Sampling {
+            temperature: 0.5,
+            repetition_penalty: 1.25,
+            presence_penalty: 0.5,
+            seed: Some(9),
+            stop: vec!["病人：".to_owned()],
+            ..Sampling::default()
+        });
+        let served = served(None);
+        for field in [
+            Field::ChatTemplateKwargs,
+            Field::TopK,
+            Field::MinP,
+            Field::RepetitionPenalty,
+            Field::RepeatPenalty,
+            Field::RepeatLastN,
+            Field::StreamOptions,
+            Field::FrequencyPenalty,
+            Field::PresencePenalty,
+            Field::Seed,
+            Field::Stop,
+            Field::MaxTokens,
+        ] {
+            let mut body = Body::new(&request, &served, true);
+            let mut expect = serde_json::to_value(&body).unwrap();
+            let taken = expect.as_object_mut().unwrap().remove(field.name()).unwrap();
+            if field == Field::MaxTokens {
+                expect["max_completion_tokens"] = taken;
+            }
+            assert!(body.leave_out(field), "{field:?}");
+            assert!(!body.leave_out(field), "{field:?}");
+            assert_eq!(serde_json::to_value(&body).unwrap(), expect, "{field:?}");
         }
     }
 

@@ -41,9 +41,13 @@ pub struct RemoteConfig {
     /// How large the model is, in billions of parameters; a third reader (`bot.third_reader`) needs 3. Left
     /// out: what the server says (llama-server does), else what the model's name says (`Qwen2.5-14B`).
     pub billion_parameters: Option<f64>,
-    /// Models that can think aloud are told not to, by the chat template's `enable_thinking`. Switch it off
-    /// for a server that takes no `chat_template_kwargs` (vLLM with `--tokenizer-mode mistral`).
+    /// Models that can think aloud are told not to, by the chat template's `enable_thinking`. A server that takes no
+    /// `chat_template_kwargs` is asked without them.
     pub disable_thinking: bool,
+    /// Whether answers may begin within a thought of which only the end is marked (`</think>`); they are shown when it
+    /// has come. `false`: all that stands before a mark is shown at once. Default: what is known of the model by its
+    /// name, else what its first answer that is not cut off shows; until then answers are shown when they are whole.
+    pub thinks_aloud: Option<bool>,
     /// Seconds until a connection must stand.
     pub connect_timeout_seconds: u64,
     /// Seconds from a request to the first word of its answer.
@@ -72,6 +76,7 @@ impl Default for RemoteConfig {
             context_length: None,
             billion_parameters: None,
             disable_thinking: true,
+            thinks_aloud: None,
             connect_timeout_seconds: 5,
             first_token_timeout_seconds: 60,
             token_timeout_seconds: 20,

@@ -6,8 +6,12 @@ use std::{error::Error, fmt, time::Duration};
 
 use bedside_contract::GenerateError;
 use reqwest::{Response, StatusCode, header};
+use serde_json::Value;
 
-use crate::piece::{self, ServerError, TooLong};
+use crate::{
+    field::{Field, Refused},
+    piece::{self, ServerError, TooLong},
+};
 
 /// A body that explains a refusal is not longer.
 const LONGEST_EXPLANATION: usize = 64 << 10;
@@ -78,10 +82,11 @@ impl Failure {
                 break;
             }
         }
+        let body = serde_json::from_slice(&body)
+            .unwrap_or_else(|_| Value::String(String::from_utf8_lossy(&body).into_owned()));
         Self::Refused {
             status: status.as_u16(),
-            error: serde_json::from_slice(&body)
-                .map_or_else(|_| ServerError::default(), |it| ServerError::read(&it)),
+            error: ServerError::read(&body),
             retry_after,
         }
     }
@@ -92,6 +97,23 @@ impl Failure {
             status: error.status.unwrap_or(500),
             error,
             retry_after: None,
+        }
+    }
+
+    /// Fields without which the server may answer. One that names none may have stumbled over any that OpenAI's protocol
+    /// does not have.
+    pub(crate) fn refused_fields(&self) -> &[Field] {
+        match self {
+            Self::Refused {
+                status: 400 | 422,
+                error,
+                ..
+            } if error.too_long.is_none() => match &error.refused {
+                Refused::These(fields) => fields.as_slice(),
+                Refused::Another => &[],
+                Refused::Unnamed => &Field::EXTRAS,
+            },
+            _ => &[],
         }
     }
 
@@ -185,6 +207,7 @@ mod tests {
                 status: None,
                 kind: Some("some_error".to_owned()),
                 too_long,
+                ..ServerError::default()
             },
             retry_after: None,
         };

@@ -1,12 +1,6 @@
 //! The server as the rest of the bot sees it.
 
-use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use bedside_contract::{
@@ -43,12 +37,7 @@ pub(crate) struct Shared {
     pub(crate) turns: Arc<Turns>,
     pub(crate) status: watch::Sender<Status>,
     pub(crate) ask_again: Notify,
-    /// An answer ended a thought that it had not begun.
-    begins_in_thought: AtomicBool,
 }
-
-/// In names of models whose template opens the thought, so that only its end stands in the answer.
-const THINKERS: [&str; 5] = ["deepseek-r1", "qwq", "thinking", "reasoner", "reasoning"];
 
 #[derive(Clone)]
 pub(crate) enum Status {
@@ -67,7 +56,6 @@ impl RemoteGenerator {
             server,
             status: watch::Sender::new(Status::Asking),
             ask_again: Notify::new(),
-            begins_in_thought: AtomicBool::new(false),
         });
         let probing = tokio::spawn(probe(shared.clone())).abort_handle();
         Arc::new(Self { shared, probing })
@@ -105,21 +93,6 @@ impl Status {
 }
 
 impl Shared {
-    /// Whether the answers of this model may begin within a thought: then they are not shown before its end.
-    pub(crate) fn begins_in_thought(&self, model: &str) -> bool {
-        let name = model.to_lowercase();
-        self.begins_in_thought.load(Ordering::Relaxed) || THINKERS.iter().any(|it| name.contains(it))
-    }
-
-    pub(crate) fn answers_begin_in_thought(&self) {
-        if !self.begins_in_thought.swap(true, Ordering::Relaxed) {
-            tracing::warn!(
-                "The model server leaves thoughts in its answers: from now on they are shown when they are whole. Start \
-                 it with a parser for them (vLLM: --reasoning-parser)."
-            );
-        }
-    }
-
     /// Has the server asked anew; until it answers, nobody has to wait for it in vain.
     pub(crate) fn lost(&self, reason: &str) {
         let failed = Status::Failed(reason.to_owned());

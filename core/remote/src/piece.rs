@@ -6,6 +6,8 @@ use bedside_contract::FinishReason;
 use serde::Deserialize;
 use serde_json::Value;
 
+use crate::field::Refused;
+
 /// One event of a streamed answer.
 #[derive(Debug, Default, PartialEq)]
 pub(crate) struct Piece {
@@ -37,6 +39,8 @@ pub(crate) struct ServerError {
     /// Its code or type, like `rate_limit_exceeded`.
     pub(crate) kind: Option<String>,
     pub(crate) too_long: Option<TooLong>,
+    /// What it says of the request's fields.
+    pub(crate) refused: Refused,
 }
 
 /// The prompt does not fit; numbers where the server gives them as such.
@@ -70,9 +74,45 @@ struct Choice {
 #[derive(Default, Deserialize)]
 #[serde(default)]
 struct Delta {
-    content: Option<String>,
-    reasoning_content: Option<String>,
-    reasoning: Option<String>,
+    content: Option<Content>,
+    reasoning_content: Option<Value>,
+    reasoning: Option<Value>,
+    thinking: Option<Value>,
+}
+
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Content {
+    Text(String),
+    Parts(Vec<Part>),
+}
+
+/// Mistral's models say by the type which part is thought.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Part {
+    r#type: String,
+    text: Option<String>,
+}
+
+impl Content {
+    fn is_some(&self) -> bool {
+        match self {
+            Self::Text(text) => !text.is_empty(),
+            Self::Parts(parts) => !parts.is_empty(),
+        }
+    }
+
+    /// Without what is thought.
+    fn into_text(self) -> String {
+        match self {
+            Self::Text(text) => text,
+            Self::Parts(parts) => {
+                let texts = parts.into_iter().filter(|it| it.r#type == "text");
+                texts.filter_map(|it| it.text).collect()
+            }
+        }
+    }
 }
 
 #[derive(Deserialize)]
@@ -126,12 +166,11 @@ impl Piece {
             .next()
             .unwrap_or_default();
         let delta = choice.delta.unwrap_or_default();
-        let is_some = |text: &Option<String>| text.as_ref().is_some_and(|it| !it.is_empty());
+        let thoughts = [&delta.reasoning_content, &delta.reasoning, &delta.thinking];
+        let is_thought = thoughts.into_iter().flatten().any(|it| it.as_str() != Some(""));
         Ok(Self {
-            is_token: is_some(&delta.content)
-                || is_some(&delta.reasoning_content)
-                || is_some(&delta.reasoning),
-            text: delta.content.unwrap_or_default(),
+            is_token: is_thought || delta.content.as_ref().is_some_and(Content::is_some),
+            text: delta.content.map(Content::into_text).unwrap_or_default(),
             ended: choice.finish_reason.as_deref().map(ended),
             usage,
         })
@@ -182,6 +221,7 @@ impl ServerError {
                 tokens: number("n_prompt_tokens"),
                 limit: number("n_ctx"),
             }),
+            refused: Refused::read(error),
         }
     }
 }
@@ -225,8 +265,23 @@ mod tests {
         assert_eq!(role, Piece::default());
         let text = piece(r#"{"choices":[{"delta":{"content":"发"}}],"usage":null}"#);
         assert_eq!((text.text.as_str(), text.is_token), ("发", true));
-        let thought = piece(r#"{"choices":[{"delta":{"reasoning_content":"hm"}}]}"#);
-        assert_eq!((thought.text.as_str(), thought.is_token), ("", true));
+        for delta in [
+            r#"{"reasoning_content":"hm"}"#,
+            r#"{"reasoning":"hm","content":""}"#,
+            r#"{"thinking":"hm","content":null}"#,
+            r#"{"reasoning":{"text":"hm"}}"#,
+            r#"{"content":[{"type":"thinking","thinking":[{"type":"text","text":"hm"}]}]}"#,
+        ] {
+            let thought = piece(&format!(r#"{{"choices":[{{"delta":{delta}}}]}}"#));
+            assert_eq!((thought.text.as_str(), thought.is_token), ("", true), "{delta}");
+        }
+        let nothing =
+            piece(r#"{"choices":[{"delta":{"reasoning_content":"","content":"","thinking":null}}]}"#);
+        assert_eq!(nothing, Piece::default());
+        let parts = piece(
+            r#"{"choices":[{"delta":{"content":[{"type":"text","text":"a"},{"type":"text","text":"b"}]}}]}"#,
+        );
+        assert_eq!((parts.text.as_str(), parts.is_token), ("ab", true));
         let last = piece(r#"{"choices":[{"delta":{},"finish_reason":"length"}]}"#);
         assert_eq!(last.ended, Some(Ended::Well(FinishReason::Length)));
         assert_eq!(
@@ -276,7 +331,7 @@ mod tests {
             let expect = ServerError {
                 status,
                 kind: kind.map(str::to_owned),
-                too_long: None,
+                ..ServerError::default()
             };
             assert_eq!(Piece::read(data), Err(Unreadable::Error(expect)), "{data}");
         }

@@ -10,6 +10,7 @@ use crate::{
     config::RemoteConfig,
     failure::{Failure, is_refused_key, refused_key},
     generator::{Shared, Status},
+    habits::Habits,
     parameters,
     server::Server,
 };
@@ -33,6 +34,7 @@ pub(crate) struct Served {
     pub(crate) adapters: Vec<String>,
     /// llama-server's numbers of the adapters; elsewhere an adapter is chosen by its name.
     pub(crate) loras: Option<BTreeMap<String, u32>>,
+    pub(crate) habits: Habits,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -103,6 +105,13 @@ struct Entry {
     meta: Option<Meta>,
 }
 
+impl Entry {
+    /// All that the model is called, in lower case.
+    fn names(&self) -> String {
+        format!("{} {}", self.id, self.root.as_deref().unwrap_or_default()).to_lowercase()
+    }
+}
+
 #[derive(Deserialize)]
 struct Meta {
     n_ctx_train: Option<usize>,
@@ -163,6 +172,7 @@ async fn ask(config: &RemoteConfig, server: &Server) -> Result<Served, ProbeErro
         info: info(config, entry, context_length),
         adapters: config.adapters.iter().filter(may_choose).cloned().collect(),
         loras,
+        habits: Habits::new(config, &entry.names()),
     })
 }
 
@@ -190,7 +200,7 @@ fn chosen<'a>(entries: &'a [Entry], wanted: Option<&str>) -> Result<&'a Entry, P
 
 fn info(config: &RemoteConfig, entry: &Entry, context_length: Option<usize>) -> ModelInfo {
     let told = context_length.filter(|it| *it > 0);
-    let names = format!("{} {}", entry.id, entry.root.as_deref().unwrap_or_default()).to_lowercase();
+    let names = entry.names();
     let known_languages = || match CHINESE_FAMILIES.iter().any(|it| names.contains(it)) {
         true => vec![Language::En, Language::Zh],
         false => vec![Language::En],

@@ -1,4 +1,5 @@
-//! Who may speak to the server now, and who waits: higher priorities first, in their order within each.
+//! Who may speak to the server now, and who waits: higher priorities first, in their order within each. Programs and
+//! plugins get a quarter of the places at most, and none in the queue that a patient could have.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -9,13 +10,15 @@ pub(crate) type Event = Result<GenerationEvent, GenerateError>;
 
 pub(crate) struct Turns {
     state: Mutex<State>,
-    concurrent: usize,
     queue: usize,
 }
 
-#[derive(Default)]
 struct State {
+    /// How many may run, and how many of them programs.
+    concurrent: usize,
+    programs: usize,
     running: usize,
+    running_programs: usize,
     waiting: Vec<Waiting>,
     next_number: u64,
 }
@@ -32,14 +35,22 @@ struct Waiting {
 pub(crate) struct Place {
     turns: Arc<Turns>,
     number: u64,
+    priority: Priority,
     turn: Option<oneshot::Receiver<()>>,
 }
 
 impl Turns {
     pub(crate) fn new(concurrent: usize, queue: usize) -> Arc<Self> {
-        Arc::new(Self {
-            state: Mutex::default(),
+        let state = State {
             concurrent: concurrent.max(1),
+            programs: (concurrent / 4).max(1),
+            running: 0,
+            running_programs: 0,
+            waiting: Vec::new(),
+            next_number: 0,
+        };
+        Arc::new(Self {
+            state: Mutex::new(state),
             queue,
         })
     }
@@ -47,7 +58,7 @@ impl Turns {
     /// Takes a place behind those of the same priority; `events` is told the position while it waits.
     ///
     /// # Errors
-    /// [`GenerateError::Busy`] when as many wait as may.
+    /// [`GenerateError::Busy`] when as many of its priority or above wait as may.
     pub(crate) fn join(
         self: &Arc<Self>,
         priority: Priority,
@@ -56,17 +67,15 @@ impl Turns {
         let mut state = self.lock();
         let number = state.next_number;
         state.next_number += 1;
-        if state.running < self.concurrent {
-            state.running += 1;
-            return Ok(self.place(number, None));
+        let at = state.waiting.partition_point(|it| it.priority >= priority);
+        if at == 0 && state.may_run(priority) {
+            state.begin(priority);
+            return Ok(self.place(number, priority, None));
         }
-        if state.waiting.len() >= self.queue {
-            return Err(GenerateError::Busy {
-                queued: state.waiting.len(),
-            });
+        if at >= self.queue {
+            return Err(GenerateError::Busy { queued: at });
         }
         let (turn, receiver) = oneshot::channel();
-        let at = state.waiting.partition_point(|it| it.priority >= priority);
         let waiting = Waiting {
             number,
             priority,
@@ -76,17 +85,23 @@ impl Turns {
         };
         state.waiting.insert(at, waiting);
         state.tell();
-        Ok(self.place(number, Some(receiver)))
+        Ok(self.place(number, priority, Some(receiver)))
     }
 
     pub(crate) fn queued(&self) -> usize {
         self.lock().waiting.len()
     }
 
-    fn place(self: &Arc<Self>, number: u64, turn: Option<oneshot::Receiver<()>>) -> Place {
+    fn place(
+        self: &Arc<Self>,
+        number: u64,
+        priority: Priority,
+        turn: Option<oneshot::Receiver<()>>,
+    ) -> Place {
         Place {
             turns: self.clone(),
             number,
+            priority,
             turn,
         }
     }
@@ -112,11 +127,10 @@ impl Drop for Place {
         let waits = state.waiting.iter().position(|it| it.number == self.number);
         match waits {
             Some(at) => drop(state.waiting.remove(at)),
-            None if state.waiting.is_empty() => state.running -= 1,
-            // Handed on. If its owner has just gone, its own drop hands it on again.
             None => {
-                let next = state.waiting.remove(0);
-                let _gone = next.turn.send(());
+                state.running -= 1;
+                state.running_programs -= usize::from(self.priority.gives_way());
+                state.hand_on();
             }
         }
         state.tell();
@@ -124,6 +138,26 @@ impl Drop for Place {
 }
 
 impl State {
+    fn may_run(&self, priority: Priority) -> bool {
+        let has_place = !priority.gives_way() || self.running_programs < self.programs;
+        self.running < self.concurrent && has_place
+    }
+
+    fn begin(&mut self, priority: Priority) {
+        self.running += 1;
+        self.running_programs += usize::from(priority.gives_way());
+    }
+
+    /// The first that may runs. If its owner has just gone, its own drop hands the place on again.
+    fn hand_on(&mut self) {
+        let first = self.waiting.iter().position(|it| self.may_run(it.priority));
+        if let Some(at) = first {
+            let next = self.waiting.remove(at);
+            self.begin(next.priority);
+            let _gone = next.turn.send(());
+        }
+    }
+
     fn tell(&mut self) {
         for (position, waiting) in (1..).zip(&mut self.waiting) {
             if waiting.told != Some(position) {
@@ -157,7 +191,10 @@ mod tests {
         }
 
         fn runs(&mut self) -> bool {
-            self.place.turn.as_mut().is_none_or(|it| it.try_recv().is_ok())
+            if self.place.turn.as_mut().is_some_and(|it| it.try_recv().is_ok()) {
+                self.place.turn = None;
+            }
+            self.place.turn.is_none()
         }
     }
 
@@ -179,11 +216,14 @@ mod tests {
             (background.positions(), patient.positions(), staff.positions()),
             (vec![1, 2, 3], vec![1, 2], vec![1])
         );
-        let refused = join(&turns, Priority::Staff).err();
+        let refused = join(&turns, Priority::Background).err();
         assert!(
             matches!(refused, Some(GenerateError::Busy { queued: 3 })),
             "{refused:?}"
         );
+        drop(join(&turns, Priority::Staff).expect("what is less urgent takes no place from it"));
+        background.positions();
+        patient.positions();
         drop(second);
         assert!(staff.runs() && !patient.runs());
         assert_eq!((patient.positions(), background.positions()), (vec![1], vec![2]));
@@ -197,5 +237,25 @@ mod tests {
         drop(first);
         assert_eq!(turns.lock().running, 0);
         assert_eq!(turns.queued(), 0);
+    }
+
+    #[test]
+    fn programs_leave_places_to_patients() {
+        let turns = Turns::new(8, 9);
+        let mut programs: Vec<One> = (0..6).map(|_| join(&turns, Priority::Program).unwrap()).collect();
+        let running = |programs: &mut [One]| {
+            programs
+                .iter_mut()
+                .map(|it| usize::from(it.runs()))
+                .sum::<usize>()
+        };
+        assert_eq!(running(&mut programs), 2);
+        let mut patients: Vec<One> = (0..7).map(|_| join(&turns, Priority::Patient).unwrap()).collect();
+        assert_eq!(running(&mut patients), 6);
+        drop(programs.remove(0));
+        assert_eq!(running(&mut patients), 7, "a patient before the next program");
+        patients.clear();
+        let state = turns.lock();
+        assert_eq!((state.running, state.running_programs), (2, 2));
     }
 }

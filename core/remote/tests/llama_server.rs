@@ -84,6 +84,8 @@ impl LlamaServer {
             // A machine that compiles beside it may be slow.
             first_token_timeout_seconds: 120,
             token_timeout_seconds: 120,
+            // Answers are streamed from the first on.
+            thinks_aloud: Some(false),
             ..RemoteConfig::default()
         }
     }

@@ -7,7 +7,7 @@ consent-question = Before I answer I need your consent: what you write here is s
     } { $operator ->
         [outside] The operator of this chat app can read it too.
        *[none] {""}
-    } You can delete everything at any time with /delete. Children under 14 need a guardian's consent.
+    } You can have it deleted here at any time with /delete. Children under 14 need a guardian's consent.
     Do you agree?
 consent-yes = I agree
 consent-no = No
@@ -32,10 +32,23 @@ privacy = What you write is kept on the hospital's own computers and is used onl
        *[none] {""}
     }
     Your rights: see it (it is this conversation), have it deleted (/delete), withdraw consent (/delete does this too). Questions: { $contact }.
+    After /delete these stay: { what-stays }
 delete-question = Delete everything that was said here? This cannot be undone.
 delete-yes = Delete everything
 delete-no = Keep it
-delete-done = Everything in this conversation has been deleted, your consent too.
+delete-done = Everything that was said in this conversation has been deleted here, your consent and your settings too.
+    These stay: { what-stays }
+delete-pending = One part of this program is not running just now; it deletes what it has noted as soon as it runs again.
+what-stays = { $operator ->
+        [outside] the copy in this chat app, which you can delete there;{" "}
+       *[none] {""}
+    }{ $model ->
+        [outside] what the AI model outside the hospital may have kept;{" "}
+       *[inside] {""}
+    }{ $backups ->
+        [dated] copies in the hospital's backups, for { $days } days at most;
+       *[undated] copies in the hospital's backups until they expire;
+    } and a record that this was deleted, without your name and without your words.
 delete-kept = Nothing was deleted.
 new-done = A new conversation: I no longer take into account what was said before. What would you like to know?
 stop-done = Stopped.
@@ -62,11 +75,13 @@ search-down = I cannot look anything up just now, so I would rather not answer. 
 plugin-refused = A safety check of this service is not working just now, so I cannot answer. Please ask the hospital's staff: { $contact }. In an emergency call { $emergency }.
 plugin-down = (A part of this service is not working just now: the answer may be less complete than usual.)
 apology = I am sorry: I could not answer this message because of a technical fault. Please ask again in other words, or contact the hospital: { $contact }. In an emergency call { $emergency }.
+no-room = I cannot begin new conversations just now because of a technical fault. Please contact the hospital: { $contact }. In an emergency call { $emergency }.
 withheld = I cannot pass on the answer that was prepared, because it did not pass a safety check. Please ask a doctor or a pharmacist. In an emergency call { $emergency }.
 no-doses = I do not give doses or prescriptions: please ask a doctor or pharmacist.
 no-model = The language model is not available just now, so here is what our knowledge base says (in an emergency call { $emergency }):
 abstain = I have no reliable information on that in my knowledge base, so I would rather not answer. I can help with questions about common complaints and conditions. In an emergency call { $emergency }.
 abstain-medical = I have no reliable information on exactly that in my knowledge base, so I would rather not guess. Please have a doctor look at it. In an emergency call { $emergency }.
+answers-off = Answers are switched off for now. To speak with a person: { $contact }. In an emergency call { $emergency }.
 handoff = A person should answer this: { $contact }. In an emergency call { $emergency }.
 passages-intro = This is what our knowledge base says (in an emergency call { $emergency }):
 cut-short = (cut short: ask for more if you need it)

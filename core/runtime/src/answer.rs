@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use bedside_contract::{ConversationKey, Language, Part, PluginNote, Turn};
+use bedside_contract::{ConversationKey, Language, Observation, Part, PluginNote, Turn};
 use bedside_triage::{Assessment, FindingStatus};
 
 #[cfg(test)]
@@ -46,6 +46,7 @@ pub(crate) async fn answer(
     let mut answering = Answering {
         context,
         asked,
+        started,
         timings: Timings::default(),
         adapter: None,
         notes: Vec::new(),
@@ -56,6 +57,10 @@ pub(crate) async fn answer(
         ..answering.timings
     };
     for note in &answering.notes {
+        context.observe(Observation::PluginProblem {
+            plugin: &note.plugin,
+            hook: &note.hook,
+        });
         tracing::warn!(
             plugin = note.plugin,
             hook = note.hook,
@@ -69,6 +74,7 @@ pub(crate) async fn answer(
 struct Answering<'a> {
     context: &'a Context,
     asked: &'a Asked<'a>,
+    started: Instant,
     timings: Timings,
     notes: Vec<PluginNote>,
     /// What a plugin chose, if the model has it.

@@ -5,7 +5,8 @@ use std::{convert::Infallible, sync::Arc, time::Duration};
 use async_trait::async_trait;
 use bedside_contract::{
     BotHealth, Clock, Connector, ConnectorError, ConversationKey, Cursor, Disposition, Generator, InboxSeq,
-    Intake, Language, Part, Plugins, Receipt, Sampling, Store, StoreError, TranscriptEntry, Update,
+    Intake, Language, Observation, Observer, Part, Plugins, Receipt, Sampling, Store, StoreError,
+    TranscriptEntry, Update,
 };
 use bedside_triage::{PatientFacts, Rules};
 use tokio::{task::JoinSet, time::Instant};
@@ -20,8 +21,9 @@ use crate::{
     context::{
         Context, ModelPlace, Stores,
         command::language_of_words,
-        config::{RuntimeConfig, ThirdReader},
+        config::ThirdReader,
         interrupt::{Interrupt, InterruptReason},
+        live_config::LiveConfig,
         red_flags::{assess_long, emergency_part},
     },
     delivery::{
@@ -29,12 +31,12 @@ use crate::{
         escalation::{Escalations, Retries},
     },
     dispatcher::Dispatcher,
-    turn::consent_part,
+    turn::{answers_off_part, consent_part},
 };
 
 /// What the binary wires together.
 pub struct BotParts {
-    pub config: RuntimeConfig,
+    pub config: LiveConfig,
     pub store: Arc<dyn Store>,
     pub generator: Arc<dyn Generator>,
     pub plugins: Arc<dyn Plugins>,
@@ -42,6 +44,8 @@ pub struct BotParts {
     pub sampling: Sampling,
     pub model_place: ModelPlace,
     pub clock: Arc<dyn Clock>,
+    /// Counts what happens.
+    pub observer: Arc<dyn Observer>,
     pub connectors: Vec<Arc<dyn Connector>>,
     /// None where no patient is written to.
     pub escalations: Option<Escalations>,
@@ -64,6 +68,15 @@ pub struct Question {
     pub department: Option<String>,
 }
 
+/// How many questions the bot has taken up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct QuestionCounts {
+    /// Whose answers are in work.
+    pub in_work: usize,
+    /// That wait until an answer may begin.
+    pub waiting: usize,
+}
+
 const SWEEP_EVERY: Duration = Duration::from_secs(5);
 const CLOSING: Duration = Duration::from_secs(2);
 
@@ -72,13 +85,13 @@ impl Bot {
     pub fn new(parts: BotParts) -> Self {
         let store = parts.store;
         let context = Arc::new(Context {
-            config: parts.config,
+            config: parts.config.config(),
+            live: parts.config,
             store: Stores {
                 inbox: Arc::clone(&store) as _,
                 outbox: Arc::clone(&store) as _,
                 conversations: Arc::clone(&store) as _,
                 transcripts: Arc::clone(&store) as _,
-                audit: Arc::clone(&store) as _,
                 health: store,
             },
             generator: parts.generator,
@@ -87,6 +100,7 @@ impl Bot {
             sampling: parts.sampling,
             model_place: parts.model_place,
             clock: parts.clock,
+            observer: parts.observer,
             tasks: TaskTracker::new(),
             shutdown: CancellationToken::new(),
             broken: CancellationToken::new(),
@@ -156,7 +170,8 @@ impl Bot {
     /// One turn through the whole pipeline, for `bedside ask`.
     pub async fn ask(&self, question: &Question) -> AnswerReport {
         let started = Instant::now();
-        let context = &*self.context;
+        let context = self.context.now();
+        let context = &*context;
         let language = question
             .language
             .or_else(|| Language::detect(&question.text))
@@ -180,6 +195,10 @@ impl Bot {
             let notice = emergency_part(context.rules, &assessment, language, &context.config.contacts());
             return AnswerReport::emergency(notice, started.elapsed());
         }
+        if context.live.is_notices_only() {
+            let part = answers_off_part(context, language, &assessment);
+            return AnswerReport::fixed(part, assessment.disposition, started.elapsed());
+        }
         let asked = Asked {
             conversation: &conversation,
             text: &question.text,
@@ -189,6 +208,13 @@ impl Bot {
             assessment: &assessment,
         };
         answer(context, &asked, &mut Live::silent(), &interrupt).await
+    }
+
+    /// Questions that the bot has taken up and not answered yet.
+    #[must_use]
+    pub fn questions(&self) -> QuestionCounts {
+        let (in_work, waiting) = self.dispatcher.questions();
+        QuestionCounts { in_work, waiting }
     }
 
     /// Wakes whatever has something to do: after a start, and for parts whose retry is due.
@@ -204,7 +230,7 @@ impl Bot {
         };
         let mut retries = Retries::default();
         loop {
-            if let Err(error) = escalations.look(&mut retries).await {
+            if let Err(error) = escalations.look(&mut retries, &*self.context.observer).await {
                 self.context.store_failed(&error);
             }
             tokio::time::sleep(SWEEP_EVERY).await;
@@ -213,7 +239,7 @@ impl Bot {
 
     /// Finishes running turns and deliveries within the configured time; the rest waits in the store.
     async fn drain(&self) {
-        let context = &*self.context;
+        let context = self.context.now();
         let deadline = Instant::now() + context.config.drain();
         context.shutdown.cancel();
         context.tasks.close();
@@ -259,7 +285,7 @@ impl Intake for Bot {
     }
 
     fn emergency_notice(&self, words: &str, language: Option<Language>) -> Option<Part> {
-        let context = &*self.context;
+        let context = self.context.now();
         let assessment = assess_long(context.rules, words);
         let language = language_of_words(words)
             .or(language)
@@ -269,13 +295,13 @@ impl Intake for Bot {
     }
 
     fn greeting(&self, conversation: &ConversationKey, language: Option<Language>) -> Part {
-        let context = &*self.context;
+        let context = self.context.now();
         let language = language.unwrap_or(context.config.default_language);
-        consent_part(context, &self.delivery, conversation, language, true)
+        consent_part(&context, &self.delivery, conversation, language, true)
     }
 
-    fn emergency_number(&self) -> &str {
-        &self.context.config.emergency_number
+    fn emergency_number(&self) -> String {
+        self.context.live.config().emergency_number.clone()
     }
 
     async fn cursor(&self, platform: &str, bot: &str) -> Result<Option<String>, StoreError> {
@@ -295,12 +321,17 @@ impl Intake for Bot {
     fn health(&self) -> BotHealth {
         BotHealth {
             store: self.context.store.health.is_healthy(),
+            room: self.context.store.health.room(),
             connectors: self
                 .delivery
                 .connectors()
                 .map(|it| (it.platform().to_owned(), it.receives()))
                 .collect(),
         }
+    }
+
+    fn observe(&self, observation: &Observation<'_>) {
+        self.context.observer.observe(observation);
     }
 
     async fn answer_again(&self, conversation: &ConversationKey, seq: InboxSeq) -> Result<(), StoreError> {

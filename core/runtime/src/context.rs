@@ -3,6 +3,7 @@
 pub(crate) mod command;
 pub(crate) mod config;
 pub(crate) mod interrupt;
+pub(crate) mod live_config;
 pub(crate) mod per_conversation;
 pub(crate) mod red_flags;
 pub(crate) mod words;
@@ -17,8 +18,8 @@ mod per_conversation_test;
 use std::sync::Arc;
 
 use bedside_contract::{
-    AuditLog, Clock, ConversationSettings, Conversations, Generator, Inbox, Language, Outbox, Plugins,
-    Sampling, StoreError, StoreHealth, Transcripts, Update, UpdateKind,
+    Clock, ConversationSettings, Conversations, Generator, Inbox, Language, Observation, Observer, Outbox,
+    Plugins, Sampling, StoreError, StoreHealth, Transcripts, Update, UpdateKind,
 };
 use bedside_triage::Rules;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -26,11 +27,15 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use self::{
     command::language_of_words,
     config::RuntimeConfig,
+    live_config::LiveConfig,
     words::{Variable, say_with},
 };
 
+#[derive(Clone)]
 pub(crate) struct Context {
-    pub config: RuntimeConfig,
+    /// As it was when this was taken: [`Context::now`].
+    pub config: Arc<RuntimeConfig>,
+    pub live: LiveConfig,
     pub store: Stores,
     pub generator: Arc<dyn Generator>,
     pub plugins: Arc<dyn Plugins>,
@@ -38,6 +43,7 @@ pub(crate) struct Context {
     pub sampling: Sampling,
     pub model_place: ModelPlace,
     pub clock: Arc<dyn Clock>,
+    pub observer: Arc<dyn Observer>,
     pub tasks: TaskTracker,
     /// No new turn starts any more.
     pub shutdown: CancellationToken,
@@ -63,16 +69,29 @@ impl ModelPlace {
 }
 
 /// The store by its roles.
+#[derive(Clone)]
 pub(crate) struct Stores {
     pub inbox: Arc<dyn Inbox>,
     pub outbox: Arc<dyn Outbox>,
     pub conversations: Arc<dyn Conversations>,
     pub transcripts: Arc<dyn Transcripts>,
-    pub audit: Arc<dyn AuditLog>,
     pub health: Arc<dyn StoreHealth>,
 }
 
 impl Context {
+    /// With the configuration as it is now. Whoever works at something longer takes it once, so that the configuration
+    /// does not change in the middle.
+    pub(crate) fn now(self: &Arc<Self>) -> Arc<Self> {
+        let config = self.live.config();
+        if Arc::ptr_eq(&config, &self.config) {
+            return Arc::clone(self);
+        }
+        Arc::new(Self {
+            config,
+            ..(**self).clone()
+        })
+    }
+
     /// A sentence that names the emergency number, and how to reach a person where it says so.
     pub(crate) fn say_with_number(&self, language: Language, key: &str) -> String {
         let contact = self.config.human_contact(language);
@@ -95,6 +114,10 @@ impl Context {
             .or(settings.last_language)
             .or(update.language_hint)
             .unwrap_or(self.config.default_language)
+    }
+
+    pub(crate) fn observe(&self, observation: Observation<'_>) {
+        self.observer.observe(&observation);
     }
 
     pub(crate) fn store_failed(&self, error: &StoreError) {

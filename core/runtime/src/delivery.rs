@@ -16,8 +16,8 @@ use std::{
 };
 
 use bedside_contract::{
-    Capabilities, Connector, ConversationKey, DeliverError, Initiative, OutboxItem, Part, SendOutcome,
-    StoreError,
+    Capabilities, Connector, ConversationKey, DeliverError, GivenUp, Initiative, Observation, OutboxItem,
+    Part, SendOutcome, SendResult, StoreError,
 };
 use futures::{FutureExt, StreamExt, stream::FuturesUnordered};
 use tokio::sync::Notify;
@@ -277,7 +277,7 @@ impl Delivery {
                 (SendOutcome::Parked, Next::Parked)
             }
             Err(DeliverError::Permanent(reason)) => (SendOutcome::Dead { reason }, Next::AtOnce),
-            Err(error) if is_too_old(&item, self.context.config.delivery_age()) => (
+            Err(error) if is_too_old(&item, self.context.live.config().delivery_age()) => (
                 SendOutcome::Dead {
                     reason: error.to_string(),
                 },
@@ -295,6 +295,7 @@ impl Delivery {
         if let SendOutcome::Dead { reason } = &outcome {
             tracing::error!(seq = %item.seq, attempts = item.attempts, reason, "A part could not be delivered and is given up.");
         }
+        self.observe(item.conversation.platform(), &outcome);
         let has_arrived = matches!(outcome, SendOutcome::Sent { .. });
         self.context.store.outbox.settle_part(&item.id, outcome).await?;
         if let Some(connector) = self
@@ -304,6 +305,28 @@ impl Delivery {
             connector.settled(&item);
         }
         Ok(next)
+    }
+
+    fn observe(&self, platform: &str, outcome: &SendOutcome) {
+        let result = match outcome {
+            SendOutcome::Sent { .. } => SendResult::Sent,
+            SendOutcome::Later { .. } => SendResult::Later,
+            SendOutcome::Parked => SendResult::Parked,
+            SendOutcome::Retry {
+                may_have_arrived: false,
+                ..
+            } => SendResult::NotSent,
+            SendOutcome::Retry {
+                may_have_arrived: true,
+                ..
+            } => SendResult::Unknown,
+            SendOutcome::Dead { .. } => SendResult::Dead,
+        };
+        self.context.observe(Observation::PartSent { platform, result });
+        if result == SendResult::Dead {
+            let what = GivenUp::Part;
+            self.context.observe(Observation::DeadLetter { platform, what });
+        }
     }
 }
 

@@ -3,17 +3,17 @@
 mod lanes;
 mod urgent;
 
-use std::{panic::AssertUnwindSafe, sync::Arc};
+use std::{panic::AssertUnwindSafe, sync::Arc, time::Instant};
 
 use bedside_contract::{
-    ConversationKey, ConversationSettings, Cursor, FinishedTurn, InboxItem, InboxSeq, Receipt, StoreError,
-    Update,
+    ConversationKey, ConversationSettings, Cursor, FinishedTurn, GivenUp, InboxItem, InboxSeq, Observation,
+    PartKind, Receipt, StoreError, TurnOutcome, TurnState, Update,
 };
 use futures::FutureExt;
 
 use self::{
     lanes::{Lane, Lanes, RunningTurn},
-    urgent::Urgent,
+    urgent::{Urgent, waits_for_room},
 };
 use crate::{
     context::{
@@ -46,6 +46,7 @@ impl Dispatcher {
         updates: Vec<Update>,
         cursor: Option<Cursor>,
     ) -> Result<Vec<Receipt>, StoreError> {
+        let received = Instant::now();
         let dispatcher = Arc::clone(self);
         let (updates, looks) = on_a_blocking_thread(move || {
             let look = |it: &Update| {
@@ -57,9 +58,25 @@ impl Dispatcher {
             (updates, looks)
         })
         .await;
+        if waits_for_room(self.context.store.health.room(), &looks) {
+            // Platforms that ask again do so until there is room; the others tell their patient.
+            return Err(StoreError::Failed(
+                "the disk is full, so only emergencies are taken: make room for data_dir".to_owned(),
+            ));
+        }
         let accepted = self.context.store.inbox.accept(updates, cursor).await;
         let receipts = accepted.inspect_err(|error| self.context.store_failed(error))?;
+        let durable_after = received.elapsed();
         for (receipt, (conversation, urgent)) in receipts.iter().zip(looks) {
+            let platform = conversation.platform();
+            self.context.observe(if receipt.duplicate {
+                Observation::Duplicate { platform }
+            } else {
+                Observation::MessageTaken {
+                    platform,
+                    durable_after,
+                }
+            });
             match urgent {
                 // A repeat may be a new chance to answer: the platform had no answer to the first one.
                 _ if receipt.duplicate => self.release_parked(&conversation).await,
@@ -94,6 +111,11 @@ impl Dispatcher {
             self.wake(&conversation);
         }
         Ok(())
+    }
+
+    /// Questions whose answers are in work, and those that wait for that.
+    pub(crate) fn questions(&self) -> (usize, usize) {
+        self.turns.questions()
     }
 
     pub(crate) fn interrupt_all(&self, reason: InterruptReason) {
@@ -152,27 +174,41 @@ impl Dispatcher {
 
     /// Works a leased message off, to its end or until it is given back.
     async fn run_turn(self: &Arc<Self>, runner: &Runner<Lane>, item: &InboxItem) -> Result<(), StoreError> {
+        let started = Instant::now();
         let turn = RunningTurn::begin(runner);
         let running = AssertUnwindSafe(self.turns.run(item, &turn.interrupt));
         let ended = running.catch_unwind().await;
         drop(turn);
-        match ended {
+        let outcome = match ended {
             Ok(Ok(Some(finished))) => self.finish(finished).await,
-            Ok(Ok(None)) => self.give_back(item.seq).await,
-            Ok(Err(error)) => return Err(error),
+            Ok(Ok(None)) => {
+                self.give_back(item.seq).await;
+                TurnOutcome::GivenBack
+            }
+            Ok(Err(error)) => {
+                self.turn_ended(started, TurnOutcome::StoreFailed);
+                return Err(error);
+            }
             Err(_) => {
                 tracing::error!(seq = %item.seq, "A turn panicked.");
-                let language = self
-                    .context
-                    .language_of(&item.update, &ConversationSettings::default());
-                self.finish(turn::apology(&self.context, item, language)).await;
+                let context = self.context.now();
+                let language = context.language_of(&item.update, &ConversationSettings::default());
+                self.finish(turn::apology(&context, item, language)).await;
+                TurnOutcome::Panicked
             }
-        }
+        };
+        self.turn_ended(started, outcome);
         Ok(())
     }
 
+    fn turn_ended(&self, started: Instant, outcome: TurnOutcome) {
+        let took = started.elapsed();
+        self.context.observe(Observation::TurnFinished { took, outcome });
+    }
+
     /// Writes the end of a turn and starts its delivery.
-    async fn finish(self: &Arc<Self>, mut finished: FinishedTurn) {
+    async fn finish(self: &Arc<Self>, mut finished: FinishedTurn) -> TurnOutcome {
+        let outcome = outcome_of(&finished);
         let conversation = finished.conversation.clone();
         finished.parts = self.delivery.pieces(&conversation, finished.parts);
         let (seq, urgent) = (finished.seq, finished.urgent);
@@ -182,6 +218,7 @@ impl Dispatcher {
         }
         match self.context.store.inbox.finish(finished).await {
             Ok(true) => {
+                self.observe_end(&conversation, outcome);
                 self.delivery.wake(&conversation);
                 if urgent {
                     self.release_parked(&conversation).await;
@@ -191,7 +228,21 @@ impl Dispatcher {
             Err(error) => {
                 self.context.store_failed(&error);
                 self.give_back_counted(seq).await;
+                return TurnOutcome::StoreFailed;
             }
+        }
+        outcome
+    }
+
+    fn observe_end(&self, conversation: &ConversationKey, outcome: TurnOutcome) {
+        let platform = conversation.platform();
+        match outcome {
+            TurnOutcome::Emergency => self.context.observe(Observation::EmergencyNotice { platform }),
+            TurnOutcome::Apology => {
+                let what = GivenUp::Message;
+                self.context.observe(Observation::DeadLetter { platform, what });
+            }
+            _ => {}
         }
     }
 
@@ -213,6 +264,16 @@ impl Dispatcher {
         if let Err(error) = self.context.store.inbox.release(seq).await {
             tracing::error!(%seq, %error, "A message could not be given back; it is taken up at the next start.");
         }
+    }
+}
+
+fn outcome_of(finished: &FinishedTurn) -> TurnOutcome {
+    if finished.state == TurnState::Dead {
+        TurnOutcome::Apology
+    } else if finished.parts.iter().any(|it| it.kind == PartKind::Emergency) {
+        TurnOutcome::Emergency
+    } else {
+        TurnOutcome::Answered
     }
 }
 

@@ -13,10 +13,11 @@ mod dispatcher;
 mod turn;
 
 pub use answer::{AnswerReport, Timings, third_reader::THIRD_READER_PARAMETERS};
-pub use bot::{Bot, BotParts, Question};
+pub use bot::{Bot, BotParts, Question, QuestionCounts};
 pub use context::{
     ModelPlace,
     config::{AiLabel, RuntimeConfig, ThirdReader},
+    live_config::LiveConfig,
     red_flags::emergency_part,
     words::{Variable, say, say_with},
 };

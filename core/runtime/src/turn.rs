@@ -1,6 +1,7 @@
 //! One accepted message from its lease to its end: a function of the message and of what is known of its conversation.
 
 mod admission;
+mod answers_off;
 mod commands;
 mod consent;
 mod question;
@@ -9,13 +10,13 @@ use std::sync::Arc;
 
 use bedside_contract::{
     ConversationSettings, ConversationState, Disposition, FinishedTurn, InboxItem, Initiative, Language,
-    Part, Provenance, QuickReply, StoreError, Turn, TurnRole, TurnState, UpdateKind, asks_for_more,
+    Part, Provenance, QuickReply, Room, StoreError, Turn, TurnRole, TurnState, UpdateKind, asks_for_more,
     is_bare_number,
 };
 use bedside_triage::Assessment;
 
-pub(crate) use self::consent::consent_part;
 use self::{admission::Admission, consent::typed_consent};
+pub(crate) use self::{answers_off::answers_off_part, consent::consent_part};
 use crate::{
     context::{
         Context,
@@ -51,7 +52,7 @@ impl Turns {
         item: &InboxItem,
         interrupt: &Interrupt,
     ) -> Result<Option<FinishedTurn>, StoreError> {
-        let context = &self.context;
+        let context = &self.context.now();
         let read = context
             .store
             .conversations
@@ -74,6 +75,11 @@ impl Turns {
         Ok(turn.run(interrupt).await?.map(|it| turn.with_offer(it)))
     }
 
+    /// Questions whose answers are in work, and those that wait for that.
+    pub(crate) fn questions(&self) -> (usize, usize) {
+        self.admission.counts()
+    }
+
     /// The end of an urgent message that a red flag answers; a command in it is obeyed as well.
     pub(crate) fn emergency(
         &self,
@@ -83,9 +89,10 @@ impl Turns {
         language: Language,
         has_stopped: bool,
     ) -> FinishedTurn {
+        let context = self.context.now();
         let turn = TurnInWork {
             turns: self,
-            context: &self.context,
+            context: &context,
             item,
             state,
             language,
@@ -121,6 +128,9 @@ impl TurnInWork<'_> {
     async fn run(&self, interrupt: &Interrupt) -> Result<Option<FinishedTurn>, StoreError> {
         let settings = &self.state.settings;
         let (typed, text) = match &self.item.update.kind {
+            UpdateKind::Joined if self.is_turned_away(None) => {
+                return Ok(Some(self.notice_with_number("no-room")));
+            }
             UpdateKind::Joined => return Ok(Some(self.welcome())),
             UpdateKind::Unreadable { .. } => return Ok(Some(self.notice_with_number("unreadable"))),
             UpdateKind::Text { text } => (
@@ -137,7 +147,11 @@ impl TurnInWork<'_> {
         if assessment.disposition == Disposition::Emergency {
             return Ok(Some(self.emergency(&assessment, false)));
         }
-        if let Some(command) = Command::parse(text) {
+        let command = Command::parse(text);
+        if self.is_turned_away(command.as_ref()) {
+            return Ok(Some(self.notice_with_number("no-room")));
+        }
+        if let Some(command) = command {
             return self.command(command, text, interrupt).await;
         }
         if settings.consent_ms.is_none() {
@@ -157,6 +171,15 @@ impl TurnInWork<'_> {
             return Ok(Some(self.notice_with_number("nothing-waits")));
         }
         self.question(text, interrupt).await
+    }
+
+    /// Where the disk is nearly full no conversation begins, so that those that run can go on.
+    fn is_turned_away(&self, command: Option<&Command>) -> bool {
+        let begins = matches!(
+            command,
+            None | Some(Command::Start | Command::ConsentGiven | Command::Other { .. })
+        );
+        begins && self.state.settings.consent_ms.is_none() && self.context.store.health.room() != Room::Enough
     }
 
     /// Remembers the quick replies that the turn ends with, where they have to be typed.

@@ -2,6 +2,7 @@
 //! [`crate::store_conformance!`].
 
 mod conversations;
+mod deletions;
 mod deliveries;
 mod messages;
 mod plugin_data;
@@ -15,6 +16,7 @@ use bedside_contract::{
 };
 
 pub use conversations::*;
+pub use deletions::*;
 pub use deliveries::*;
 pub use messages::*;
 pub use plugin_data::*;
@@ -25,6 +27,9 @@ pub trait Place: Send + Sync {
     /// Opens the store here, as a new process does after the last one was killed: what was opened here
     /// before may still exist, and must have lost its leases.
     async fn open(&self) -> Arc<dyn Store>;
+
+    /// All bytes that the store keeps here, as whoever takes the disk would read them.
+    fn bytes(&self) -> Vec<u8>;
 }
 
 /// One test for each case, on a new [`Place`] each; needs tokio with `macros` and `rt-multi-thread`.
@@ -58,6 +63,10 @@ macro_rules! store_conformance {
             the_transcript_is_in_order
             a_deleted_conversation_is_gone
             what_came_after_a_delete_stays
+            deleted_words_and_ids_are_in_no_byte
+            what_was_in_work_is_forgotten_at_its_end
+            a_deletion_spares_the_place_of_its_own_answer
+            what_plugins_keep_of_a_conversation_goes
             plugins_keep_data
             a_quota_holds
         }

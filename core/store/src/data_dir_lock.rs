@@ -44,12 +44,9 @@ impl DataDirLock {
         match file.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {
-                let mut holder = String::new();
-                // Who holds it only makes the message better: without it the answer is the same.
-                let _ = file.read_to_string(&mut holder);
                 return Err(LockError::Held {
                     dir: dir.to_owned(),
-                    holder: Holder(holder.trim().parse().ok()),
+                    holder: Holder::read(&mut file),
                 });
             }
             Err(TryLockError::Error(error)) => return Err(failed(error)),
@@ -57,6 +54,28 @@ impl DataDirLock {
         file.set_len(0).and_then(|()| file.rewind()).map_err(failed)?;
         writeln!(file, "{}", std::process::id()).map_err(failed)?;
         Ok(Self { _file: file })
+    }
+
+    /// Who holds the directory, without taking it: for a moment it cannot be acquired by others either.
+    ///
+    /// # Errors
+    /// [`LockError::Io`] if the lock's file cannot be looked at.
+    pub fn holder(dir: &Path) -> Result<Option<Holder>, LockError> {
+        let path = dir.join(LOCK_FILE);
+        let failed = |error: std::io::Error| LockError::Io {
+            path: path.clone(),
+            reason: error.to_string(),
+        };
+        let mut file = match File::open(&path) {
+            Ok(file) => file,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(failed(error)),
+        };
+        match file.try_lock_shared() {
+            Ok(()) => Ok(None),
+            Err(TryLockError::WouldBlock) => Ok(Some(Holder::read(&mut file))),
+            Err(TryLockError::Error(error)) => Err(failed(error)),
+        }
     }
 }
 
@@ -72,6 +91,15 @@ pub enum LockError {
 /// The process that holds a lock, if it wrote its id down.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Holder(pub Option<u32>);
+
+impl Holder {
+    fn read(file: &mut File) -> Self {
+        let mut text = String::new();
+        // Who holds it only makes the message better: without it the answer is the same.
+        let _ = file.read_to_string(&mut text);
+        Self(text.trim().parse().ok())
+    }
+}
 
 impl std::fmt::Display for Holder {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -112,7 +140,15 @@ mod tests {
             "{refused}"
         );
 
+        assert_eq!(DataDirLock::holder(&dir).unwrap(), Some(Holder(Some(me))));
+
         drop(lock);
+        assert_eq!(DataDirLock::holder(&dir).unwrap(), None);
+        assert_eq!(
+            DataDirLock::holder(parent.path()).unwrap(),
+            None,
+            "no lock was ever there"
+        );
         DataDirLock::acquire(&dir).unwrap();
     }
 

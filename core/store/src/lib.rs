@@ -7,7 +7,11 @@
 #[cfg(any(test, feature = "conformance"))]
 pub mod conformance;
 pub mod data_dir_lock;
+mod file_system;
+mod space;
 pub mod sqlite;
 
-pub use data_dir_lock::{DataDirLock, LockError};
-pub use sqlite::{AuditError, AuditHead, SqliteStore, StoreCounters};
+pub use data_dir_lock::{DataDirLock, Holder, LockError};
+pub use file_system::{FileSystem, file_system};
+pub use space::{StoreConfig, free_bytes};
+pub use sqlite::{AuditError, AuditHead, Inspection, SqliteStore, StoreCounters, StoredContent};

@@ -8,6 +8,8 @@
 //! **Invariant:** no write is answered before its commit is on disk (fsync).
 //! **Invariant:** one failed operation undoes itself only; a failed commit ends all writing, since nobody
 //! knows what the disk holds then ([`StoreError::Broken`]).
+//! **Invariant:** what does not fit on a full disk is undone and told so; writing goes on as long as there is a reserve
+//! to free for it (`space.rs`).
 //! **Invariant:** leases and sends belong to one opening of the file. The next one makes leased messages new
 //! again (their attempts stay counted) and parts that were being sent unknown: they are sent again, and
 //! [`StoreCounters::unknown_sends`] says how often that happened. Hence [`crate::DataDirLock`] comes first.
@@ -15,11 +17,16 @@
 mod audit;
 mod connection;
 mod counters;
+mod damage;
 mod error;
+mod forget;
+mod health;
 mod inbox;
+mod inspection;
 mod notices;
 mod outbox;
 mod plugin_kv;
+mod pseudonyms;
 mod readers;
 mod roles;
 mod schema;
@@ -44,15 +51,19 @@ use std::{
 
 use bedside_contract::{Clock, StoreError, SystemClock};
 use rusqlite::{Connection, TransactionBehavior};
-use tempfile::TempDir;
 use uuid::Uuid;
 
 pub use audit::{AuditError, AuditHead};
 pub use counters::StoreCounters;
+pub use inspection::{Inspection, StoredContent};
 
 use error::OperationError;
+use health::Health;
+use pseudonyms::Pseudonyms;
 use readers::Readers;
 use writer::Writer;
+
+use crate::space::{Space, StoreConfig};
 
 /// [`Store`](bedside_contract::Store) in one file.
 ///
@@ -62,9 +73,11 @@ pub struct SqliteStore {
     path: PathBuf,
     /// Names this opening on the leases it takes.
     owner: Arc<str>,
+    pseudonyms: Arc<Pseudonyms>,
     readers: Readers,
     writer: Writer,
     duplicates_refused: AtomicU64,
+    space: Arc<Space>,
     clock: Arc<dyn Clock>,
 }
 
@@ -73,8 +86,8 @@ impl SqliteStore {
     /// the leases of whoever had it open. Blocks; meant for the start of the process.
     ///
     /// # Errors
-    /// [`StoreError::TooNew`] before anything is written; [`StoreError::Failed`] for another program's file,
-    /// a network file system, missing rights.
+    /// [`StoreError::TooNew`] and [`StoreError::Damaged`] before anything is written; [`StoreError::Failed`] for another
+    /// program's file, a network file system, missing rights.
     pub fn open(path: &Path) -> Result<Arc<Self>, StoreError> {
         Self::open_by_clock(path, Arc::new(SystemClock))
     }
@@ -86,14 +99,14 @@ impl SqliteStore {
     pub fn open_by_clock(path: &Path, clock: Arc<dyn Clock>) -> Result<Arc<Self>, StoreError> {
         Self::open_with(
             path,
-            None,
             clock,
             #[cfg(test)]
             writer::Sabotage::default(),
         )
     }
 
-    /// A store that is deleted when it is dropped, for a single question from the operator's shell.
+    /// A store without a name, for a single question from the operator's shell: its files are deleted as soon as they
+    /// are open, so nothing of them is left when the process ends, however it ends.
     ///
     /// # Errors
     /// As [`Self::open`].
@@ -103,39 +116,63 @@ impl SqliteStore {
             .permissions(std::os::unix::fs::PermissionsExt::from_mode(0o700))
             .tempdir()
             .map_err(|error| StoreError::Failed(format!("cannot make a temporary directory: {error}")))?;
-        Self::open_with(
+        let store = Self::open_with(
             &dir.path().join("bedside.sqlite3"),
-            Some(dir),
             Arc::new(SystemClock),
             #[cfg(test)]
             writer::Sabotage::default(),
-        )
+        )?;
+        dir.close()
+            .map_err(|error| StoreError::Failed(format!("cannot remove a temporary directory: {error}")))?;
+        Ok(store)
     }
 
     fn open_with(
         path: &Path,
-        keep: Option<TempDir>,
         clock: Arc<dyn Clock>,
         #[cfg(test)] sabotage: writer::Sabotage,
     ) -> Result<Arc<Self>, StoreError> {
         let mut connection = connection::open_writer(path)?;
         let owner: Arc<str> = Uuid::new_v4().to_string().into();
-        recover(&mut connection, &owner)?;
-        let readers = Readers::start(path)?;
+        let pseudonyms = recover(&mut connection, &owner, clock.now_ms())?;
+        let (health, space) = (Arc::new(Health::default()), Arc::new(Space::default()));
+        let readers = Readers::start(path, Arc::clone(&health))?;
         let writer = Writer::start(
             connection,
-            keep,
+            health,
+            Arc::clone(&space),
             #[cfg(test)]
             sabotage,
         )?;
         Ok(Arc::new(Self {
             path: path.to_owned(),
             owner,
+            pseudonyms: Arc::new(pseudonyms),
             readers,
             writer,
             duplicates_refused: AtomicU64::new(0),
+            space,
             clock,
         }))
+    }
+
+    /// Looks at a file without changing it, whoever has it open. Reads it whole.
+    ///
+    /// # Errors
+    /// [`StoreError::Failed`] for another program's file or missing rights.
+    pub fn inspect(path: &Path) -> Result<Inspection, StoreError> {
+        inspection::inspect(path)
+    }
+
+    /// From now on the disk is watched, and a reserve kept on it for the day on which it is full.
+    ///
+    /// # Errors
+    /// [`StoreError::Failed`] if no thread can be started.
+    pub fn watch_space(&self, config: &StoreConfig) -> Result<(), StoreError> {
+        let folder = self.path.parent().filter(|it| !it.as_os_str().is_empty());
+        let folder = folder.unwrap_or(Path::new("."));
+        let watching = self.space.watch(folder, config);
+        watching.map_err(|error| StoreError::Failed(format!("the disk cannot be watched: {error}")))
     }
 
     /// Where it is kept.
@@ -178,16 +215,19 @@ impl SqliteStore {
     }
 }
 
-/// Takes over from whoever had the file open before.
-fn recover(connection: &mut Connection, owner: &str) -> Result<(), StoreError> {
-    let mut recover = || -> Result<(usize, usize), OperationError> {
+/// Takes over from whoever had the file open before, and removes what deletions of before have left.
+fn recover(connection: &mut Connection, owner: &str, now_ms: i64) -> Result<Pseudonyms, StoreError> {
+    let mut recover = || -> Result<(Pseudonyms, usize, usize), OperationError> {
         let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
         let messages = inbox::void_leases(&transaction, owner)?;
         let parts = outbox::doubt_interrupted_sends(&transaction)?;
+        let pseudonyms = Pseudonyms::of(&transaction)?;
+        forget::hide_external_ids(&transaction, &pseudonyms)?;
+        forget::remove_farewells(&transaction, now_ms)?;
         transaction.commit()?;
-        Ok((messages, parts))
+        Ok((pseudonyms, messages, parts))
     };
-    let (messages, parts) = recover()?;
+    let (pseudonyms, messages, parts) = recover()?;
     if messages + parts > 0 {
         tracing::warn!(
             messages,
@@ -195,5 +235,5 @@ fn recover(connection: &mut Connection, owner: &str) -> Result<(), StoreError> {
             "the last run ended in the middle of its work, which is taken up again"
         );
     }
-    Ok(())
+    Ok(pseudonyms)
 }

@@ -3,9 +3,11 @@
 //! Format: <https://github.com/ggml-org/ggml/blob/master/docs/gguf.md>. Versions 2 and 3, little-endian.
 
 mod header;
+mod parts;
 mod writer;
 
 use std::{
+    borrow::Cow,
     collections::BTreeMap,
     fs::File,
     ops::Range,
@@ -20,17 +22,44 @@ use memmap2::Mmap;
 
 use crate::mapped;
 
+pub use parts::{PartName, part_paths};
 pub use writer::{Entry, GgufWriter, PlannedTensor, WriteError};
 
-/// An open GGUF file whose header and tensor table have been checked against the file's length.
+/// An open GGUF file whose header and tensor table have been checked against the file's length. One in several parts
+/// is opened by its first, with the others beside it.
 #[derive(Debug)]
 pub struct GgufFile {
     path: PathBuf,
-    map: Mmap,
-    length: u64,
+    parts: Vec<Part>,
     metadata: BTreeMap<String, Value>,
     places: BTreeMap<String, Range<u64>>,
     tensors: BTreeMap<String, TensorInfo>,
+}
+
+/// One file on disk.
+#[derive(Debug)]
+struct Part {
+    path: PathBuf,
+    map: Mmap,
+    length: u64,
+}
+
+impl Part {
+    fn open(path: &Path) -> Result<(Self, header::Header), GgufError> {
+        let io = |error| GgufError::Io {
+            path: path.to_owned(),
+            error,
+        };
+        let file = File::open(path).map_err(io)?;
+        let length = file.metadata().map_err(io)?.len();
+        let header = header::read(path, &file, length)?;
+        let part = Self {
+            path: path.to_owned(),
+            map: mapped::open(&file).map_err(io)?,
+            length,
+        };
+        Ok((part, header))
+    }
 }
 
 /// A metadata value; integers of all widths are one kind, as are floats.
@@ -42,6 +71,9 @@ pub enum Value {
     Bool(bool),
     Text(String),
     Texts(Vec<String>),
+    /// An array of integers of eight bits, signed ones as they lie in the file.
+    Bytes(Vec<u8>),
+    /// An array of wider ones.
     Integers(Vec<i64>),
     Floats(Vec<f32>),
     /// An array of bools or of arrays: read over, never used here.
@@ -54,7 +86,9 @@ pub struct TensorInfo {
     pub dtype: GgmlDType,
     /// Slowest dimension first: `[rows, columns]` for a matrix.
     pub shape: Vec<usize>,
-    /// From the file's beginning, in bytes.
+    /// The file's part that it lies in, from 0.
+    pub part: usize,
+    /// From the part's beginning, in bytes.
     pub offset: u64,
     pub bytes: u64,
 }
@@ -104,6 +138,37 @@ pub enum GgufError {
         offset: u64,
         problem: String,
     },
+    #[error("{path}: part {number} of {count}; name the first, {first}, with the others in the same folder")]
+    NotFirstPart {
+        path: PathBuf,
+        number: usize,
+        count: usize,
+        first: String,
+    },
+    #[error(
+        "{path}: the first of {count} parts; {missing} must lie beside it: fetch what is missing, or merge the parts \
+         with llama-gguf-split --merge"
+    )]
+    MissingParts {
+        path: PathBuf,
+        count: usize,
+        missing: String,
+    },
+    #[error(
+        "{path}: part {number} of {count}, but its name does not end in -{number:05}-of-{count:05}.gguf, by which the \
+         others would be found; give all parts their names back"
+    )]
+    PartName {
+        path: PathBuf,
+        number: usize,
+        count: usize,
+    },
+    #[error("{path}: not part {number} of {count}, as its name says; fetch the file again")]
+    OtherPart {
+        path: PathBuf,
+        number: usize,
+        count: usize,
+    },
     #[error("{path}: metadata {key} is missing")]
     MissingKey { path: PathBuf, key: String },
     #[error("{path}: metadata {key} should be {wanted}")]
@@ -124,26 +189,21 @@ pub enum GgufError {
 }
 
 impl GgufFile {
-    /// Opens and checks a file; tensor data is not read yet.
+    /// Opens and checks a file, and the other parts of a model whose first part it is; tensor data is not read yet.
     ///
     /// # Errors
-    /// [`GgufError`] with the byte offset of the first thing that is wrong.
+    /// [`GgufError`] with the byte offset of the first thing that is wrong, or the parts that are missing.
     pub fn open(path: &Path) -> Result<Self, GgufError> {
-        let io = |error| GgufError::Io {
+        let (part, header) = Part::open(path)?;
+        let mut gguf = Self {
             path: path.to_owned(),
-            error,
-        };
-        let file = File::open(path).map_err(io)?;
-        let length = file.metadata().map_err(io)?.len();
-        let header = header::read(path, &file, length)?;
-        Ok(Self {
-            path: path.to_owned(),
-            map: mapped::open(&file).map_err(io)?,
-            length,
+            parts: vec![part],
             metadata: header.metadata,
             places: header.places,
             tensors: header.tensors,
-        })
+        };
+        gguf.open_other_parts()?;
+        Ok(gguf)
     }
 
     #[must_use]
@@ -151,10 +211,16 @@ impl GgufFile {
         &self.path
     }
 
-    /// Of the whole file, in bytes.
+    /// Of the whole file, all its parts together, in bytes.
     #[must_use]
     pub fn length(&self) -> u64 {
-        self.length
+        self.parts.iter().map(|it| it.length).sum()
+    }
+
+    /// Files that it consists of.
+    #[must_use]
+    pub fn parts(&self) -> usize {
+        self.parts.len()
     }
 
     #[must_use]
@@ -185,7 +251,9 @@ impl GgufFile {
     #[must_use]
     pub fn entry(&self, key: &str) -> Option<&[u8]> {
         let place = self.places.get(key)?;
-        self.map
+        let first = self.parts.first()?;
+        first
+            .map
             .get(usize::try_from(place.start).ok()?..usize::try_from(place.end).ok()?)
     }
 
@@ -256,12 +324,31 @@ impl GgufFile {
     }
 
     /// # Errors
-    /// If the key is there and no list of whole numbers.
+    /// If the key is there and no list of whole numbers of more than eight bits.
     pub fn optional_integers(&self, key: &str) -> Result<Option<&[i64]>, GgufError> {
         match self.metadata.get(key) {
             None => Ok(None),
             Some(Value::Integers(numbers)) => Ok(Some(numbers)),
-            Some(_) => Err(self.wrong_type(key, "a list of whole numbers")),
+            Some(_) => Err(self.wrong_type(key, "a list of whole numbers of more than eight bits")),
+        }
+    }
+
+    /// Bytes, however wide they are written.
+    ///
+    /// # Errors
+    /// If the key is there and no list of bytes.
+    pub fn optional_bytes(&self, key: &str) -> Result<Option<Cow<'_, [u8]>>, GgufError> {
+        let wrong = || self.wrong_type(key, "a list of bytes");
+        match self.metadata.get(key) {
+            None => Ok(None),
+            Some(Value::Bytes(bytes)) => Ok(Some(Cow::Borrowed(bytes))),
+            Some(Value::Integers(numbers)) => {
+                // Some are signed.
+                let byte = |it: &i64| (-128..256).contains(it).then_some(*it as u8);
+                let bytes: Option<Vec<u8>> = numbers.iter().map(byte).collect();
+                bytes.map(|it| Some(Cow::Owned(it))).ok_or_else(wrong)
+            }
+            Some(_) => Err(wrong()),
         }
     }
 
@@ -297,9 +384,10 @@ impl GgufFile {
                 wanted: shape.to_vec(),
             });
         }
-        let range = info.range();
-        let data = range
-            .and_then(|it| self.map.get(it))
+        let part = self.parts.get(info.part);
+        let data = part
+            .zip(info.range())
+            .and_then(|(part, range)| part.map.get(range))
             .ok_or_else(|| self.bad_tensor(name, "it lies outside the file"))?;
         Ok((info.dtype, data))
     }
@@ -307,10 +395,12 @@ impl GgufFile {
     /// Tells the system that a tensor's pages will hardly be read again, so that they do not count as this
     /// process's memory beside what was made of them.
     pub fn release(&self, name: &str) {
-        let Some(range) = self.tensors.get(name).and_then(TensorInfo::range) else {
+        let Some(info) = self.tensors.get(name) else {
             return;
         };
-        mapped::release(&self.map, range);
+        if let (Some(part), Some(range)) = (self.parts.get(info.part), info.range()) {
+            mapped::release(&part.map, range);
+        }
     }
 
     /// Reads rows × columns of any type as f32.
@@ -342,10 +432,12 @@ impl GgufFile {
     }
 
     fn bad_tensor(&self, name: &str, problem: &str) -> GgufError {
+        let info = self.tensors.get(name);
+        let part = info.and_then(|it| self.parts.get(it.part));
         GgufError::Tensor {
-            path: self.path.clone(),
+            path: part.map_or(&self.path, |it| &it.path).clone(),
             tensor: name.to_owned(),
-            offset: self.tensors.get(name).map_or(0, |it| it.offset),
+            offset: info.map_or(0, |it| it.offset),
             problem: problem.to_owned(),
         }
     }

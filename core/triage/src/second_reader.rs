@@ -29,7 +29,7 @@ pub(crate) use evidence_words::evidence_words;
 pub use explanation::{Explanation, NearExample};
 
 use crate::learning::{ModelFileError, features::Vocabulary, heads::Head};
-use chances::Chances;
+use chances::{Chances, Thresholds};
 use message_blocks::{OF_URGENCY, features};
 use model_file::ModelFile;
 
@@ -51,13 +51,13 @@ pub(crate) struct Read<'a> {
     /// The encoder's log odds of each department; empty where it did not read.
     pub(crate) departments_by_meaning: Vec<(&'a str, f32)>,
     chances: Chances,
-    doubt: f32,
+    thresholds: Thresholds,
 }
 
 impl Read<'_> {
     /// An urgency for which there are only weaker signs is likely enough to stand.
     pub(crate) fn confirms(&self, urgency: Disposition) -> bool {
-        self.chances.at_least(urgency) >= self.doubt
+        self.thresholds.confirm(self.chances, urgency)
     }
 }
 
@@ -161,7 +161,7 @@ impl SecondReader {
             departments: self.read_departments(text, evidence),
             departments_by_meaning,
             chances,
-            doubt: thresholds.doubt,
+            thresholds,
         }
     }
 

@@ -20,8 +20,8 @@ fuzz_target!(|data: &[u8]| {
         }
     }
     let _ = Description::read(&gguf);
-    let _ = ChatTemplate::from_gguf(&gguf, String::new(), String::new());
     if let Ok(tokenizer) = Tokenizer::from_gguf(&gguf) {
+        let _ = ChatTemplate::from_gguf(&gguf, &tokenizer, None);
         let text = "fever 39.5°C\n头疼 <|im_end|>";
         let tokens = tokenizer.encode_text(text).unwrap_or_default();
         let mut stream = tokenizer.stream(&tokens);

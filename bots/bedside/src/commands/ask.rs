@@ -11,20 +11,23 @@ use serde_json::json;
 
 use crate::{
     cli::AskArguments,
+    commands::text_or_standard_input,
     config::Config,
     output::say,
     wiring::{Parts, rules},
 };
 
 pub(crate) fn run(config: Config, arguments: &AskArguments) -> anyhow::Result<ExitCode> {
+    let text = text_or_standard_input(arguments.text.as_deref())?;
+    let text = text.trim();
     let started = Instant::now();
     let language = arguments.lang;
     let rules = rules(&config)?;
-    let assessment = rules.assess(&arguments.text, &PatientFacts::default());
+    let assessment = rules.assess(text, &PatientFacts::default());
     // An emergency waits for nothing: no plugin, no model, no store.
     if assessment.disposition == Disposition::Emergency {
         let language = language
-            .or_else(|| Language::detect(&arguments.text))
+            .or_else(|| Language::detect(text))
             .unwrap_or(config.bot.default_language);
         let contacts = config.bot.contacts();
         let part = emergency_part(rules, &assessment, language, &contacts);
@@ -54,7 +57,7 @@ pub(crate) fn run(config: Config, arguments: &AskArguments) -> anyhow::Result<Ex
         let parts = Parts::start(config, store, &data_dir)?;
         let bot = parts.bot(Vec::new())?;
         let question = Question {
-            text: arguments.text.clone(),
+            text: text.to_owned(),
             language,
             department: arguments.department.clone(),
         };

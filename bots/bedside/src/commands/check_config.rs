@@ -3,18 +3,40 @@
 use std::{path::Path, process::ExitCode};
 
 use bedside_contract::AnswerMode;
-use bedside_model::{GgufFile, pull::place_of, source::DEFAULT_MODEL};
+use bedside_model::{GgufFile, ModelSource, pull::place_of, source::DEFAULT_MODEL};
 use bedside_runtime::{THIRD_READER_PARAMETERS, ThirdReader};
 use indicatif::HumanCount;
 
 use crate::{
-    config::{Config, ConfigError},
+    config::Config,
     output::say,
-    wiring::{NO_CONNECTOR, embeddings, models_dir, rules},
+    whole_config::check_whole,
+    wiring::{embeddings, models_dir},
 };
 
-pub(crate) fn run(config: Config, file: Option<&Path>) -> anyhow::Result<ExitCode> {
-    rules(&config)?;
+/// What a configuration that is in order says.
+pub(super) struct Examined {
+    pub(super) lines: Vec<String>,
+    pub(super) warnings: Vec<String>,
+}
+
+pub(crate) fn run(config: &Config, file: Option<&Path>) -> anyhow::Result<ExitCode> {
+    let examined = examine(config)?;
+    let name = file.map_or_else(|| "the defaults".to_owned(), |it| it.display().to_string());
+    say(&format!("{name}: in order"));
+    for line in examined.lines {
+        say(&format!("  {line}"));
+    }
+    for warning in examined.warnings {
+        say(&format!("  warning: {warning}"));
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// # Errors
+/// [`ConfigError`] and its like, for what a start would refuse.
+pub(super) fn examine(config: &Config) -> anyhow::Result<Examined> {
+    check_whole(config)?;
     let data_dir = config.data_dir()?;
     let Config {
         remote,
@@ -23,46 +45,33 @@ pub(crate) fn run(config: Config, file: Option<&Path>) -> anyhow::Result<ExitCod
         discord,
         wechat,
         ..
-    } = &config;
-    config.model.check_prompt_format().map_err(ConfigError::new)?;
-    config.model.check_adapters().map_err(ConfigError::new)?;
-    let embeddings = embeddings(&config, &data_dir)?;
-    let mut model_line = None;
+    } = config;
+    let embeddings = embeddings(config, &data_dir)?;
+    let (levels, count) = (config.levels.name(), config.levels.list().len());
+    let mut lines = vec![
+        format!("data directory: {}", data_dir.display()),
+        format!("triage levels:  {levels}, {count} levels"),
+    ];
     if let Some(address) = remote.base_url.as_ref().filter(|_| remote.is_on()) {
-        remote.check().map_err(|it| ConfigError::new(it.to_string()))?;
-        model_line = Some(format!("  remote model:   {address}"));
+        lines.push(format!("remote model:   {address}"));
     }
-    let mut lines = Vec::new();
     if web.enabled {
-        web.check()?;
-        lines.push(format!("  web page:       {}", web.listen));
+        lines.push(format!("web page:       {}", web.listen));
     }
     if telegram.enabled {
-        telegram.check()?;
-        lines.push("  telegram:       on, token ***".to_owned());
+        lines.push("telegram:       on, token ***".to_owned());
     }
     if discord.enabled {
-        discord.check()?;
-        lines.push("  discord:        on, token ***".to_owned());
+        lines.push("discord:        on, token ***".to_owned());
     }
     if wechat.enabled {
-        wechat.check()?;
         lines.push(format!(
-            "  wechat:         {} on {}, keys ***",
+            "wechat:         {} on {}, keys ***",
             wechat.path, wechat.listen
         ));
     }
-    config.escalation.build()?;
-    if lines.is_empty() {
-        return Err(ConfigError::new(NO_CONNECTOR).into());
-    }
-    let name = file.map_or_else(|| "the defaults".to_owned(), |it| it.display().to_string());
-    say(&format!("{name}: in order"));
-    say(&format!("  data directory: {}", data_dir.display()));
-    let (levels, count) = (config.levels.name(), config.levels.list().len());
-    say(&format!("  triage levels:  {levels}, {count} levels"));
-    for line in model_line.into_iter().chain(lines) {
-        say(&line);
+    if let Some(listen) = &config.admin.listen {
+        lines.push(format!("admin:          {listen}"));
     }
     let told = match config.escalation.ways().as_slice() {
         [] => "nobody".to_owned(),
@@ -72,16 +81,14 @@ pub(crate) fn run(config: Config, file: Option<&Path>) -> anyhow::Result<ExitCod
             config.escalation.after_minutes
         ),
     };
-    say(&format!("  of emergency notices that do not arrive: {told}"));
-    let third_reader = third_reader_warning(&config, &data_dir);
-    for warning in warnings(&config)
+    lines.push(format!("of emergency notices that do not arrive: {told}"));
+    let third_reader = third_reader_warning(config, &data_dir);
+    let warnings = warnings(config)
         .into_iter()
         .chain(third_reader)
         .chain(embeddings.warning())
-    {
-        say(&format!("  warning: {warning}"));
-    }
-    Ok(ExitCode::SUCCESS)
+        .collect();
+    Ok(Examined { lines, warnings })
 }
 
 /// What a start takes and a hospital should still know.
@@ -102,6 +109,10 @@ fn warnings(config: &Config) -> Vec<String> {
          hospital; if it runs inside, set remote.inside_hospital = true"
             .to_owned()
     });
+    let bad_source = config.model.source.parse::<ModelSource>().err();
+    let bad_source = bad_source
+        .filter(|_| !config.remote.is_on())
+        .map(|error| format!("model.source: {error}; until then the bot answers without a model"));
     modes
         .iter()
         .filter(|(_, is_free)| *is_free)
@@ -112,6 +123,7 @@ fn warnings(config: &Config) -> Vec<String> {
             )
         })
         .chain(outside)
+        .chain(bad_source)
         .collect()
 }
 
@@ -174,6 +186,21 @@ mod tests {
             said.len() == 1 && said[0].starts_with("model.answer_mode"),
             "{said:?}"
         );
+    }
+
+    #[test]
+    fn a_source_that_a_start_does_without_is_warned_of() {
+        for (source, word) in [("http://mirror/a.gguf", "#sha256="), ("hf:nonsense", "hf:")] {
+            let mut config = Config::default();
+            config.model.source = source.to_owned();
+            let said = warnings(&config);
+            assert!(
+                said.len() == 1 && said[0].starts_with("model.source") && said[0].contains(word),
+                "{said:?}"
+            );
+            config.remote.base_url = Some("http://127.0.0.1:8000/v1".to_owned());
+            assert_eq!(warnings(&config), Vec::<String>::new());
+        }
     }
 
     #[test]

@@ -1,10 +1,17 @@
-//! `bedside model pull|list|inspect`.
+//! `bedside model pull|list|verify|inspect`.
+
+mod verify;
 
 use std::{fs, path::Path, process::ExitCode, sync::OnceLock};
 
 use anyhow::Context;
-use bedside_embeddings::{Embeddings, pull_embeddings};
-use bedside_model::{GgufFile, ModelSource, Progress, inspect::Inspection, pull::pull_from};
+use bedside_embeddings::{DEFAULT_EMBEDDINGS, Embeddings, pull_embeddings};
+use bedside_model::{
+    GgufFile, ModelSource, Progress,
+    inspect::Inspection,
+    pull::{PackagedFile, model_files, noted, pull_from, sha256, wanted_sha256},
+    source::DEFAULT_MODEL,
+};
 use indicatif::{HumanBytes, HumanCount, ProgressBar, ProgressStyle};
 
 use crate::{
@@ -14,68 +21,84 @@ use crate::{
     wiring::models_dir,
 };
 
+pub(crate) use verify::verify;
+
 /// All that the config needs, or one chat model. Only the chat model's path goes to standard output.
 pub(crate) fn pull(config: &Config, source: Option<&ModelSource>) -> anyhow::Result<ExitCode> {
     let models = models_dir(&make_data_dir(config)?);
-    let configured = &config.model.source;
     let chosen = match source {
         Some(source) => source.clone(),
-        None => configured
-            .parse()
-            .map_err(|error| ConfigError::new(format!("model.source: {configured:?}: {error}")))?,
+        None => configured_source(config)?,
     };
     let bar = Bar::default();
     let path = pull_from(&chosen, &models, &config.model.endpoint, &bar)?;
+    let found = sha256(&path, &bar)?;
     bar.finish();
     // A file that came whole may still be no model.
     GgufFile::open(&path)?;
     say(&format!("{}", path.display()));
+    tell_sha256(&chosen, &DEFAULT_MODEL, &found);
     if source.is_none() && config.embeddings.enabled {
         pull_second(config, &models)?;
     }
     Ok(ExitCode::SUCCESS)
 }
 
-/// The model that compares texts.
-fn pull_second(config: &Config, models: &Path) -> anyhow::Result<()> {
+fn configured_source(config: &Config) -> Result<ModelSource, ConfigError> {
+    let configured = &config.model.source;
+    configured
+        .parse()
+        .map_err(|error| ConfigError::new(format!("model.source: {configured:?}: {error}")))
+}
+
+fn embeddings_source(config: &Config) -> Result<ModelSource, ConfigError> {
     let section = &config.embeddings;
     let bad_source = |error| ConfigError::new(format!("embeddings.source: {:?}: {error}", section.source));
-    let source = section.source().map_err(bad_source)?;
+    section.source().map_err(bad_source)
+}
+
+/// What makes sure that the same file comes on every machine and on every day.
+fn tell_sha256(source: &ModelSource, default: &PackagedFile, found: &str) {
+    complain(&format!("sha256 {found}"));
+    if wanted_sha256(source, default).is_none() {
+        complain(&format!(
+            "`#sha256={found}` behind the source has it checked, so that no other file is ever taken for it"
+        ));
+    }
+}
+
+/// The model that compares texts.
+fn pull_second(config: &Config, models: &Path) -> anyhow::Result<()> {
+    let source = embeddings_source(config)?;
     let bar = Bar::default();
     let path = pull_embeddings(&source, models, &config.model.endpoint, &bar)
         .context("the embedding model; `enabled = false` in [embeddings] does without")?;
+    let found = sha256(&path, &bar)?;
     bar.finish();
     Embeddings::open(&path)?;
     complain(&format!("{}", path.display()));
+    tell_sha256(&source, &DEFAULT_EMBEDDINGS, &found);
     Ok(())
 }
 
 pub(crate) fn list(config: &Config, json: bool) -> anyhow::Result<ExitCode> {
     let models = models_dir(&config.data_dir()?);
     let mut rows = Vec::new();
-    let entries = match fs::read_dir(&models) {
-        Ok(entries) => Some(entries),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => None,
-        Err(error) => return Err(error).with_context(|| format!("{} cannot be read", models.display())),
-    };
-    for entry in entries.into_iter().flatten() {
-        let path = entry?.path();
-        let is_model = |it: &std::ffi::OsStr| it == "gguf" || it == "bin";
-        if path.extension().is_some_and(is_model) {
-            rows.push((
-                path.clone(),
-                fs::metadata(&path)?.len(),
-                bedside_model::pull::known_sha256(&path),
-            ));
-        }
+    for path in model_files(&models)? {
+        rows.push((fs::metadata(&path)?.len(), noted(&path), path));
     }
-    rows.sort();
     if json {
         let rows: Vec<_> = rows
             .iter()
-            .map(
-                |(path, bytes, sha256)| serde_json::json!({ "path": path, "bytes": bytes, "sha256": sha256 }),
-            )
+            .map(|(bytes, noted, path)| {
+                let current = noted.as_ref().filter(|it| it.is_current);
+                serde_json::json!({
+                    "path": path,
+                    "bytes": bytes,
+                    "sha256": current.map(|it| &it.sha256),
+                    "source": noted.as_ref().and_then(|it| it.source.as_ref()),
+                })
+            })
             .collect();
         say(&serde_json::Value::from(rows).to_string());
     } else if rows.is_empty() {
@@ -84,10 +107,15 @@ pub(crate) fn list(config: &Config, json: bool) -> anyhow::Result<ExitCode> {
             models.display()
         ));
     } else {
-        for (path, bytes, sha256) in rows {
-            let sha256 = sha256.unwrap_or_else(|| "not checked".to_owned());
+        for (bytes, noted, path) in rows {
+            let (sha256, source) = match noted {
+                None => ("not checked".to_owned(), None),
+                Some(it) if it.is_current => (it.sha256, it.source),
+                Some(it) => ("changed since it was checked".to_owned(), it.source),
+            };
+            let source = source.map_or(String::new(), |it| format!("  from {it}"));
             say(&format!(
-                "{}  {}  sha256 {sha256}",
+                "{}  {}  sha256 {sha256}{source}",
                 path.display(),
                 HumanBytes(bytes)
             ));
@@ -172,7 +200,15 @@ fn show(path: &Path, found: &Inspection) {
         ),
         (
             "file",
-            format!("{}, sha256 {}", HumanBytes(found.file_bytes), found.sha256),
+            format!(
+                "{}{}, sha256 {}",
+                HumanBytes(found.file_bytes),
+                match found.parts {
+                    1 => String::new(),
+                    parts => format!(" in {parts} parts"),
+                },
+                found.sha256
+            ),
         ),
     ] {
         say(&format!("{what:12} {value}"));
@@ -181,11 +217,9 @@ fn show(path: &Path, found: &Inspection) {
         .tokenizer
         .notes
         .iter()
+        .chain(&found.template_note)
         .for_each(|it| say(&format!("{:12} {it}", "note")));
-    let template = found
-        .chat_template
-        .as_deref()
-        .unwrap_or("none; one is chosen by the tokens");
+    let template = found.chat_template.as_deref().unwrap_or("none");
     say(&format!("{:12} {template}", "template"));
 }
 

@@ -2,13 +2,13 @@
 
 use std::sync::atomic::Ordering;
 
-use bedside_contract::{ConnectorError, StoreError};
+use bedside_contract::{Connector, ConnectorError, StoreError};
 use serde_json::{Value, json};
 
 use crate::{
     gateway_fake::Ended,
     rest_fake::Scripted,
-    world::{World, message, run},
+    world::{World, conversation, message, run},
 };
 
 #[tokio::test]
@@ -347,4 +347,36 @@ async fn the_greeting_asks_for_no_privileged_intent() {
     assert_eq!(intents, 1 << 9 | 1 << 12);
     world.rest.until_called("PUT /applications/666/commands").await;
     running.stop().await;
+}
+
+#[tokio::test]
+async fn a_deleted_conversation_leaves_the_stored_place_until_somebody_writes_there_again() {
+    let world = World::new().await;
+    let (connector, intake, running) = world.started().await;
+    world.gateway.dispatch("MESSAGE_CREATE", message(1001, "a"));
+    intake.until_new(&["1001"]).await;
+    let channels = async || world.stored_place().await["channels"].clone();
+    assert_eq!(channels().await, json!({"50": "1001"}));
+
+    let so_far = intake.committed().len();
+    connector.forgotten(&conversation());
+    intake
+        .until("the place is stored", |it| it.committed().len() > so_far)
+        .await;
+    assert_eq!(channels().await, json!({}));
+
+    world.gateway.dispatch("MESSAGE_CREATE", message(1002, "b"));
+    intake.until_new(&["1001", "1002"]).await;
+    assert_eq!(channels().await, json!({"50": "1002"}));
+    running.stop().await;
+
+    // Deleted while Discord was out of reach: gone with the next connection.
+    connector.forgotten(&conversation());
+    let again = run(&connector, &intake);
+    let so_far = intake.committed().len();
+    intake
+        .until("the place is stored", |it| it.committed().len() > so_far)
+        .await;
+    assert_eq!(channels().await, json!({}));
+    again.stop().await;
 }

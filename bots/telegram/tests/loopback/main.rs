@@ -3,6 +3,7 @@
 
 mod bot_api;
 mod parts_around;
+mod topics;
 
 use std::{
     io::Write,

@@ -18,6 +18,8 @@ pub(crate) struct GatedIntake {
     pub(crate) failures: Mutex<VecDeque<StoreError>>,
     /// External ids and cursor of each commit.
     pub(crate) commits: Mutex<Vec<(Vec<String>, Option<String>)>>,
+    /// Whose each committed update is.
+    pub(crate) conversations: Mutex<Vec<ConversationKey>>,
     /// From an earlier run.
     pub(crate) stored_cursor: Option<&'static str>,
 }
@@ -36,11 +38,12 @@ impl GatedIntake {
     }
 
     fn with_permits(permits: usize, stored_cursor: Option<&'static str>) -> Self {
-        let (failures, commits) = Default::default();
+        let (failures, commits, conversations) = Default::default();
         Self {
             gate: Semaphore::new(permits),
             failures,
             commits,
+            conversations,
             stored_cursor,
         }
     }
@@ -58,6 +61,8 @@ impl Intake for GatedIntake {
             return Err(failure);
         }
         let ids = updates.iter().map(|it| it.external_id.clone()).collect();
+        let keys = updates.iter().map(|it| it.conversation.clone());
+        self.conversations.lock().unwrap().extend(keys);
         self.commits
             .lock()
             .unwrap()
@@ -102,8 +107,8 @@ impl Intake for GatedIntake {
         Part::notice(language.unwrap_or_default(), "welcome")
     }
 
-    fn emergency_number(&self) -> &str {
-        "120"
+    fn emergency_number(&self) -> String {
+        "120".to_owned()
     }
 
     async fn answer_again(

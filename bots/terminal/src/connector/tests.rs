@@ -34,6 +34,8 @@ struct Script {
     prompted: VecDeque<Input>,
     /// Typed while the first answer after the welcome is awaited.
     meanwhile: Option<&'static str>,
+    /// How many lines were left whenever those of before were to be forgotten.
+    forgotten: Arc<Mutex<Vec<usize>>>,
 }
 
 impl LineSource for Script {
@@ -50,12 +52,17 @@ impl LineSource for Script {
         let line = self.meanwhile.take_if(|_| wanted())?;
         Some(Input::Line(line.to_owned()))
     }
+
+    fn forget(&mut self) {
+        self.forgotten.lock().unwrap().push(self.prompted.len());
+    }
 }
 
 fn inputs(prompted: impl IntoIterator<Item = Input>) -> Script {
     Script {
         prompted: prompted.into_iter().collect(),
         meanwhile: None,
+        forgotten: Arc::default(),
     }
 }
 
@@ -117,8 +124,8 @@ impl Intake for Echo {
         Part::notice(language.unwrap_or_default(), "welcome")
     }
 
-    fn emergency_number(&self) -> &str {
-        "120"
+    fn emergency_number(&self) -> String {
+        "120".to_owned()
     }
 
     async fn answer_again(
@@ -157,6 +164,10 @@ async fn answer(connector: &TerminalConnector, seq: InboxSeq, update: Update) {
             deliver(welcome).await;
         }
         Some("silent") => {}
+        Some("delete") => {
+            connector.forgotten(&update.conversation);
+            deliver(Part::notice(Language::En, "deleted")).await;
+        }
         Some("slow") => {
             connector.typing(&update.conversation).await;
             connector
@@ -313,4 +324,13 @@ async fn a_store_that_fails_ends_the_chat_with_its_reason() {
         matches!(end, Err(ConnectorError::Store(StoreError::Broken(_)))),
         "{end:?}"
     );
+}
+
+#[tokio::test]
+async fn lines_of_a_deleted_conversation_are_forgotten_before_the_next_is_read() {
+    let script = script(&["my head hurts", "delete", "again"]);
+    let forgotten = Arc::clone(&script.forgotten);
+    let (end, ..) = chat(script, PLAIN, Echo::default()).await;
+    assert!(end.is_ok());
+    assert_eq!(*forgotten.lock().unwrap(), [1], "once, with one line to come");
 }

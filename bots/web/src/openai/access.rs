@@ -6,13 +6,15 @@ use std::{
 };
 
 use axum::{
-    extract::{Request, State},
+    extract::{ConnectInfo, Request, State},
     http::{HeaderMap, header},
     middleware::Next,
     response::{IntoResponse, Response},
 };
+use bedside_contract::Observation;
+use bedside_kit::{AccessKey, bearer};
 
-use super::{Api, ApiConfig, ApiError, ApiKey};
+use super::{Api, ApiConfig, ApiError};
 use crate::guard::host_name;
 
 /// A proxy adds at least one of these, so a request without them and with a loopback `Host` is this machine's.
@@ -32,7 +34,7 @@ pub(crate) enum Access {
     KeyNeeded,
     /// There is no key, and none is needed.
     ThisMachine,
-    Key(ApiKey),
+    Key(AccessKey),
 }
 
 /// From where the server can be reached.
@@ -44,7 +46,7 @@ pub(crate) struct Reach<'a> {
 }
 
 impl Access {
-    pub(crate) fn new(config: &ApiConfig, key: Option<ApiKey>, reach: &Reach<'_>) -> Self {
+    pub(crate) fn new(config: &ApiConfig, key: Option<AccessKey>, reach: &Reach<'_>) -> Self {
         match key {
             _ if !config.enabled => Self::Disabled,
             Some(key) => Self::Key(key),
@@ -59,7 +61,7 @@ impl Access {
             Self::KeyNeeded => Err(ApiError::KeyNeeded),
             Self::ThisMachine if comes_from_this_machine(headers) => Ok(()),
             Self::ThisMachine => Err(ApiError::KeyNeeded),
-            Self::Key(key) => match presented(headers) {
+            Self::Key(key) => match bearer(headers) {
                 Some(it) if key.is(it) => Ok(()),
                 presented => Err(ApiError::WrongKey {
                     is_missing: presented.is_none(),
@@ -77,16 +79,30 @@ impl Reach<'_> {
 }
 
 pub(super) async fn check(State(api): State<Arc<Api>>, request: Request, next: Next) -> Response {
-    match api.access.check(request.headers()) {
+    match api.check_key(&request) {
         Ok(()) => next.run(request).await,
         Err(error) => error.into_response(),
     }
 }
 
-fn presented(headers: &HeaderMap) -> Option<&str> {
-    let value = headers.get(header::AUTHORIZATION)?.to_str().ok()?;
-    let (scheme, key) = value.split_once(' ')?;
-    scheme.eq_ignore_ascii_case("bearer").then_some(key.trim())
+impl Api {
+    /// As [`Access::check`]; wrong keys are counted, and after one the next from that address is told to wait. The right
+    /// key is always taken: behind a proxy all programs may have one address.
+    fn check_key(&self, request: &Request) -> Result<(), ApiError> {
+        let headers = request.headers();
+        let peer = request.extensions().get::<ConnectInfo<SocketAddr>>();
+        let address = peer.and_then(|it| self.proxies.client(it.0.ip(), headers));
+        let checked = self.access.check(headers);
+        if !matches!(checked, Err(ApiError::WrongKey { is_missing: false })) {
+            return checked;
+        }
+        if let Some(wait) = self.wrong_keys.pause(address) {
+            return Err(ApiError::TooManyWrongKeys { wait });
+        }
+        self.wrong_keys.note(address);
+        self.intake.observe(&Observation::WrongKey { place: "web.api" });
+        checked
+    }
 }
 
 fn comes_from_this_machine(headers: &HeaderMap) -> bool {

@@ -46,7 +46,7 @@ pub(super) async fn complete(
             adapter: chosen.adapter,
             sampling: request.sampling,
             max_tokens,
-            priority: Priority::Patient,
+            priority: Priority::Program,
             deadline: api.deadline,
         })
         .await?;

@@ -1,14 +1,8 @@
 use std::path::PathBuf;
 
 use bedside_contract::ConnectorError;
-use bedside_kit::{Secret, read_secret, wrong};
-use secrecy::{ExposeSecret, SecretString};
+use bedside_kit::{AccessKey, wrong};
 use serde::Deserialize;
-use sha2::{Digest, Sha256};
-use subtle::ConstantTimeEq;
-
-/// Shorter keys can be guessed.
-const LONG_ENOUGH: usize = 16;
 
 /// `[web.api]`: the model for programs, in OpenAI's protocol under `/v1`. It is the model alone: no triage, no
 /// knowledge base.
@@ -20,7 +14,7 @@ pub struct ApiConfig {
     /// What programs send as `Authorization: Bearer …`. Without a key only programs on this machine are
     /// served, and only while nobody else can reach `web.listen`. It is a password: better use `key_file` or
     /// the environment variable `BEDSIDE_WEB__API__KEY`.
-    pub key: Option<ApiKey>,
+    pub key: Option<AccessKey>,
     /// A file that holds the key and nothing else. Not together with `key`.
     pub key_file: Option<PathBuf>,
     /// Seconds from a request's arrival to its end; after them the answer ends as if its tokens were used up.
@@ -28,8 +22,7 @@ pub struct ApiConfig {
     /// How many requests may run and wait at once. Keep it below `engine.sequences` + `engine.queue`: the rest
     /// is for patients.
     pub max_requests: usize,
-    /// Whether programs may load adapters from `model.adapters_dir` and unload them (`POST
-    /// /v1/load_lora_adapter`, `/v1/unload_lora_adapter`). It needs a key: whoever has it decides what patients hear.
+    /// Gone: adapters are loaded and unloaded on the admin listener, `[admin]`. `true` is refused.
     pub manage_adapters: bool,
 }
 
@@ -60,7 +53,7 @@ impl Default for ApiConfig {
 
 impl ApiConfig {
     /// Checks the keys and reads the secret one.
-    pub(crate) fn read_key(&self) -> Result<Option<ApiKey>, ConnectorError> {
+    pub(crate) fn read_key(&self) -> Result<Option<AccessKey>, ConnectorError> {
         if self.deadline_seconds == 0 {
             return Err(wrong("web.api.deadline_seconds", "must be at least 1"));
         }
@@ -68,57 +61,14 @@ impl ApiConfig {
             let reason = "must be at least 1; enabled = false switches the API off";
             return Err(wrong("web.api.max_requests", reason));
         }
-        if self.manage_adapters && self.key.is_none() && self.key_file.is_none() {
-            let reason = "needs a key: set web.api.key_file or web.api.key";
+        if self.manage_adapters {
+            let reason = "adapters are loaded and unloaded on the admin listener now: take this key away, set \
+                          admin.listen and admin.key_file";
             return Err(wrong("web.api.manage_adapters", reason));
         }
-        let value = self.key.as_ref().map(|it| &it.0);
-        read_secret("web.api", "key", value, self.key_file.as_deref())?
-            .map(ApiKey::new)
-            .transpose()
+        AccessKey::read("web.api", self.key.as_ref(), self.key_file.as_deref())
     }
 }
-
-/// The password of the API. `Debug` hides it, and comparing takes the same time whatever differs.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(transparent)]
-pub struct ApiKey(SecretString);
-
-impl ApiKey {
-    fn new(Secret { key, text: secret }: Secret) -> Result<Self, ConnectorError> {
-        let text = secret.expose_secret();
-        if text.is_empty() {
-            return Err(wrong(key, "is empty: take it away or write a key there"));
-        }
-        if !text.chars().all(|it| it.is_ascii_graphic()) {
-            let reason = "may hold letters, digits and signs only, no blanks: it travels in an HTTP header";
-            return Err(wrong(key, reason));
-        }
-        if text.len() < LONG_ENOUGH {
-            tracing::warn!(
-                "{key} is short enough to be guessed: use one of {LONG_ENOUGH} characters or more"
-            );
-        }
-        Ok(Self(secret))
-    }
-
-    pub(crate) fn is(&self, presented: &str) -> bool {
-        // Digests are of one length, so that not even the key's length shows.
-        let digest = |text: &str| Sha256::digest(text.as_bytes());
-        digest(self.0.expose_secret())
-            .as_slice()
-            .ct_eq(digest(presented).as_slice())
-            .into()
-    }
-}
-
-impl PartialEq for ApiKey {
-    fn eq(&self, other: &Self) -> bool {
-        self.is(other.0.expose_secret())
-    }
-}
-
-impl Eq for ApiKey {}
 
 #[cfg(test)]
 mod tests {
@@ -137,7 +87,8 @@ mod tests {
         };
         check(r#"{"key": ""}"#, "web.api.key: is empty");
         check(r#"{"key": "Hush Hush"}"#, "web.api.key: may hold");
-        check(r#"{"key": "Hush密"}"#, "web.api.key: may hold");
+        check(r#"{"key": "Hush-0123456789"}"#, "web.api.key: is short");
+        check(r#"{"manage_adapters": true}"#, "web.api.manage_adapters: ");
         check(r#"{"key": "Hush", "key_file": "f"}"#, "web.api.key_file: set it");
         check(
             r#"{"key_file": "/nowhere/key"}"#,
@@ -146,24 +97,6 @@ mod tests {
         check(r#"{"deadline_seconds": 0}"#, "web.api.deadline_seconds: ");
         check(r#"{"max_requests": 0}"#, "web.api.max_requests: ");
         assert_eq!(ApiConfig::default().read_key().unwrap(), None);
-    }
-
-    #[test]
-    fn a_key_is_hidden_and_compared_whole() {
-        let config = config(r#"{"key": " Hush-0123456789abcdef\n"}"#);
-        assert!(!format!("{config:?}").contains("Hush"));
-        let key = config.read_key().unwrap().unwrap();
-        assert!(!format!("{key:?}").contains("Hush"));
-        assert!(key.is("Hush-0123456789abcdef"));
-        for wrong in [
-            "",
-            "Hush",
-            "Hush-0123456789abcdeg",
-            "Hush-0123456789abcdef ",
-            "hush-0123456789abcdef",
-        ] {
-            assert!(!key.is(wrong), "{wrong:?}");
-        }
     }
 
     #[test]

@@ -5,7 +5,7 @@ use axum::{
     http::{HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
 };
-use bedside_contract::{AdapterChangeError, GenerateError};
+use bedside_contract::GenerateError;
 use serde_json::{Value, json};
 
 use super::request::MAX_BODY;
@@ -26,7 +26,12 @@ pub(crate) enum ApiError {
     KeyNeeded,
     #[error("{}", wrong_key(*.is_missing))]
     WrongKey { is_missing: bool },
-    #[error("there is no such path: GET /v1/models and POST /v1/chat/completions are served")]
+    #[error("a wrong API key came from this address a moment ago: wait a second")]
+    TooManyWrongKeys { wait: Duration },
+    #[error(
+        "there is no such path: base_url ends with /v1, and below it GET models and POST chat/completions are \
+         served"
+    )]
     NoSuchPath,
     #[error("this path is not asked with this method")]
     WrongMethod,
@@ -49,11 +54,10 @@ pub(crate) enum ApiError {
     #[error("{limit} requests of programs run or wait already (web.api.max_requests)")]
     TooManyRequests { limit: usize },
     #[error(
-        "adapters cannot be changed over this API: set web.api.manage_adapters = true, and model.adapters_dir"
+        "adapters are loaded and unloaded on the admin listener: the same path at the address of admin.listen, with \
+         the key of admin.key_file"
     )]
-    AdaptersFixed,
-    #[error(transparent)]
-    AdapterChange(#[from] AdapterChangeError),
+    AdaptersMoved,
     #[error("the model is not loaded: it is still loading, or the bot's log says why it cannot be")]
     NoModel,
     #[error("the bot is stopping")]
@@ -115,29 +119,30 @@ impl ApiError {
             Self::NotJson => kind(Status::UNSUPPORTED_MEDIA_TYPE, INVALID, "not_json"),
             Self::TooLarge => kind(Status::PAYLOAD_TOO_LARGE, INVALID, "request_too_large"),
             Self::Broken | Self::Unreadable { .. } => kind(Status::BAD_REQUEST, INVALID, "invalid_json"),
-            Self::Invalid { .. } => kind(Status::BAD_REQUEST, INVALID, "invalid_value"),
+            Self::Invalid { .. } | Self::Generate(GenerateError::Refused { .. }) => {
+                kind(Status::BAD_REQUEST, INVALID, "invalid_value")
+            }
             Self::Unsupported { .. } => kind(Status::BAD_REQUEST, INVALID, "unsupported_parameter"),
             Self::UnknownModel { .. } | Self::Generate(GenerateError::UnknownAdapter { .. }) => {
                 kind(Status::NOT_FOUND, INVALID, "model_not_found")
             }
-            Self::AdaptersFixed | Self::AdapterChange(AdapterChangeError::Unsupported) => {
-                kind(Status::FORBIDDEN, INVALID, "adapters_fixed")
-            }
-            Self::AdapterChange(AdapterChangeError::NotReady) => {
-                kind(Status::SERVICE_UNAVAILABLE, SERVER, "model_not_ready")
-            }
-            Self::AdapterChange(AdapterChangeError::Unknown { .. }) => {
-                kind(Status::NOT_FOUND, INVALID, "model_not_found")
-            }
-            Self::AdapterChange(_) => kind(Status::BAD_REQUEST, INVALID, "adapter_refused"),
+            Self::AdaptersMoved => kind(Status::FORBIDDEN, INVALID, "adapters_moved"),
+            Self::TooManyWrongKeys { .. } => kind(
+                Status::TOO_MANY_REQUESTS,
+                "rate_limit_error",
+                "too_many_wrong_keys",
+            ),
             Self::TooManyRequests { .. } | Self::Generate(GenerateError::Busy { .. }) => {
                 kind(Status::TOO_MANY_REQUESTS, "rate_limit_error", "busy")
             }
-            Self::Generate(GenerateError::PromptTooLong { .. }) => {
+            Self::Generate(GenerateError::PromptTooLong { .. } | GenerateError::PromptTooLarge { .. }) => {
                 kind(Status::BAD_REQUEST, INVALID, "context_length_exceeded")
             }
             Self::NoModel | Self::Generate(GenerateError::NotReady) => {
                 kind(Status::SERVICE_UNAVAILABLE, SERVER, "model_not_ready")
+            }
+            Self::Generate(GenerateError::SwitchedOff) => {
+                kind(Status::SERVICE_UNAVAILABLE, SERVER, "answers_switched_off")
             }
             Self::Generate(GenerateError::Unavailable { .. }) => {
                 kind(Status::SERVICE_UNAVAILABLE, SERVER, "model_unavailable")
@@ -155,11 +160,9 @@ impl ApiError {
         match self {
             Self::Invalid { param, .. } | Self::Unsupported { param, .. } => Some(param),
             Self::UnknownModel { .. } | Self::Generate(GenerateError::UnknownAdapter { .. }) => Some("model"),
-            Self::AdapterChange(AdapterChangeError::Place { .. }) => Some("lora_path"),
-            Self::AdapterChange(AdapterChangeError::Name { .. } | AdapterChangeError::Unknown { .. }) => {
-                Some("lora_name")
+            Self::Generate(GenerateError::PromptTooLong { .. } | GenerateError::Refused { .. }) => {
+                Some("messages")
             }
-            Self::Generate(GenerateError::PromptTooLong { .. }) => Some("messages"),
             _ => None,
         }
     }
@@ -168,6 +171,10 @@ impl ApiError {
 impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
         let kind = self.kind();
+        let wait = match &self {
+            Self::TooManyWrongKeys { wait } => wait.as_secs() + 1,
+            _ => RETRY_AFTER.as_secs(),
+        };
         let mut response = (kind.status, Json(self.body())).into_response();
         let headers = response.headers_mut();
         match kind.status {
@@ -175,7 +182,7 @@ impl IntoResponse for ApiError {
                 headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
             }
             StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE => {
-                headers.insert(header::RETRY_AFTER, HeaderValue::from(RETRY_AFTER.as_secs()));
+                headers.insert(header::RETRY_AFTER, HeaderValue::from(wait));
             }
             _ => {}
         }

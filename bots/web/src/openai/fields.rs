@@ -84,15 +84,19 @@ impl<'a> Fields<'a> {
         }
     }
 
-    /// A count; more than a machine can hold is the most that it can.
-    pub(super) fn count(&self, name: &str, least: usize) -> Result<Option<usize>, ApiError> {
+    /// How many tokens at most. More than a machine can hold is the most that it can; -1 is as good, since clients of
+    /// llama-server write it for "no limit".
+    pub(super) fn limit(&self, name: &str) -> Result<Option<usize>, ApiError> {
         let Some(value) = self.get(name) else {
             return Ok(None);
         };
+        if value.as_f64() == Some(-1.0) {
+            return Ok(Some(usize::MAX));
+        }
         let number = value.as_u64().map(|it| usize::try_from(it).unwrap_or(usize::MAX));
-        match number.filter(|it| *it >= least) {
+        match number.filter(|it| *it >= 1) {
             Some(number) => Ok(Some(number)),
-            None => Err(self.wrong(name, &format!("must be a whole number, at least {least}"))),
+            None => Err(self.wrong(name, "must be a whole number, at least 1, or -1 for no limit")),
         }
     }
 

@@ -48,8 +48,8 @@ impl ChatRequest {
 
 /// The newer name goes before the older one.
 fn max_tokens(fields: &Fields<'_>) -> Result<Option<usize>, ApiError> {
-    let newer = fields.count("max_completion_tokens", 1)?;
-    let older = fields.count("max_tokens", 1)?;
+    let newer = fields.limit("max_completion_tokens")?;
+    let older = fields.limit("max_tokens")?;
     Ok(newer.or(older))
 }
 
@@ -96,36 +96,51 @@ fn message(fields: &Fields<'_>) -> Result<ChatMessage, ApiError> {
             });
         }
     }
+    let content = content(fields, role)?;
+    let refusal = match role {
+        ChatRole::Assistant if content.is_empty() => fields.get("refusal").and_then(Value::as_str),
+        _ => None,
+    };
     Ok(ChatMessage {
         role,
-        content: content(fields)?,
+        content: refusal.map_or(content, ToOwned::to_owned),
     })
 }
 
-/// Parts are joined by line breaks, as vLLM does.
-fn content(fields: &Fields<'_>) -> Result<String, ApiError> {
+/// Parts are joined by line breaks, as vLLM does. A turn of the model may be empty: clients keep those that were stopped,
+/// or that refused.
+fn content(fields: &Fields<'_>, role: ChatRole) -> Result<String, ApiError> {
+    let may_be_empty = role == ChatRole::Assistant;
     let parts = match fields.get("content") {
         Some(Value::String(text)) => return Ok(text.clone()),
-        Some(Value::Array(parts)) if !parts.is_empty() => parts,
+        Some(Value::Array(parts)) if may_be_empty || !parts.is_empty() => parts,
+        None if may_be_empty => return Ok(String::new()),
         _ => return Err(fields.wrong("content", "must be a string, or a list of text parts")),
     };
     let texts: Result<Vec<&str>, ApiError> = parts
         .iter()
         .enumerate()
-        .map(|(place, value)| part(&Fields::new(value, &fields.place(&format!("content[{place}]")))?))
+        .map(|(place, value)| {
+            let place = fields.place(&format!("content[{place}]"));
+            part(&Fields::new(value, &place)?, role)
+        })
         .collect();
     Ok(texts?.join("\n"))
 }
 
-fn part<'a>(fields: &Fields<'a>) -> Result<&'a str, ApiError> {
-    if fields.get("type").is_none_or(|it| it != "text") {
-        return Err(ApiError::Unsupported {
-            param: fields.place("type"),
-            reason: "only parts of the type \"text\" are read here, no images, sounds or files",
-        });
-    }
-    let text = fields.get("text").and_then(Value::as_str);
-    text.ok_or_else(|| fields.wrong("text", "must be a string"))
+fn part<'a>(fields: &Fields<'a>, role: ChatRole) -> Result<&'a str, ApiError> {
+    let name = match fields.get("type").and_then(Value::as_str) {
+        Some("text") => "text",
+        Some("refusal") if role == ChatRole::Assistant => "refusal",
+        _ => {
+            return Err(ApiError::Unsupported {
+                param: fields.place("type"),
+                reason: "only parts of the type \"text\" are read here, no images, sounds or files",
+            });
+        }
+    };
+    let text = fields.get(name).and_then(Value::as_str);
+    text.ok_or_else(|| fields.wrong(name, "must be a string"))
 }
 
 #[cfg(test)]
@@ -175,6 +190,39 @@ mod tests {
     }
 
     #[test]
+    fn turns_of_the_model_may_be_empty_and_of_nobody_else() {
+        let read = |message: &Value| {
+            let messages =
+                json!([{"role": "user", "content": "a"}, message, {"role": "user", "content": "b"}]);
+            let read = parse(&json!({ "messages": messages })).map(|it| it.messages);
+            read.map(|it| it.into_iter().nth(1).unwrap().content)
+        };
+        let text = json!({"type": "text", "text": "No."});
+        let refusal = json!({"type": "refusal", "refusal": "I cannot."});
+        let cases = [
+            (json!({"content": ""}), ""),
+            (json!({"content": null}), ""),
+            (json!({"content": []}), ""),
+            (json!({}), ""),
+            (json!({"content": null, "refusal": null, "tool_calls": null}), ""),
+            (json!({"content": null, "refusal": "I cannot."}), "I cannot."),
+            (json!({"content": [], "refusal": "I cannot."}), "I cannot."),
+            (json!({"content": "No.", "refusal": "I cannot."}), "No."),
+            (json!({"content": [refusal]}), "I cannot."),
+            (json!({"content": [text, refusal]}), "No.\nI cannot."),
+        ];
+        for (mut message, expect) in cases {
+            message["role"] = json!("assistant");
+            assert_eq!(read(&message).ok().as_deref(), Some(expect), "{message}");
+            let needs_the_model = message["content"].as_str().is_none();
+            for role in ["user", "system", "developer"] {
+                message["role"] = json!(role);
+                assert_eq!(read(&message).is_err(), needs_the_model, "{message}");
+            }
+        }
+    }
+
+    #[test]
     fn limits_and_ways_of_delivery_are_read() {
         let read = |more: Value| {
             let request = parse(&with(more)).ok().unwrap();
@@ -189,6 +237,18 @@ mod tests {
             read(json!({"max_tokens": 5, "max_completion_tokens": 3, "stream": true, "stream_options": {}})),
             (Some(3), Delivery::Streamed { with_usage: false })
         );
+        for no_limit in [
+            json!({"max_tokens": -1}),
+            json!({"max_completion_tokens": -1}),
+            json!({"max_tokens": -1.0, "max_completion_tokens": null}),
+            json!({"max_tokens": 5, "max_completion_tokens": -1}),
+        ] {
+            assert_eq!(
+                read(no_limit.clone()),
+                (Some(usize::MAX), Delivery::Whole),
+                "{no_limit}"
+            );
+        }
         assert_eq!(
             read(json!({"stream": true, "stream_options": {"include_usage": true, "x": 1}})),
             (None, Delivery::Streamed { with_usage: true })
@@ -225,6 +285,13 @@ mod tests {
         check_message(json!({"role": "user", "content": {"text": SECRET}}), "content");
         check_message(json!({"role": "user", "content": []}), "content");
         check_message(json!({"role": "user", "content": [SECRET]}), "content[0]");
+        check_message(json!({"role": "assistant", "content": 7}), "content");
+        let refusal = json!({"type": "refusal", "refusal": SECRET});
+        check_message(json!({"role": "user", "content": [refusal]}), "content[0].type");
+        check_message(
+            json!({"role": "assistant", "content": [{"type": "refusal", "refusal": 7}]}),
+            "content[0].refusal",
+        );
         let image = json!({"type": "image_url", "image_url": {"url": SECRET}});
         check_message(json!({"role": "user", "content": [image]}), "content[0].type");
         check_message(
@@ -246,9 +313,11 @@ mod tests {
         );
         check(with(json!({"max_tokens": 0})), "max_tokens");
         check(
-            with(json!({"max_completion_tokens": -1})),
+            with(json!({"max_completion_tokens": -2})),
             "max_completion_tokens",
         );
+        check(with(json!({"max_tokens": -1.5})), "max_tokens");
+        check(with(json!({"max_tokens": "-1"})), "max_tokens");
         check(with(json!({"model": 7})), "model");
         check(with(json!({"user": "x".repeat(257)})), "user");
 

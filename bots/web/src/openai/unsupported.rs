@@ -6,6 +6,7 @@ const NO_TOOLS: &str = "the model has no tools here";
 const TEXT_ONLY: &str = "answers are plain text here";
 const ONE_ANSWER: &str = "there is one answer to a request; send it again with another seed for more";
 const NO_LOGPROBS: &str = "probabilities of tokens are not given here";
+const NO_THOUGHTS: &str = "answers hold no thoughts here: leave it out, or send {\"enable_thinking\": false}";
 const NOT_HERE: &str = "this server cannot do it, and the answer would not be what was asked for";
 
 /// Unknown fields are passed over, since clients send many; those that would change the answer are not.
@@ -44,18 +45,22 @@ fn reason(name: &str, value: &Value) -> Option<&'static str> {
         }
         "add_generation_prompt" => (*value != Value::Bool(true), NOT_HERE),
         "stop_token_ids" | "bad_words" | "documents" => (!is_empty(value), NOT_HERE),
-        "web_search_options"
-        | "chat_template"
-        | "chat_template_kwargs"
-        | "structured_outputs"
-        | "guided_json"
-        | "guided_regex"
-        | "guided_choice"
-        | "guided_grammar"
-        | "grammar" => (true, NOT_HERE),
+        "chat_template_kwargs" => (!asks_for_no_thoughts(value), NO_THOUGHTS),
+        "web_search_options" | "chat_template" | "structured_outputs" | "guided_json" | "guided_regex"
+        | "guided_choice" | "guided_grammar" | "grammar" => (true, NOT_HERE),
         _ => (false, NOT_HERE),
     };
     asks.then_some(reason)
+}
+
+/// What happens anyway. Some templates call it `thinking`.
+fn asks_for_no_thoughts(arguments: &Value) -> bool {
+    arguments.as_object().is_some_and(|it| {
+        it.iter().all(|(name, value)| {
+            matches!(name.as_str(), "enable_thinking" | "thinking")
+                && matches!(value, Value::Null | Value::Bool(false))
+        })
+    })
 }
 
 fn is_empty(value: &Value) -> bool {
@@ -100,6 +105,21 @@ mod tests {
         check(json!({"modalities": ["text", "audio"]}), Some("modalities"));
         check(json!({"audio": {"voice": "alloy"}}), Some("audio"));
         check(json!({"guided_json": {}}), Some("guided_json"));
+        for arguments in [json!(null), json!({}), json!({"enable_thinking": false})] {
+            check(json!({ "chat_template_kwargs": arguments }), None);
+        }
+        for arguments in [
+            json!({"enable_thinking": true}),
+            json!({"enable_thinking": 0}),
+            json!({"enable_thinking": false, "date": "2026-01-01"}),
+            json!([]),
+            json!("enable_thinking"),
+        ] {
+            check(
+                json!({ "chat_template_kwargs": arguments }),
+                Some("chat_template_kwargs"),
+            );
+        }
         check(
             json!({"store": true, "metadata": {"a": "b"}, "service_tier": "auto", "anything": [1]}),
             None,

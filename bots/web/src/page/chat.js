@@ -394,7 +394,11 @@ $("stop").addEventListener("click", () => send({ text: "/stop" }));
 $("new").addEventListener("click", () => send({ text: "/new" }));
 $("help").addEventListener("click", () => send({ text: "/help" }));
 $("privacy").addEventListener("click", () => send({ text: "/privacy" }));
-$("forget").addEventListener("click", () => confirm(WORDS[language].forgetAsk) && forget());
+$("forget").addEventListener("click", () => {
+  const words = WORDS[language];
+  // Without a word of theirs nothing is stored.
+  if (confirm(words.forgetAsk)) forget(lastEntry > 0 && confirm(words.deleteAsk));
+});
 $("banner-close").addEventListener("click", () => {
   $("banner").hidden = true;
   input.focus();
@@ -425,9 +429,9 @@ document.addEventListener("visibilitychange", () => {
 
 /* Computers that patients share. */
 
-async function forget() {
+async function forget(alsoStored) {
   try {
-    const response = await fetch("/api/forget", { method: "POST" });
+    const response = await fetch(alsoStored ? "/api/forget?delete=true" : "/api/forget", { method: "POST" });
     if (!response.ok) throw new Error(response.status);
   } catch {
     $("connection").textContent = WORDS[language].offline;
@@ -443,7 +447,7 @@ let idleTimer = 0;
 function stillHere() {
   clearTimeout(idleTimer);
   // Nobody has said anything yet: there is nothing to forget.
-  if (kioskMinutes > 0) idleTimer = setTimeout(() => (lastEntry > 0 ? forget() : stillHere()), kioskMinutes * 60_000);
+  if (kioskMinutes > 0) idleTimer = setTimeout(() => (lastEntry > 0 ? forget(false) : stillHere()), kioskMinutes * 60_000);
 }
 for (const it of ["keydown", "pointerdown"]) window.addEventListener(it, stillHere);
 stillHere();

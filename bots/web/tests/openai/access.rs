@@ -43,6 +43,40 @@ async fn a_key_is_needed_if_there_is_one() {
 }
 
 #[tokio::test]
+async fn whoever_guesses_waits_and_the_right_key_does_not() {
+    let program = Program::start(config(&json!({"key": KEY})));
+    let models = |key: &str, address: &str| {
+        let request = program.get("/v1/models").bearer_auth(key);
+        request.header("x-forwarded-for", address)
+    };
+    let (guesser, other) = ("198.51.100.1", "198.51.100.2");
+    check(
+        models("sk-0123456789abcdeg", guesser),
+        (401, Some("invalid_api_key")),
+    )
+    .await;
+    let wrong = "sk-0123456789abcdeh";
+    let response = models(wrong, guesser).send().await.unwrap();
+    assert_eq!(response.status().as_u16(), 429);
+    assert_eq!(response.headers()["retry-after"], "1");
+    // All programs behind a proxy may have the guesser's address.
+    check(models(KEY, guesser), (200, None)).await;
+    check(models(wrong, other), (401, Some("invalid_api_key"))).await;
+}
+
+#[tokio::test]
+async fn adapters_are_changed_elsewhere() {
+    let program = Program::start(config(&json!({"key": KEY})));
+    for path in ["/v1/load_lora_adapter", "/v1/unload_lora_adapter"] {
+        let request = program.post_to(path, json!({"lora_name": "a", "lora_path": "b"}).to_string());
+        let (status, body) = answer(request.bearer_auth(KEY)).await;
+        assert_eq!((status, &body["error"]["code"]), (403, &json!("adapters_moved")));
+        let message = body["error"]["message"].as_str().unwrap();
+        assert!(message.contains("admin.listen"), "{message}");
+    }
+}
+
+#[tokio::test]
 async fn without_a_key_nobody_comes_in_from_outside() {
     let program = start();
     check(program.get("/v1/models"), (200, None)).await;

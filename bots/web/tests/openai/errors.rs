@@ -33,6 +33,8 @@ async fn what_the_model_cannot_do_is_told_by_status_and_code() {
             expect
         );
         assert_eq!(error["message"], message);
+        let about_messages = status == 400;
+        assert_eq!(error["param"] == "messages", about_messages, "{error}");
         assert!(error.get("param").is_some(), "{error}");
     };
     check(
@@ -56,6 +58,12 @@ async fn what_the_model_cannot_do_is_told_by_status_and_code() {
     )
     .await;
     check(
+        GenerateError::SwitchedOff,
+        (503, "server_error", json!("answers_switched_off")),
+        "answers are switched off for now",
+    )
+    .await;
+    check(
         GenerateError::PromptTooLong {
             tokens: 9_000,
             limit: 2_048,
@@ -70,6 +78,14 @@ async fn what_the_model_cannot_do_is_told_by_status_and_code() {
         },
         (404, "invalid_request_error", json!("model_not_found")),
         "there is no adapter \"gone\"",
+    )
+    .await;
+    check(
+        GenerateError::Refused {
+            problem: "must alternate".to_owned(),
+        },
+        (400, "invalid_request_error", json!("invalid_value")),
+        "the model's prompt format does not take these messages: must alternate",
     )
     .await;
     check(
@@ -191,6 +207,64 @@ async fn other_formats_paths_and_methods_are_told_in_the_same_form() {
         "text/plain".parse().unwrap(),
     )]));
     check(form, (415, "not_json")).await;
+}
+
+#[tokio::test]
+async fn slashes_too_many_are_served_or_told_with_base_url() {
+    let program = start();
+    let body = question(&json!({})).to_string();
+    for path in [
+        "/v1/chat/completions/",
+        "/v1//chat/completions",
+        "/v1//chat//completions//",
+    ] {
+        let (status, answered) = answer(program.post_to(path, body.clone())).await;
+        assert_eq!(
+            (status, &answered["object"]),
+            (200, &json!("chat.completion")),
+            "{path}"
+        );
+    }
+    for path in ["/v1/models/", "/v1//models", "/v1/models/?limit=1"] {
+        let (status, list) = answer(program.get(path)).await;
+        assert_eq!((status, &list["object"]), (200, &json!("list")), "{path}");
+    }
+    let (status, one) = answer(program.get("/v1//models/ward3/notes/")).await;
+    assert_eq!((status, &one["id"]), (200, &json!("ward3/notes")));
+
+    let wrong = [
+        "/v1",
+        "/v1/",
+        "/v1//",
+        "//v1",
+        "//v1/models",
+        "//v1//models/",
+        "/v1/v1/models",
+        "/v1/embeddings",
+        "/models",
+        "/chat/completions/",
+    ];
+    for path in wrong {
+        for request in [program.get(path), program.post_to(path, body.clone())] {
+            let (status, body) = answer(request).await;
+            let error = &body["error"];
+            assert_eq!(
+                (status, error["code"].as_str()),
+                (404, Some("unknown_url")),
+                "{path}: {body}"
+            );
+            assert!(
+                error["message"].as_str().unwrap().contains("base_url"),
+                "{path}: {body}"
+            );
+        }
+    }
+    let (status, body) = answer(program.get("/nothing")).await;
+    assert_eq!(
+        (status, &body["code"]),
+        (404, &json!("not-found")),
+        "the page's own"
+    );
 }
 
 #[tokio::test]

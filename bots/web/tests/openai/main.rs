@@ -123,7 +123,7 @@ async fn what_is_asked_reaches_the_model() {
     );
     assert_eq!(request.adapter.as_deref(), Some(ADAPTER));
     assert_eq!(request.conversation.as_str(), "api:v1:pump:7");
-    assert_eq!((request.max_tokens, request.priority), (9, Priority::Patient));
+    assert_eq!((request.max_tokens, request.priority), (9, Priority::Program));
     assert_eq!(request.deadline, Duration::from_secs(7));
     assert_eq!(
         (
@@ -135,6 +135,28 @@ async fn what_is_asked_reaches_the_model() {
     );
     assert_eq!((request.sampling.seed, request.sampling.stop.len()), (Some(7), 1));
     assert_eq!(request.sampling.logit_bias, [(5, -100.0)].into());
+}
+
+/// What `core/remote` sends when another Bedside is its server.
+#[tokio::test]
+async fn another_bedside_may_ask() {
+    let program = start();
+    let more = json!({
+        "stream": true, "stream_options": {"include_usage": true}, "max_tokens": 160, "temperature": 0.5,
+        "top_k": -1, "top_p": 0.9, "min_p": 0.0, "repetition_penalty": 1.1, "repeat_penalty": 1.1,
+        "repeat_last_n": 2048, "frequency_penalty": 0.0, "presence_penalty": 0.5, "seed": 7, "stop": ["病人："],
+        "chat_template_kwargs": {"enable_thinking": false},
+    });
+    let mut lines = program.stream(&more).await;
+    assert_eq!(lines.object().await["object"], "chat.completion.chunk");
+    assert_eq!(program.scripted.last_request().max_tokens, 160);
+    let (status, body) = program
+        .ask(&json!({"chat_template_kwargs": {"enable_thinking": true}}))
+        .await;
+    assert_eq!(
+        (status, &body["error"]["param"]),
+        (400, &json!("chat_template_kwargs"))
+    );
 }
 
 #[tokio::test]
@@ -151,6 +173,8 @@ async fn without_a_limit_an_answer_may_fill_the_context() {
     assert_ne!(first, second, "requests without a user share nothing");
     check(json!({"max_completion_tokens": 1_000_000}), CONTEXT).await;
     check(json!({"max_completion_tokens": 1}), 1).await;
+    check(json!({"max_completion_tokens": -1}), CONTEXT).await;
+    check(json!({"max_tokens": -1}), CONTEXT).await;
 }
 
 #[tokio::test]

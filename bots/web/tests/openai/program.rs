@@ -48,10 +48,9 @@ impl Program {
     ) -> Self {
         let memory = Arc::new(Memory::default());
         let connector = config.build(WebContext {
-            plugins: None,
-            ready: Arc::new(|| json!({"ready": true})),
+            ready: Arc::new(|| true),
             generator,
-            hospital_name: "Test Hospital".to_owned(),
+            hospital_name: Arc::new(|| "Test Hospital".to_owned()),
         });
         let connector = Arc::new(connector.unwrap());
         let running = {
@@ -83,7 +82,11 @@ impl Program {
     }
 
     pub(crate) fn post_raw(&self, body: String) -> RequestBuilder {
-        let url = format!("http://{}/v1/chat/completions", self.authority());
+        self.post_to("/v1/chat/completions", body)
+    }
+
+    pub(crate) fn post_to(&self, path: &str, body: String) -> RequestBuilder {
+        let url = format!("http://{}{path}", self.authority());
         let request = self.client.post(url).header("content-type", "application/json");
         request.body(body)
     }

@@ -13,7 +13,7 @@ use bedside_contract::{Connector, Language, Part};
 use bedside_web::{WebConfig, WebConnector, WebContext};
 use futures::StreamExt;
 use reqwest::{Client, RequestBuilder, Response, header};
-use serde_json::{Value, json};
+use serde_json::Value;
 use tokio::task::AbortHandle;
 
 use crate::memory::Memory;
@@ -37,10 +37,9 @@ pub(crate) fn context() -> (WebContext, Arc<AtomicBool>) {
     let ready = Arc::new(AtomicBool::new(false));
     let is_ready = Arc::clone(&ready);
     let context = WebContext {
-        plugins: None,
-        ready: Arc::new(move || json!({"ready": is_ready.load(Ordering::SeqCst), "model": "tiny"})),
+        ready: Arc::new(move || is_ready.load(Ordering::SeqCst)),
         generator: None,
-        hospital_name: "Test & Hospital".to_owned(),
+        hospital_name: Arc::new(|| "Test & Hospital".to_owned()),
     };
     (context, ready)
 }
@@ -110,8 +109,9 @@ impl Browser {
         self.dressed(self.client.post(url).json(message))
     }
 
-    pub(crate) async fn forget(&self) -> Response {
-        let url = format!("http://{}/api/forget", self.authority());
+    /// `how`: nothing, or `?delete=true`.
+    pub(crate) async fn forget(&self, how: &str) -> Response {
+        let url = format!("http://{}/api/forget{how}", self.authority());
         self.dressed(self.client.post(url)).send().await.unwrap()
     }
 

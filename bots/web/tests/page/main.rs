@@ -2,6 +2,7 @@
 
 #[cfg(test)]
 mod browser;
+mod leaving;
 #[cfg(test)]
 mod memory;
 
@@ -382,25 +383,6 @@ async fn the_page_finds_its_own_message_by_its_own_id() {
 }
 
 #[tokio::test]
-async fn a_browser_that_leaves_takes_its_tabs_along_and_nobody_elses() {
-    let browser = Browser::open(WebConfig::default()).await.into_session().await;
-    let stranger = browser.stranger();
-    let mut tab = browser.events("/api/events", None).await;
-    tab.next("open").await;
-    let mut other = stranger.events("/api/events", None).await;
-    other.next("greeting").await;
-    let response = browser.forget().await;
-    assert_eq!(response.status().as_u16(), 204);
-    let cookie = response.headers()["set-cookie"].to_str().unwrap();
-    assert!(
-        cookie.starts_with("bedside=;") && cookie.contains("Max-Age=0"),
-        "{cookie}"
-    );
-    tab.next("forgotten").await;
-    other.assert_silent().await;
-}
-
-#[tokio::test]
 async fn an_answer_is_shown_while_it_is_written_and_then_whole() {
     let browser = Browser::open(WebConfig::default()).await.into_session().await;
     browser.post(&json!({"id": ID, "text": "question"})).await;
@@ -473,11 +455,15 @@ async fn the_health_page_tells_alive_from_ready() {
     browser.ready.store(true, Ordering::SeqCst);
     check("/readyz", 200).await;
     let body: serde_json::Value = browser.get("/readyz").await.json().await.unwrap();
-    let connectors = json!({"web": "ok", "telegram": "out"});
     assert_eq!(
         body,
-        json!({"ready": true, "model": "tiny", "store": "ok", "connectors": connectors})
+        json!({"ready": true}),
+        "nothing of models, plugins and their versions"
     );
+    browser.memory.is_low.store(true, Ordering::SeqCst);
+    check("/readyz", 503).await;
+    check("/healthz", 200).await;
+    browser.memory.is_low.store(false, Ordering::SeqCst);
     browser.memory.broken.store(true, Ordering::SeqCst);
     check("/readyz", 503).await;
     check("/healthz", 503).await;

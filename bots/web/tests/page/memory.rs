@@ -8,7 +8,7 @@ use std::sync::{
 use async_trait::async_trait;
 use bedside_contract::{
     BotHealth, ConversationKey, Cursor, InboxSeq, Intake, Language, OutboxItem, Part, PartId, PartKind,
-    Receipt, Said, StoreError, TranscriptEntry, Update,
+    Receipt, Room, Said, StoreError, TranscriptEntry, Update,
 };
 
 pub(crate) const RED_FLAG: &str = "I can't breathe";
@@ -19,6 +19,8 @@ pub(crate) struct Memory {
     pub(crate) updates: Mutex<Vec<Update>>,
     entries: Mutex<Vec<(ConversationKey, TranscriptEntry)>>,
     pub(crate) broken: AtomicBool,
+    /// Less is free on the disk than the hospital wants.
+    pub(crate) is_low: AtomicBool,
 }
 
 impl Memory {
@@ -123,8 +125,8 @@ impl Intake for Memory {
         Part::notice(language.unwrap_or_default(), "welcome")
     }
 
-    fn emergency_number(&self) -> &str {
-        "120"
+    fn emergency_number(&self) -> String {
+        "120".to_owned()
     }
 
     async fn answer_again(
@@ -157,6 +159,11 @@ impl Intake for Memory {
     fn health(&self) -> BotHealth {
         BotHealth {
             store: !self.broken.load(Ordering::SeqCst),
+            room: if self.is_low.load(Ordering::SeqCst) {
+                Room::Low
+            } else {
+                Room::Enough
+            },
             connectors: vec![("web".to_owned(), true), ("telegram".to_owned(), false)],
         }
     }

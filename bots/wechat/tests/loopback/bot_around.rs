@@ -117,8 +117,8 @@ impl Intake for StoreIntake {
         Part::notice(language.unwrap_or_default(), "welcome")
     }
 
-    fn emergency_number(&self) -> &str {
-        "120"
+    fn emergency_number(&self) -> String {
+        "120".to_owned()
     }
 
     async fn answer_again(&self, conversation: &ConversationKey, seq: InboxSeq) -> Result<(), StoreError> {

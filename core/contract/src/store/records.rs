@@ -239,11 +239,40 @@ pub enum Said {
     Bot { part: Box<Part> },
 }
 
+/// What the disk under the store still takes.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Room {
+    #[default]
+    Enough,
+    /// Less than the hospital wants to be free: nothing new is begun, what runs goes on.
+    Low,
+    /// None: only the reserve is left, for what has begun and for emergencies.
+    Reserve,
+}
+
+impl Room {
+    /// As health pages show it.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Enough => "ok",
+            Self::Low => "low",
+            Self::Reserve => "full",
+        }
+    }
+}
+
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum StoreError {
     /// A write failed: nothing more may be acknowledged, the process should stop.
     #[error("the store cannot write ({0}); stop, check disk and permissions, start again")]
     Broken(String),
+    /// What lies on the disk is not what was written: nothing in it can be relied on.
+    #[error(
+        "the store {path} is damaged ({problem}): keep its folder as it is, check the disk, and put the newest backup \
+         in its place (docs/operations.md)"
+    )]
+    Damaged { path: String, problem: String },
     #[error("the store in {path} is of version {found}, this bot knows {known}: use the newer bot")]
     TooNew { path: String, found: i64, known: i64 },
     #[error("plugin {plugin} may keep {quota} bytes and wanted {wanted}")]

@@ -6,7 +6,7 @@ use bedside_formats::{
 
 use super::{inspect, load};
 use crate::{
-    decoder::{KvPrecision, Solo},
+    decoder::{KvPrecision, MAX_RANK, Solo},
     model::Model,
     pull::{NoProgress, sha256},
     quantize::quantize,
@@ -93,10 +93,17 @@ fn an_adapter_for_another_base_is_refused_with_what_differs() {
     write(
         &path,
         "llama",
-        update(SavedLinear::Key, 65, KV_HEADS * HEAD_WIDTH, WIDTH),
+        update(SavedLinear::Key, MAX_RANK + 1, KV_HEADS * HEAD_WIDTH, WIDTH),
         None,
     );
-    refused(&["rank 65"]);
+    refused(&["rank 257", "between 1 and 256", "`bedside model convert`"]);
+    write(
+        &path,
+        "llama",
+        update(SavedLinear::Key, MAX_RANK, KV_HEADS * HEAD_WIDTH, WIDTH),
+        None,
+    );
+    load(&path, &model, &NoProgress).unwrap();
     let own = sha256(&base, &NoProgress).unwrap();
     write(&path, "llama", key(), Some("0123".to_owned()));
     refused(&["0123", &own]);

@@ -131,6 +131,26 @@ impl ModelConfig {
         })
     }
 
+    pub(super) fn is_same(&self, other: &Self) -> bool {
+        self.keys == other.keys
+    }
+
+    /// The method by which the checkpoint says that it is quantized.
+    pub(super) fn quantization(&self) -> Option<String> {
+        let mut own = ["quantization_config", "compression_config"]
+            .into_iter()
+            .filter_map(|it| self.within(it));
+        let own = own.find(|it| !it.keys.is_empty())?;
+        let is = |key: &str| own.keys.get(key) == Some(&Value::Bool(true));
+        // The oldest files of bitsandbytes do not name it.
+        let unnamed = if is("load_in_4bit") || is("load_in_8bit") {
+            "bitsandbytes"
+        } else {
+            "a method that config.json does not name"
+        };
+        Some(own.text("quant_method").unwrap_or(unnamed).to_owned())
+    }
+
     pub(super) fn unfit(&self, key: &'static str, wanted: &'static str) -> ConfigError {
         ConfigError::Value {
             path: self.path.clone(),

@@ -2,6 +2,7 @@
 
 mod chatglm;
 mod llama;
+mod rotation;
 
 use bedside_tensors::checkpoint::Checkpoint;
 

@@ -259,6 +259,75 @@ fn published_int8_and_int4_weights_are_read() {
 }
 
 #[test]
+fn a_checkpoint_that_is_quantized_already_is_told_by_its_method() {
+    let linear = |end: &str| format!("transformer.layers.0.mlp.dense_4h_to_h.{end}");
+    let check = |quantization: Value, tensors: &[(&str, &str, usize)], method: &str| {
+        let mut config = config();
+        if !quantization.is_null() {
+            config["quantization_config"] = quantization;
+        }
+        let mut mixed = Vec::new();
+        for (name, it) in &chatglm1().0 {
+            if *name != linear("weight") {
+                let bytes: Vec<u8> = it.numbers.iter().flat_map(|it| it.to_le_bytes()).collect();
+                mixed.push((name.clone(), "F32", it.shape.clone(), bytes));
+            }
+        }
+        for &(end, kind, bytes) in tensors {
+            mixed.push((linear(end), kind, vec![64], vec![0; 64 * bytes]));
+        }
+        let folder = tempfile::tempdir().unwrap();
+        fs::write(folder.path().join("config.json"), config.to_string()).unwrap();
+        write_mixed(&folder.path().join("model.safetensors"), &mixed);
+        let target = folder.path().join("model.gguf");
+        let error = convert_weights(folder.path(), &target, &Conversion::default()).unwrap_err();
+        let error = error.to_string();
+        let told = format!("quantized by {method} (tensor transformer.layers.0.mlp.dense_4h_to_h.");
+        assert!(error.contains(&told), "{told}: {error}");
+        assert!(error.contains("convert the 16-bit checkpoint"), "{error}");
+        assert!(!target.exists());
+    };
+    let gptq = [("g_idx", "I32", 4), ("qweight", "I32", 4), ("scales", "F16", 2)];
+    check(json!({ "quant_method": "gptq", "bits": 4 }), &gptq, "gptq");
+    check(Value::Null, &gptq, "GPTQ");
+    let awq = [("qweight", "I32", 4), ("qzeros", "I32", 4), ("scales", "F16", 2)];
+    check(json!({ "quant_method": "awq" }), &awq, "awq");
+    check(Value::Null, &awq, "GPTQ or AWQ");
+    let bitsandbytes = [("weight", "U8", 1), ("weight.absmax", "F32", 4)];
+    check(
+        json!({ "quant_method": "bitsandbytes" }),
+        &bitsandbytes,
+        "bitsandbytes",
+    );
+    check(json!({ "load_in_4bit": true }), &bitsandbytes, "bitsandbytes");
+    check(json!({}), &bitsandbytes, "bitsandbytes");
+    let fp8 = [("weight", "F8_E4M3", 1), ("weight_scale_inv", "F32", 4)];
+    check(json!({ "quant_method": "fp8" }), &fp8, "fp8");
+    check(
+        json!({ "bits": 3 }),
+        &[("weight", "U8", 1)],
+        "a method that config.json does not name",
+    );
+    check(json!({ "quant_method": "hqq" }), &[], "hqq");
+}
+
+/// Weights that were merged in 16 bits often lie beside the config of the quantized base that was trained.
+#[test]
+fn a_config_alone_makes_no_quantized_checkpoint() {
+    let mut quantized = config();
+    quantized["quantization_config"] = json!({ "quant_method": "bitsandbytes", "load_in_4bit": true });
+    let folder = folder(&quantized, &chatglm1());
+    let target = folder.path().join("model.gguf");
+    convert_weights(folder.path(), &target, &Conversion::default()).unwrap();
+    assert!(
+        GgufFile::open(&target)
+            .unwrap()
+            .tensors()
+            .contains_key("blk.0.ffn_down.weight")
+    );
+}
+
+#[test]
 fn a_converted_model_loads_with_the_tokenizer_of_its_base() {
     let tensors_of = |tiny: &GgufFile| {
         let mut tensors = Tensors::default();

@@ -100,10 +100,10 @@ pub(super) fn of_folder(folder: &Path, architecture: &str, rows: usize) -> Resul
     special.overlay(&mut vocabulary);
     let (template, note) = chat_template(folder, architecture, &special)?;
     vocabulary.notes.extend(note);
-    let notes = std::mem::take(&mut vocabulary.notes);
+    let mut notes = std::mem::take(&mut vocabulary.notes);
     let mut metadata = vocabulary.entries(&special);
     metadata.extend(template.map(|it| ("tokenizer.chat_template".to_owned(), Entry::Text(it))));
-    check(folder, &metadata)?;
+    notes.extend(check(folder, &metadata)?);
     Ok(Read { metadata, notes })
 }
 
@@ -256,8 +256,9 @@ fn chat_template(
     Ok((prompt_format(format).map(str::to_owned), Some(note)))
 }
 
-/// Reads what will be written as the bot will, and holds it against the reference where there is one.
-fn check(folder: &Path, entries: &[(String, Entry)]) -> Result<(), ConvertError> {
+/// Reads what will be written as the bot will, and holds it against the reference where there is one. Tells what the bot
+/// will make of a chat template that it cannot use.
+fn check(folder: &Path, entries: &[(String, Entry)]) -> Result<Option<String>, ConvertError> {
     let io = |error| VocabularyError::Io {
         path: folder.to_owned(),
         error,
@@ -267,16 +268,16 @@ fn check(folder: &Path, entries: &[(String, Entry)]) -> Result<(), ConvertError>
     GgufWriter::create(&path, entries, Vec::new())?.finish()?;
     let gguf = GgufFile::open(&path)?;
     let tokenizer = Tokenizer::from_gguf(&gguf)?;
-    let template = ChatTemplate::from_gguf(&gguf, String::new(), String::new());
-    template.map_err(|error| VocabularyError::Format {
-        path: folder.to_owned(),
-        problem: error.to_string(),
-    })?;
+    let has_template = gguf.optional_text("tokenizer.chat_template")?.is_some();
+    let note = match ChatTemplate::from_gguf(&gguf, &tokenizer, None) {
+        Ok(template) => template.note().map(str::to_owned),
+        Err(error) => Some(error.to_string()),
+    };
     let reference = folder.join("tokenizer.json");
     if reference.is_file() {
         tokenizer_json::compare(&reference, &tokenizer)?;
     }
-    Ok(())
+    Ok(note.filter(|_| has_template))
 }
 
 /// A JSON file of the folder, if it is there.

@@ -17,7 +17,7 @@ use crate::kernels::{
 use super::{Description, cache::Shape};
 
 /// The largest rank that a low-rank update may have.
-pub const MAX_RANK: usize = 64;
+pub const MAX_RANK: usize = 256;
 /// The most linears that read the same input.
 pub(super) const SLOTS_OF_INPUT: usize = 3;
 /// Numbers between input and output of one row's updates.
@@ -70,7 +70,10 @@ pub struct PrefixTensors {
 pub enum AdapterError {
     #[error("layer {layer}: the model has {layers}")]
     Layer { layer: usize, layers: usize },
-    #[error("layer {layer}, {linear:?}: rank {rank} is not between 1 and {MAX_RANK}")]
+    #[error(
+        "layer {layer}, {linear:?}: rank {rank} is not between 1 and {MAX_RANK}; merge a larger one into its base \
+         (merge_and_unload of PEFT) and convert the merged model with `bedside model convert`"
+    )]
     Rank {
         layer: usize,
         linear: LinearKind,

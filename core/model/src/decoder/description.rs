@@ -189,6 +189,10 @@ pub const SUPPORTED: [&str; FAMILIES.len()] = {
 /// Beyond these a file is broken rather than large.
 const MAX_LAYERS: usize = 1024;
 const MAX_WIDTH: usize = 1 << 20;
+/// Heads and feed-forward are never so many times as wide as the stream between them: small weights would ask for a
+/// cache of terabytes.
+const MAX_HEADS_PER_WIDTH: usize = 8;
+const MAX_FEED_PER_WIDTH: usize = 64;
 
 impl Description {
     /// From a file's metadata and the shape of its embedding.
@@ -244,6 +248,15 @@ impl Description {
             let problem =
                 format!("keys of {head_width} and values of {value_width} numbers do not go together");
             return Err(gguf.bad_value(&key("attention.key_length"), problem).into());
+        }
+        if heads * head_width > MAX_HEADS_PER_WIDTH * width {
+            let problem = format!("{heads} heads of {head_width} numbers are absurd for a width of {width}");
+            return Err(gguf.bad_value(&key("attention.key_length"), problem).into());
+        }
+        let feed_width = size("feed_forward_length", MAX_WIDTH)?;
+        if feed_width > MAX_FEED_PER_WIDTH * width {
+            let problem = format!("{feed_width} is absurd for a width of {width}");
+            return Err(gguf.bad_value(&key("feed_forward_length"), problem).into());
         }
         // With two places, each turns its own half.
         let turned = if family.blocks { head_width / 2 } else { head_width };
@@ -306,7 +319,7 @@ impl Description {
         Ok(Self {
             layers,
             width,
-            feed_width: size("feed_forward_length", MAX_WIDTH)?,
+            feed_width,
             heads,
             kv_heads,
             head_width,

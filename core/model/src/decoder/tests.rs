@@ -14,6 +14,7 @@ use super::{
 };
 use crate::{gguf::GgufFile, testing::TinyModel, threads::Threads};
 
+mod crafted;
 mod gemma3;
 mod reference;
 
@@ -269,7 +270,7 @@ fn a_batch_of_eight_with_four_adapters_equals_eight_alone() {
             let prefix = (prefix > 0).then(|| random_prefix(&decoder, prefix, seed));
             Adapter::new(description, random_updates(&decoder, rank, seed), prefix).unwrap()
         };
-        let adapters = [new(8, 1, 0), new(5, 2, 0), new(64, 3, 20), new(1, 4, 140)];
+        let adapters = [new(129, 1, 0), new(5, 2, 0), new(256, 3, 20), new(1, 4, 140)];
         let prompts: Vec<Vec<u32>> = (0..8_u32)
             .map(|it| {
                 PROMPT[..10 + it as usize]
@@ -333,10 +334,19 @@ fn a_batch_of_eight_with_four_adapters_equals_eight_alone() {
 
 #[test]
 fn a_low_rank_update_equals_merged_weights() {
+    for rank in [8, 100, 256] {
+        equals_merged_weights(rank);
+    }
+}
+
+fn equals_merged_weights(rank: usize) {
     let plain = TinyModel::default();
     let (_folder, path) = written(&plain);
     let decoder = load(&path);
-    let updates = random_updates(&decoder, 8, 9);
+    let mut updates = random_updates(&decoder, rank, 9);
+    // Sums of more products are larger; these are of one size.
+    let numbers = updates.iter_mut().flat_map(|it| &mut it.b);
+    numbers.for_each(|it| *it *= (8.0 / rank as f32).sqrt());
     let merged = TinyModel {
         merged: updates.clone(),
         ..plain
@@ -433,10 +443,10 @@ fn adapters_that_do_not_fit_are_refused_with_the_place() {
     ));
     assert!(matches!(
         new(LowRankUpdate {
-            rank: 65,
+            rank: 257,
             ..good.clone()
         }),
-        AdapterError::Rank { rank: 65, .. }
+        AdapterError::Rank { rank: 257, .. }
     ));
     let error = new(LowRankUpdate {
         b: vec![0.0; 3],

@@ -11,7 +11,11 @@ use super::{
     description::Fused,
     linear::{Linear, Place},
 };
-use crate::{gguf::GgufFile, kernels::arena::Arena, threads::Threads};
+use crate::{
+    gguf::{GgufError, GgufFile},
+    kernels::arena::Arena,
+    threads::Threads,
+};
 
 pub(super) struct Weights {
     pub(super) embedding: Linear,
@@ -58,6 +62,7 @@ impl Weights {
             rotary_width,
             ..
         } = *description;
+        check_tensors(gguf, description)?;
         let loader = Loader {
             gguf,
             description,
@@ -130,6 +135,51 @@ enum Part {
     Layer(Box<Layer>),
 }
 
+/// Whether the matrices of all layers are there, in the sizes that the metadata tells; nothing is read or allocated.
+pub(crate) fn check_tensors(gguf: &GgufFile, description: &Description) -> Result<(), GgufError> {
+    let Description {
+        layers,
+        width,
+        vocabulary,
+        gated,
+        ..
+    } = *description;
+    let check = |name: String, shape: &[usize]| gguf.tensor_data(&name, shape).map(drop);
+    check("token_embd.weight".to_owned(), &[vocabulary, width])?;
+    if gguf.has_tensor("output.weight") {
+        check("output.weight".to_owned(), &[vocabulary, width])?;
+    }
+    check("output_norm.weight".to_owned(), &[width])?;
+    for layer in 0..layers {
+        for norm in ["attn_norm", "ffn_norm"] {
+            check(format!("blk.{layer}.{norm}.weight"), &[width])?;
+        }
+        let has = |kind: &LinearKind| gated || *kind != LinearKind::Gate;
+        for kind in LinearKind::ALL.into_iter().filter(has) {
+            let (part, rows, _) = place(description, kind);
+            let columns = kind.shape(description).1;
+            check(format!("blk.{layer}.{part}.weight"), &[rows, columns])?;
+        }
+    }
+    Ok(())
+}
+
+/// In which tensor of a layer a linear lies: the tensor's name, all its rows, and the linear's.
+fn place(description: &Description, kind: LinearKind) -> (&'static str, usize, Range<usize>) {
+    let rows = |kind: LinearKind| kind.shape(description).0;
+    let (query, key) = (rows(LinearKind::Query), rows(LinearKind::Key));
+    let (fused, feed) = (description.fused, rows(LinearKind::Up));
+    let all = query + 2 * key;
+    match kind {
+        LinearKind::Query if fused == Fused::FeedAndAttention => ("attn_qkv", all, 0..query),
+        LinearKind::Key if fused == Fused::FeedAndAttention => ("attn_qkv", all, query..query + key),
+        LinearKind::Value if fused == Fused::FeedAndAttention => ("attn_qkv", all, query + key..all),
+        LinearKind::Gate if fused != Fused::Nothing => ("ffn_up", 2 * feed, 0..feed),
+        LinearKind::Up if fused != Fused::Nothing => ("ffn_up", 2 * feed, feed..2 * feed),
+        _ => (kind.tensor(), rows(kind), 0..rows(kind)),
+    }
+}
+
 struct Loader<'a> {
     gguf: &'a GgufFile,
     description: &'a Description,
@@ -164,7 +214,7 @@ impl Loader<'_> {
             wanted.then(norm).transpose()
         };
         let linear = |kind: LinearKind| {
-            let (part, all, rows) = self.place(kind);
+            let (part, all, rows) = place(self.description, kind);
             let name = name(part);
             let place = Place {
                 name: &name,
@@ -188,22 +238,6 @@ impl Loader<'_> {
             down: linear(LinearKind::Down)?,
             after_feed_norm: norm_if(after, "post_ffw_norm.weight", width)?,
         })
-    }
-
-    /// In which tensor of a layer a linear lies: the tensor's name, all its rows, and the linear's.
-    fn place(&self, kind: LinearKind) -> (&'static str, usize, Range<usize>) {
-        let rows = |kind: LinearKind| kind.shape(self.description).0;
-        let (query, key) = (rows(LinearKind::Query), rows(LinearKind::Key));
-        let (fused, feed) = (self.description.fused, rows(LinearKind::Up));
-        let all = query + 2 * key;
-        match kind {
-            LinearKind::Query if fused == Fused::FeedAndAttention => ("attn_qkv", all, 0..query),
-            LinearKind::Key if fused == Fused::FeedAndAttention => ("attn_qkv", all, query..query + key),
-            LinearKind::Value if fused == Fused::FeedAndAttention => ("attn_qkv", all, query + key..all),
-            LinearKind::Gate if fused != Fused::Nothing => ("ffn_up", 2 * feed, 0..feed),
-            LinearKind::Up if fused != Fused::Nothing => ("ffn_up", 2 * feed, feed..2 * feed),
-            _ => (kind.tensor(), rows(kind), 0..rows(kind)),
-        }
     }
 
     fn norm(&self, name: &str) -> Result<Norm, DecoderError> {

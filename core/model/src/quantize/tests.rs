@@ -10,7 +10,7 @@ use crate::{
     model::Model,
     perplexity::perplexity,
     pull::NoProgress,
-    testing::TinyModel,
+    testing::{TinyModel, split},
     threads::Threads,
 };
 
@@ -50,6 +50,25 @@ fn all_but_the_matrices_stays_as_it_is() {
         assert_eq!(tensor.dtype, expect, "{name}");
     }
     assert!(done.bytes_after * 3 < done.bytes_before);
+}
+
+#[test]
+fn parts_become_one_file() {
+    let (folder, source) = tiny(TinyModel::default());
+    let parts = split(&source, 3);
+    let (from_whole, from_parts) = (folder.path().join("a.gguf"), folder.path().join("b.gguf"));
+    quantize(&source, &from_whole, kind("Q8_0"), &NoProgress).unwrap();
+    quantize(&parts[0], &from_parts, kind("Q8_0"), &NoProgress).unwrap();
+    let (whole, joined) = (
+        GgufFile::open(&from_whole).unwrap(),
+        GgufFile::open(&from_parts).unwrap(),
+    );
+    assert_eq!(joined.parts(), 1);
+    assert!(joined.keys().eq(whole.keys()));
+    for (name, tensor) in whole.tensors() {
+        let data = |gguf: &GgufFile| gguf.tensor_data(name, &tensor.shape).unwrap().1.to_vec();
+        assert_eq!(data(&joined), data(&whole), "{name}");
+    }
 }
 
 /// Rounding to eight bits moves a number by at most 1/254 of its block's largest; through two layers of random

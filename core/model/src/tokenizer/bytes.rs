@@ -17,10 +17,11 @@ impl Spellings {
             bytes: Vec::new(),
             ends: Vec::with_capacity(pieces.texts.len()),
         };
-        let markers: std::collections::HashSet<u32> = pieces.markers().collect();
         for (id, text) in (0..).zip(pieces.texts) {
             match pieces.kind {
-                _ if markers.contains(&id) => spellings.bytes.extend(text.bytes()),
+                _ if pieces.is_marker(id) => spellings.bytes.extend(text.bytes()),
+                // Their texts are written as they are.
+                Kind::ByteLevel if pieces.is_added(id) => spellings.bytes.extend(text.bytes()),
                 Kind::ByteLevel => text.chars().for_each(|it| match byte_of(it) {
                     Some(byte) => spellings.bytes.push(byte),
                     None => spellings.bytes.extend(it.encode_utf8(&mut [0; 4]).bytes()),

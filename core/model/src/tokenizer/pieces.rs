@@ -1,18 +1,15 @@
 //! The vocabulary lists of a GGUF file and the text tokenizers built from them.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
-use tokenizers::{
-    NormalizerWrapper,
-    models::bpe::{BPE, Vocab},
-    normalizers::unicode::NFC,
-};
+use tokenizers::models::bpe::{BPE, Vocab};
 
 use super::{
     TokenizerError,
     bytes::byte_piece,
     pretokenize::Rules,
     sentencepiece::{Algorithm, Normalizer, Piece, PieceKind, SPACE, SentencePiece},
+    structure::{is_in_brackets, structures_chats},
     whitespace,
 };
 use crate::gguf::GgufFile;
@@ -23,8 +20,13 @@ const CONTROL: i64 = 3;
 const USER_DEFINED: i64 = 4;
 const UNUSED: i64 = 5;
 
-/// What markers are written with.
-const BRACKETS: [char; 6] = ['<', '>', '[', ']', '|', '｜'];
+/// Tokens that metadata name by their meaning.
+const NAMED: [&str; 4] = [
+    "tokenizer.ggml.bos_token_id",
+    "tokenizer.ggml.eos_token_id",
+    "tokenizer.ggml.eot_token_id",
+    "tokenizer.ggml.eom_token_id",
+];
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Kind {
@@ -40,6 +42,8 @@ pub(super) struct Pieces<'a> {
     types: Option<&'a [i64]>,
     merges: Vec<(String, String)>,
     scores: &'a [f32],
+    /// Tokens that a text must never turn into.
+    markers: BTreeSet<u32>,
     /// ChatGLM-6B: white space has tokens of its own.
     pub(super) written_whitespace: bool,
 }
@@ -82,8 +86,21 @@ impl<'a> Pieces<'a> {
             types,
             merges: Vec::new(),
             scores: &[],
+            markers: BTreeSet::new(),
             written_whitespace: gguf.optional_text("tokenizer.ggml.pre")? == Some(whitespace::PRE_TOKENIZER),
         };
+        let template = gguf.optional_text("tokenizer.chat_template")?.unwrap_or_default();
+        let mut named = Vec::new();
+        for key in NAMED {
+            let id = gguf.optional_unsigned(key)?;
+            named.extend(id.and_then(|it| u32::try_from(it).ok()));
+        }
+        let markers: BTreeSet<u32> = (0_u32..)
+            .zip(texts)
+            .filter(|(id, text)| pieces.structures(*id, text, template, named.contains(id)))
+            .map(|(id, _)| id)
+            .collect();
+        pieces.markers = markers;
         match kind {
             Kind::ByteLevel => {
                 const KEY: &str = "tokenizer.ggml.merges";
@@ -113,10 +130,21 @@ impl<'a> Pieces<'a> {
 
     /// Tokens that a text must never turn into.
     pub(super) fn markers(&self) -> impl Iterator<Item = u32> {
-        (0..)
-            .zip(self.texts)
-            .filter(|(id, text)| self.is_marker(*id, text))
-            .map(|(id, _)| id)
+        self.markers.iter().copied()
+    }
+
+    pub(super) fn is_marker(&self, id: u32) -> bool {
+        self.markers.contains(&id)
+    }
+
+    /// Tokens that users have added to those of the text, with their texts.
+    pub(super) fn added(&self) -> impl Iterator<Item = (u32, &str)> {
+        let texts = (0_u32..).zip(self.texts).map(|(id, text)| (id, text.as_str()));
+        texts.filter(|(id, text)| self.is_added(*id) && !text.is_empty())
+    }
+
+    pub(super) fn is_added(&self, id: u32) -> bool {
+        self.kind_of(id) == USER_DEFINED && !self.is_marker(id)
     }
 
     /// Markers with a meaning of their own; in the middle of an answer none has.
@@ -142,11 +170,7 @@ impl<'a> Pieces<'a> {
             .ignore_merges(rules.whole_words_first)
             .build()
             .map_err(|error| error.to_string())?;
-        let normalizer = rules.compose.then(|| NormalizerWrapper::from(NFC));
         let mut tokenizer = tokenizers::Tokenizer::new(bpe);
-        tokenizer
-            .with_normalizer(normalizer)
-            .map_err(|error| error.to_string())?;
         tokenizer.with_pre_tokenizer(Some(rules.pre_tokenizer()?));
         Ok(tokenizer)
     }
@@ -159,7 +183,7 @@ impl<'a> Pieces<'a> {
         let mut pieces = Vec::new();
         for (id, text) in (0..).zip(self.texts) {
             let kind = match (byte_piece(text), self.kind_of(id)) {
-                _ if text.is_empty() || self.is_marker(id, text) => continue,
+                _ if text.is_empty() || self.is_marker(id) => continue,
                 (Some(byte), _) => PieceKind::Byte(byte),
                 (None, UNKNOWN) => continue,
                 (None, USER_DEFINED) => PieceKind::UserDefined,
@@ -189,19 +213,23 @@ impl<'a> Pieces<'a> {
     fn vocabulary(&self) -> HashMap<String, u32> {
         let mut vocabulary = HashMap::new();
         for (id, text) in (0..).zip(self.texts) {
-            if !text.is_empty() && !self.is_marker(id, text) && self.kind_of(id) != UNUSED {
+            if !text.is_empty() && !self.is_marker(id) && self.kind_of(id) != UNUSED {
                 vocabulary.entry(text.clone()).or_insert(id);
             }
         }
         vocabulary
     }
 
-    /// Files mark some of their markers only as user-defined, among words and runs of white space.
-    fn is_marker(&self, id: u32, text: &str) -> bool {
+    /// Files mark some of their markers only as user-defined, among words and runs of white space. Whatever the kind of
+    /// a token that the metadata `named` is, nobody writes one like `</s>` as a word.
+    fn structures(&self, id: u32, text: &str, template: &str, named: bool) -> bool {
+        if text.is_empty() || self.is_written_whitespace(text) || byte_piece(text).is_some() {
+            return false;
+        }
         match self.kind_of(id) {
-            _ if self.is_written_whitespace(text) => false,
-            CONTROL => !text.is_empty(),
-            USER_DEFINED => text.contains(BRACKETS),
+            CONTROL => true,
+            _ if named && is_in_brackets(text) => true,
+            USER_DEFINED => structures_chats(text, template),
             _ => false,
         }
     }

@@ -2,7 +2,7 @@
 
 use super::Tokenizer;
 
-/// Gives out whole characters only, never a special token and never what the model only thinks.
+/// Gives out whole characters only, never a token that structures a chat and never what the model only thinks.
 #[derive(Debug)]
 pub struct TextStream<'a> {
     tokenizer: &'a Tokenizer,
@@ -40,15 +40,17 @@ impl<'a> TextStream<'a> {
             return String::new();
         }
         self.pending.extend(self.tokenizer.spellings.get(token));
-        self.take(false)
+        self.take()
     }
 
-    /// What is left when no more tokens come; a broken character becomes `�`.
+    /// What is left when no more tokens come; a character that was cut off, as at the limit of an answer, is left out.
     pub fn finish(&mut self) -> String {
-        self.take(true)
+        let text = self.take();
+        self.pending.clear();
+        text
     }
 
-    fn take(&mut self, last: bool) -> String {
+    fn take(&mut self) -> String {
         let mut text = String::new();
         let mut done = 0;
         for chunk in self.pending.utf8_chunks() {
@@ -56,9 +58,7 @@ impl<'a> TextStream<'a> {
             done += chunk.valid().len();
             let invalid = chunk.invalid();
             // The start of a character at the very end may still be completed.
-            if invalid.is_empty()
-                || (!last && done + invalid.len() == self.pending.len() && may_go_on(invalid))
-            {
+            if invalid.is_empty() || (done + invalid.len() == self.pending.len() && may_go_on(invalid)) {
                 continue;
             }
             text.push(char::REPLACEMENT_CHARACTER);

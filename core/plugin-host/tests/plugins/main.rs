@@ -3,5 +3,6 @@
 
 mod evil;
 mod flow;
+mod forgetting;
 mod rights;
 mod support;

@@ -1,7 +1,7 @@
 //! Builds and stages the plugins, and stands in for the bot around the host.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     fs,
     ops::Deref,
     path::{Path, PathBuf},
@@ -86,6 +86,8 @@ pub(crate) struct Stage {
     pub(crate) dir: Arc<TempDir>,
     pub(crate) config: PluginsConfig,
     pub(crate) store: Arc<MemoryStore>,
+    /// What the model was to forget.
+    pub(crate) forgotten: Arc<Mutex<Vec<ConversationKey>>>,
     generator: Option<Arc<dyn Generator>>,
     embedder: Option<Arc<dyn Embedder>>,
 }
@@ -102,6 +104,7 @@ impl Stage {
             dir,
             config,
             store: Arc::default(),
+            forgotten: Arc::default(),
             generator: None,
             embedder: None,
         };
@@ -138,7 +141,7 @@ impl Stage {
     }
 
     pub(crate) fn generator(mut self, text: &'static str) -> Self {
-        self.generator = Some(Arc::new(Echo(text)));
+        self.generator = Some(Arc::new(Echo(text, self.forgotten.clone())));
         self
     }
 
@@ -267,12 +270,17 @@ pub(crate) fn runners() -> Vec<u32> {
     pids.filter(mine).collect()
 }
 
-struct Echo(&'static str);
+/// Says this before what it is asked, and notes what it is to forget.
+struct Echo(&'static str, Arc<Mutex<Vec<ConversationKey>>>);
 
 #[async_trait]
 impl Generator for Echo {
     fn model(&self) -> Option<ModelInfo> {
         None
+    }
+
+    fn forget(&self, conversation: &ConversationKey) {
+        self.1.lock().unwrap().push(conversation.clone());
     }
 
     fn count_tokens(&self, _messages: &[ChatMessage]) -> Result<usize, GenerateError> {
@@ -373,6 +381,19 @@ impl PluginStorage for MemoryStore {
             .keys()
             .filter(|it| it.0 == plugin && it.1.starts_with(prefix));
         Ok(keys.map(|it| it.1.clone()).collect())
+    }
+
+    async fn plugin_forget(&self, plugin: &str, part: &str) -> Result<usize, StoreError> {
+        let mut kept = self.kept.lock().unwrap();
+        let before = kept.len();
+        kept.retain(|it, _| it.0 != plugin || !it.1.contains(part));
+        Ok(before - kept.len())
+    }
+
+    async fn plugins_with_data(&self) -> Result<Vec<String>, StoreError> {
+        let kept = self.kept.lock().unwrap();
+        let plugins: BTreeSet<_> = kept.keys().map(|it| it.0.clone()).collect();
+        Ok(plugins.into_iter().collect())
     }
 }
 

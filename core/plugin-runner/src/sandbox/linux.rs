@@ -11,7 +11,7 @@ use seccompiler::{
     SeccompRule, apply_filter_all_threads,
 };
 
-use super::{Limits, SandboxReport};
+use super::{KernelFeatures, Limits, SandboxReport};
 
 /// The dynamic linker and the C library read these.
 const SYSTEM_FILES: [&str; 8] = [
@@ -121,6 +121,28 @@ pub(super) fn enter(package: &Path, data: Option<&Path>, limits: Limits) -> Sand
         missing.push(format!("system calls: {problem}"));
     }
     SandboxReport::new(4, missing)
+}
+
+pub(super) fn features() -> KernelFeatures {
+    KernelFeatures {
+        landlock: landlock_version(),
+        seccomp: Path::new("/proc/sys/kernel/seccomp/actions_avail").exists(),
+    }
+}
+
+fn landlock_version() -> Option<u32> {
+    const ASK_VERSION: libc::c_uint = 1;
+    let (no_attributes, no_size) = (std::ptr::null::<libc::c_void>(), 0_usize);
+    // SAFETY: with this flag the kernel reads no memory of ours and opens nothing: it answers with a number.
+    let answer = unsafe {
+        libc::syscall(
+            libc::SYS_landlock_create_ruleset,
+            no_attributes,
+            no_size,
+            ASK_VERSION,
+        )
+    };
+    u32::try_from(answer).ok().filter(|it| *it > 0)
 }
 
 fn set_limits(limits: Limits) -> Result<(), std::io::Error> {

@@ -23,7 +23,7 @@ async fn refusals_become_the_traits_errors() {
         (
             Reply::error(400),
             "generation failed: the server says 400 (some_error)",
-            1,
+            2,
         ),
         (Reply::error(401), "check remote.api_key_file", 1),
         (Reply::error(403), "check remote.api_key_file", 1),
@@ -194,7 +194,24 @@ async fn silence_is_not_waited_out() {
 }
 
 #[derive(Clone, Default)]
-struct Log(Arc<Mutex<Vec<u8>>>);
+pub(crate) struct Log(Arc<Mutex<Vec<u8>>>);
+
+impl Log {
+    /// Writes down what this thread logs until the guard is dropped.
+    pub(crate) fn keep(&self) -> tracing::subscriber::DefaultGuard {
+        let writer = self.clone();
+        let subscriber = tracing_subscriber::fmt()
+            .with_max_level(tracing::Level::TRACE)
+            .with_ansi(false)
+            .with_writer(move || writer.clone())
+            .finish();
+        tracing::subscriber::set_default(subscriber)
+    }
+
+    pub(crate) fn text(&self) -> String {
+        String::from_utf8(self.0.lock().unwrap().clone()).unwrap()
+    }
+}
 
 impl Write for Log {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
@@ -210,12 +227,7 @@ impl Write for Log {
 #[tokio::test]
 async fn logs_hold_neither_the_key_nor_a_patients_words() {
     let log = Log::default();
-    let writer = log.clone();
-    let subscriber = tracing_subscriber::fmt()
-        .with_max_level(tracing::Level::TRACE)
-        .with_writer(move || writer.clone())
-        .finish();
-    let _guard = tracing::subscriber::set_default(subscriber);
+    let _guard = log.keep();
     let server = FakeServer::start().await;
     let config = RemoteConfig {
         api_key: Some("sk-Hush".into()),
@@ -229,7 +241,7 @@ async fn logs_hold_neither_the_key_nor_a_patients_words() {
     server.always(Reply::error(401));
     let outcome = answer(&remote, request()).await;
     assert!(outcome.error().contains("check remote.api_key"), "{outcome:?}");
-    let said = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
+    let said = log.text();
     assert!(
         said.contains("The model server is ready") && said.contains("503 (some_error)"),
         "{said}"

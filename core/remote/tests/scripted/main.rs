@@ -2,8 +2,10 @@
 #![expect(clippy::unwrap_used, reason = "a test may stop at what it did not expect")]
 
 mod errors;
+mod refused_fields;
 mod server;
 mod streams;
+mod thoughts;
 mod waiting;
 
 use std::{sync::Arc, time::Duration};
@@ -22,6 +24,8 @@ fn config(server: &FakeServer) -> RemoteConfig {
         base_url: Some(server.url()),
         retries: 2,
         first_token_timeout_seconds: 20,
+        // Answers are streamed from the first on.
+        thinks_aloud: Some(false),
         ..RemoteConfig::default()
     }
 }

@@ -43,11 +43,15 @@ pub(crate) struct FakeServer {
     task: JoinHandle<()>,
 }
 
+/// What a server says to a request that it does not take.
+pub(crate) type Refuse = Box<dyn Fn(&Value) -> Option<Reply> + Send>;
+
 struct Script {
     replies: Mutex<VecDeque<Reply>>,
     /// When no reply is left.
     always: Mutex<Option<Reply>>,
     models: Mutex<Reply>,
+    refuse: Mutex<Option<Refuse>>,
     asked: Mutex<Vec<(HeaderMap, Value)>>,
     open: AtomicUsize,
 }
@@ -125,6 +129,7 @@ impl FakeServer {
                 200,
                 &json!({"data": [{"id": "bedside-14b", "max_model_len": 2048}]}),
             )),
+            refuse: Mutex::default(),
             asked: Mutex::default(),
             open: AtomicUsize::new(0),
         });
@@ -154,6 +159,11 @@ impl FakeServer {
 
     pub(crate) fn always(&self, reply: Reply) {
         *self.script.always.lock().unwrap() = Some(reply);
+    }
+
+    /// Looks at each request before any other reply.
+    pub(crate) fn refuse(&self, refuse: Refuse) {
+        *self.script.refuse.lock().unwrap() = Some(refuse);
     }
 
     pub(crate) fn models(&self, reply: Reply) {
@@ -197,8 +207,12 @@ async fn models(State(script): State<Arc<Script>>) -> Response<Body> {
 }
 
 async fn chat(State(script): State<Arc<Script>>, headers: HeaderMap, body: Bytes) -> Response<Body> {
-    let body = serde_json::from_slice(&body).unwrap();
+    let body: Value = serde_json::from_slice(&body).unwrap();
+    let refused = script.refuse.lock().unwrap().as_ref().and_then(|it| it(&body));
     script.asked.lock().unwrap().push((headers, body));
+    if let Some(reply) = refused {
+        return response(script, reply);
+    }
     let next = script.replies.lock().unwrap().pop_front();
     let reply = next.or_else(|| script.always.lock().unwrap().clone());
     response(script, reply.unwrap_or_else(|| Reply::error(418)))

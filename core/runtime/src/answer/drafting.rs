@@ -3,8 +3,8 @@
 use std::time::{Duration, Instant};
 
 use bedside_contract::{
-    AnswerMode, FinishReason, GenerateError, GenerateRequest, GenerationEvent, Language, Passage, Priority,
-    Prompt,
+    AnswerMode, FinishReason, GenerateError, GenerateRequest, GenerationEvent, Language, Observation,
+    Passage, Priority, Prompt, QueueStage,
 };
 use tokio::time::MissedTickBehavior;
 
@@ -62,6 +62,8 @@ impl Answering<'_> {
         match self.generate(prompt, live, interrupt).await {
             Ok(Some(draft)) => draft,
             Ok(None) => self.passages_alone(&passages, "passages-intro").await,
+            // Its turn ends with the sentence that says so.
+            Err(GenerateError::SwitchedOff) => self.passages_alone(&passages, "no-model").await,
             Err(error) => {
                 tracing::error!(%error, "No answer came from the model.");
                 if passages.is_empty() {
@@ -99,8 +101,10 @@ impl Answering<'_> {
                 prompt.clone(),
                 asked.language,
                 context.config.prompt_tokens,
-                &*context.generator,
-            ) {
+                &context.generator,
+            )
+            .await
+            {
                 Ok(fitted) => break (info, fitted),
                 Err(GenerateError::NotReady) if Instant::now() < deadline => {}
                 Err(error) => return Err(error),
@@ -144,6 +148,7 @@ impl Answering<'_> {
         };
         let show_live = !context.plugins.may_withhold();
         let mut position = 1;
+        let mut has_spoken = false;
         let finish = loop {
             if writer.is_looping() {
                 break None;
@@ -153,9 +158,18 @@ impl Answering<'_> {
                     Some(Ok(GenerationEvent::Queued { position: now })) => position = now,
                     Some(Ok(GenerationEvent::Started)) => {
                         position = 0;
-                        self.timings.queue_ms = milliseconds(admitted.elapsed());
+                        let waited = admitted.elapsed();
+                        self.timings.queue_ms = milliseconds(waited);
+                        let stage = QueueStage::Model;
+                        context.observe(Observation::Queued { stage, waited });
                     }
-                    Some(Ok(GenerationEvent::Text(text))) => writer.push(&text).await,
+                    Some(Ok(GenerationEvent::Text(text))) => {
+                        if !std::mem::replace(&mut has_spoken, true) {
+                            let after = self.started.elapsed();
+                            context.observe(Observation::FirstWords { after });
+                        }
+                        writer.push(&text).await;
+                    }
                     Some(Ok(finished @ GenerationEvent::Finished { .. })) => break Some(finished),
                     Some(Err(error)) => return Err(error),
                     None => return Err(GenerateError::Failed("the engine ended without a word".to_owned())),
@@ -187,9 +201,18 @@ impl Answering<'_> {
             self.timings.generated_tokens = generated_tokens;
             self.timings.prompt_ms = milliseconds(prompt_time);
             self.timings.generate_ms = milliseconds(generate_time);
+            let tokens = u32::try_from(generated_tokens).unwrap_or(u32::MAX);
+            if let Some(mean) = generate_time.checked_div(tokens) {
+                context.observe(Observation::InterToken { mean });
+            }
             writer.set_cut(reason != FinishReason::Stop);
         }
         let written = writer.finish().await;
+        context.observe(Observation::Sentences {
+            kept: written.kept,
+            dropped: written.dropped,
+            withheld: written.withheld,
+        });
         tracing::debug!(
             kept = written.kept,
             dropped = written.dropped,

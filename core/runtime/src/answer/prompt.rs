@@ -5,6 +5,8 @@
 //! first, one always stays), plugins' instructions (last first), and at the very end the middle of the
 //! question.
 
+use std::sync::Arc;
+
 use bedside_contract::{
     ChatMessage, ChatRole, GenerateError, Generator, Language, Passage, Prompt, Turn, TurnRole,
 };
@@ -40,8 +42,26 @@ pub(crate) struct FittedPrompt {
     pub tokens: usize,
 }
 
-/// Drops parts until the messages take at most `budget` tokens.
-pub(crate) fn fit(
+/// Drops parts until the messages take at most `budget` tokens; where it keeps no other turn waiting.
+pub(crate) async fn fit(
+    prompt: Prompt,
+    language: Language,
+    budget: usize,
+    generator: &Arc<dyn Generator>,
+) -> Result<FittedPrompt, GenerateError> {
+    let generator = generator.clone();
+    off_the_async_threads(move || fit_now(prompt, language, budget, &*generator)).await
+}
+
+/// Counting the tokens of a long text takes a while.
+pub(crate) async fn off_the_async_threads<T: Send + 'static>(
+    counting: impl FnOnce() -> Result<T, GenerateError> + Send + 'static,
+) -> Result<T, GenerateError> {
+    let counted = tokio::task::spawn_blocking(counting).await;
+    counted.unwrap_or_else(|_| Err(GenerateError::Failed("the prompt could not be made".to_owned())))
+}
+
+fn fit_now(
     mut prompt: Prompt,
     language: Language,
     budget: usize,
@@ -150,6 +170,10 @@ fn messages_of(prompt: &Prompt, language: Language) -> Vec<ChatMessage> {
         role: ChatRole::User,
         content,
     });
+    // Templates keep the white space around a message.
+    for message in &mut messages {
+        message.content = message.content.trim().to_owned();
+    }
     messages
 }
 
@@ -173,7 +197,7 @@ mod tests {
         Passage, Prompt, PromptText,
     };
 
-    use super::fit;
+    use super::fit_now;
 
     struct Words;
 
@@ -283,7 +307,7 @@ mod tests {
             (70, false, 1, false, false),
         ];
         for (budget, history, passages, hint, whole) in cases {
-            let fitted = fit(prompt(), Language::En, budget, &Words).unwrap();
+            let fitted = fit_now(prompt(), Language::En, budget, &Words).unwrap();
             let text: String = fitted
                 .messages
                 .iter()
@@ -296,6 +320,6 @@ mod tests {
             assert_eq!(text.contains("hint"), hint, "hint at {budget}");
             assert_eq!(!text.contains('…'), whole, "question at {budget}");
         }
-        assert!(fit(prompt(), Language::En, 20, &Words).is_err());
+        assert!(fit_now(prompt(), Language::En, 20, &Words).is_err());
     }
 }

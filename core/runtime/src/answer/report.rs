@@ -50,6 +50,14 @@ impl AnswerReport {
         }
     }
 
+    /// A fixed sentence in place of an answer.
+    pub(crate) fn fixed(part: Part, disposition: Disposition, took: Duration) -> Self {
+        Self {
+            disposition,
+            ..Self::emergency(part, took)
+        }
+    }
+
     /// `rules`: the version of the triage rules.
     pub(crate) fn made_by(&self, rules: String, assessment: &Assessment) -> Provenance {
         let passages = self.passages.iter();

@@ -4,7 +4,10 @@
 //! nothing else: "no", a strange answer, a fault and silence leave the urgency as it was. So what a message tells the
 //! model to answer can only keep it from raising.
 
-use std::time::{Duration, Instant};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use bedside_contract::{
     ChatMessage, ChatRole, ConversationKey, Disposition, FinishReason, GenerateError, GenerateRequest,
@@ -12,7 +15,7 @@ use bedside_contract::{
 };
 use bedside_triage::Assessment;
 
-use super::prompt::without_middle;
+use super::prompt::{off_the_async_threads, without_middle};
 use crate::context::{
     Context,
     config::{RuntimeConfig, ThirdReader},
@@ -44,6 +47,7 @@ pub(crate) async fn read(
     interrupt: &Interrupt,
 ) -> Assessment {
     if context.config.third_reader == ThirdReader::Off
+        || context.live.is_notices_only()
         || assessment.disposition == Disposition::Emergency
         || context.rules.other_language(message.text).is_some()
     {
@@ -61,8 +65,8 @@ pub(crate) async fn read(
 
 /// `None`: this model is not to be asked.
 async fn ask(context: &Context, message: &Message<'_>, loading: Duration) -> Option<ThirdReading> {
-    let generator = &*context.generator;
-    let loaded = tokio::time::timeout(loading, loaded(generator)).await;
+    let generator = &context.generator;
+    let loaded = tokio::time::timeout(loading, loaded(&**generator)).await;
     let model = loaded
         .ok()
         .flatten()
@@ -113,15 +117,21 @@ fn is_to_be_asked(model: &ModelInfo, context: &Context, language: Language) -> b
 }
 
 async fn answer(
-    generator: &dyn Generator,
+    generator: &Arc<dyn Generator>,
     config: &RuntimeConfig,
     model: &ModelInfo,
     message: &Message<'_>,
 ) -> Result<ThirdVerdict, GenerateError> {
     let budget = model.context_length.saturating_sub(1).min(MOST_TOKENS);
+    let text = match message.before {
+        Some(before) => format!("{before}\n{}", message.text),
+        None => message.text.to_owned(),
+    };
+    let (language, counting) = (message.language, generator.clone());
+    let messages = off_the_async_threads(move || fitted(&*counting, text, language, budget)).await?;
     let request = GenerateRequest {
         conversation: message.conversation.clone(),
-        messages: fitted(generator, message, budget)?,
+        messages,
         adapter: None,
         sampling: Sampling::default(),
         max_tokens: 1,
@@ -160,15 +170,12 @@ fn verdict_of(word: &str) -> ThirdVerdict {
 
 fn fitted(
     generator: &dyn Generator,
-    message: &Message<'_>,
+    mut text: String,
+    language: Language,
     budget: usize,
 ) -> Result<Vec<ChatMessage>, GenerateError> {
-    let mut text = match message.before {
-        Some(before) => format!("{before}\n{}", message.text),
-        None => message.text.to_owned(),
-    };
     loop {
-        let messages = messages_of(&text, message.language).to_vec();
+        let messages = messages_of(&text, language).to_vec();
         let tokens = generator.count_tokens(&messages)?;
         if tokens <= budget {
             return Ok(messages);

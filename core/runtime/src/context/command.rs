@@ -1,6 +1,6 @@
 //! Chat commands: the same words on every platform, Chinese and English.
 
-use bedside_contract::Language;
+use bedside_contract::{DELETE_EVERYTHING, Language};
 
 /// A command that the bot itself knows, or one for a plugin.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -32,7 +32,7 @@ impl Command {
         match text {
             "consent:yes" => return Some(Self::ConsentGiven),
             "consent:no" => return Some(Self::ConsentRefused),
-            "delete:yes" => return Some(Self::DeleteConfirmed),
+            DELETE_EVERYTHING => return Some(Self::DeleteConfirmed),
             "delete:no" => return Some(Self::DeleteRefused),
             _ => {}
         }

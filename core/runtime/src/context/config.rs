@@ -53,6 +53,12 @@ pub struct RuntimeConfig {
     pub delivery_hours: u64,
     /// Seconds given to running answers and deliveries when the bot is stopped.
     pub drain_seconds: u64,
+    /// Whether patients get emergency notices only: every other question is answered with the sentence that answers are
+    /// switched off, and the model is asked nothing. `bedside notices-only on` does the same without the file.
+    pub notices_only: bool,
+    /// Days after which the hospital's backups of the store are gone for good; `/privacy` and the answer to `/delete`
+    /// name them. Unset: no number is named.
+    pub backup_days: Option<usize>,
 }
 
 /// Whether answers carry the AI label.
@@ -95,11 +101,26 @@ impl Default for RuntimeConfig {
             attempts: 8,
             delivery_hours: 72,
             drain_seconds: 15,
+            notices_only: false,
+            backup_days: None,
         }
     }
 }
 
 impl RuntimeConfig {
+    /// The keys that are read once, at the start; of the others the running bot takes over new values.
+    pub const FIXED: [&str; 3] = ["triage_additions", "second_reader", "answers_at_once"];
+
+    /// This configuration with the values that [`Self::FIXED`] have in `running`.
+    pub(crate) fn keeping_fixed_of(self, running: &Self) -> Self {
+        Self {
+            triage_additions: running.triage_additions.clone(),
+            second_reader: running.second_reader.clone(),
+            answers_at_once: running.answers_at_once,
+            ..self
+        }
+    }
+
     /// Whom to call.
     #[must_use]
     pub fn contacts(&self) -> EmergencyContacts {

@@ -109,6 +109,7 @@ mod tests {
             "handoff",
             "search-down",
             "apology",
+            "no-room",
             "plugin-refused",
             "unknown-command",
             "unreadable",
@@ -116,6 +117,7 @@ mod tests {
             "nothing-waits",
             "human",
             "help",
+            "answers-off",
         ];
         let variables = [
             ("emergency", Variable::Text("911")),
@@ -125,6 +127,8 @@ mod tests {
             ("position", Variable::Number(3)),
             ("name", Variable::Text("triage")),
             ("help", Variable::Text("how urgent it is")),
+            ("backups", Variable::Text("dated")),
+            ("days", Variable::Number(30)),
         ];
         for language in [Language::En, Language::Zh] {
             for key in named {
@@ -191,6 +195,41 @@ mod tests {
             &[("position", Variable::Number(1))],
         );
         assert!(text.contains("one question is before yours"), "{text}");
+        let stays = |operator, model, backups| {
+            let variables = [
+                ("operator", Variable::Text(operator)),
+                ("model", Variable::Text(model)),
+                ("backups", Variable::Text(backups)),
+                ("days", Variable::Number(30)),
+            ];
+            [Language::En, Language::Zh].map(|it| say_with(it, "delete-done", &variables))
+        };
+        let [english, chinese] = stays("none", "inside", "undated");
+        assert!(
+            english.ends_with(
+                "These stay: copies in the hospital's backups until they expire; and a record that this was deleted, without your name and without your words."
+            ),
+            "{english}"
+        );
+        assert!(
+            chinese.contains("仍会保留的有：医院备份中的副本，直到备份过期；以及"),
+            "{chinese}"
+        );
+        let [english, chinese] = stays("outside", "outside", "dated");
+        for (text, words) in [
+            (
+                &english,
+                "the copy in this chat app, which you can delete there; what the AI model",
+            ),
+            (
+                &english,
+                "may have kept; copies in the hospital's backups, for 30 days at most; and",
+            ),
+            (&chinese, "自行删除）；医院外部的人工智能模型"),
+            (&chinese, "最多保留 30 天；以及"),
+        ] {
+            assert!(text.contains(words), "{words}: {text}");
+        }
         let text = say_with(
             Language::Zh,
             "queue-position",

@@ -2,7 +2,10 @@
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
-use bedside_contract::{Escalation, PartId, StoreError, UndeliveredNotice, UndeliveredNotices};
+use bedside_contract::{
+    Escalation, EscalationResult, Observation, Observer, PartId, StoreError, UndeliveredNotice,
+    UndeliveredNotices,
+};
 use tokio::time::Instant;
 
 /// Where undelivered notices are found, and who is alerted.
@@ -30,7 +33,11 @@ struct Retry {
 impl Escalations {
     /// Escalates all notices that are due. A notice is escalated again only if the alert failed, or if the process ended
     /// before that was recorded.
-    pub(crate) async fn look(&self, retries: &mut Retries) -> Result<(), StoreError> {
+    pub(crate) async fn look(
+        &self,
+        retries: &mut Retries,
+        observer: &dyn Observer,
+    ) -> Result<(), StoreError> {
         let found = self.notices.undelivered_notices(self.after).await?;
         retries
             .0
@@ -43,12 +50,17 @@ impl Escalations {
             {
                 continue;
             }
-            self.tell(notice, retries).await?;
+            let result = self.tell(notice, retries).await?;
+            observer.observe(&Observation::Escalation { result });
         }
         Ok(())
     }
 
-    async fn tell(&self, notice: &UndeliveredNotice, retries: &mut Retries) -> Result<(), StoreError> {
+    async fn tell(
+        &self,
+        notice: &UndeliveredNotice,
+        retries: &mut Retries,
+    ) -> Result<EscalationResult, StoreError> {
         let platform = notice.conversation.platform();
         let minutes = notice.waiting.as_secs() / 60;
         tracing::error!(
@@ -66,8 +78,12 @@ impl Escalations {
             let due = Instant::now() + pause;
             tracing::error!(part = notice.part.0, %error, ?pause, "Staff could not be alerted; it is retried.");
             retries.0.insert(notice.part.clone(), Retry { due, pause });
-            return Ok(());
+            return Ok(EscalationResult::Failed);
         }
-        self.notices.notice_escalated(&notice.part).await
+        self.notices.notice_escalated(&notice.part).await?;
+        Ok(match self.staff {
+            Some(_) => EscalationResult::Alerted,
+            None => EscalationResult::Nobody,
+        })
     }
 }

@@ -192,6 +192,10 @@ impl Connector for Paced {
         self.connector.settled(item);
     }
 
+    fn forgotten(&self, conversation: &ConversationKey) {
+        self.connector.forgotten(conversation);
+    }
+
     async fn deliver(&self, item: &OutboxItem) -> Result<PlatformMessageId, DeliverError> {
         let conversation = &item.conversation;
         if item.part.kind != PartKind::Emergency {

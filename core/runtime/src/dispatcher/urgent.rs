@@ -1,10 +1,10 @@
 //! What does not wait for the lane: red flags, `/stop` and `/human`.
 
-use std::time::Duration;
+use std::time::{Duration, Instant as Started};
 
 use bedside_contract::{
-    ConversationKey, Disposition, FinishedTurn, InboxItem, InboxSeq, Initiative, Language, Part, StoreError,
-    Update, asks_for_more,
+    ConversationKey, Disposition, FinishedTurn, InboxItem, InboxSeq, Initiative, Language, Part, Room,
+    StoreError, TurnOutcome, Update, asks_for_more,
 };
 use bedside_triage::{Assessment, Rules};
 use tokio::time::Instant;
@@ -43,6 +43,13 @@ impl Urgent {
     }
 }
 
+/// Whether updates that came together are not taken for now: what is left of a full disk is for what has begun and for
+/// emergencies.
+pub(super) fn waits_for_room(room: Room, looks: &[(ConversationKey, Option<Urgent>)]) -> bool {
+    let is_emergency = |(_, urgent): &(_, Option<Urgent>)| matches!(urgent, Some(Urgent::Emergency(_)));
+    room == Room::Reserve && !looks.iter().any(is_emergency)
+}
+
 /// Enough of a conversation to tell whether it was asked something.
 const LAST_WORDS: usize = 2;
 
@@ -60,12 +67,18 @@ impl Dispatcher {
                 return;
             }
         };
+        let started = Started::now();
         let lease = Lease::new(&self, &item);
         self.note_answer_place(&item).await;
         match self.urgent_end(&item, urgent).await {
-            Ok(Some(finished)) => self.finish(finished).await,
+            Ok(Some(finished)) => {
+                let outcome = self.finish(finished).await;
+                self.turn_ended(started, outcome);
+            }
+            // Its lane works on it, and counts it.
             Ok(None) => self.give_back(seq).await,
             Err(error) => {
+                self.turn_ended(started, TurnOutcome::StoreFailed);
                 tracing::error!(%seq, %error, "An urgent message could not be answered out of turn.");
                 self.give_back_counted(seq).await;
             }
@@ -79,7 +92,8 @@ impl Dispatcher {
         let conversation = &item.update.conversation;
         let conversations = &self.context.store.conversations;
         let state = conversations.conversation(conversation, LAST_WORDS).await?;
-        let language = self.context.language_of(&item.update, &state.settings);
+        let context = self.context.now();
+        let language = context.language_of(&item.update, &state.settings);
         let finished = match urgent {
             Urgent::Emergency(assessment) => {
                 let stopped = self.lanes.interrupt(conversation, InterruptReason::Emergency);
@@ -106,7 +120,7 @@ impl Dispatcher {
             }
             Urgent::Human => {
                 self.lanes.interrupt(conversation, InterruptReason::Stop);
-                notice_turn(item, language, human_text(&self.context, language))
+                notice_turn(item, language, human_text(&context, language))
             }
         };
         Ok(Some(finished))
@@ -137,5 +151,45 @@ fn notice_turn(item: &InboxItem, language: Language, text: String) -> FinishedTu
     FinishedTurn {
         urgent: true,
         ..FinishedTurn::with_parts(item, vec![Part::notice(language, text)])
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bedside_contract::{ConversationKey, Initiative, Room, Update, UpdateKind};
+    use bedside_triage::Rules;
+
+    use super::{Urgent, waits_for_room};
+
+    #[test]
+    fn a_full_disk_takes_emergencies_and_what_comes_with_them() {
+        let look = |text: &str| {
+            let update = Update {
+                platform: "w".to_owned(),
+                bot: "b".to_owned(),
+                external_id: "1".to_owned(),
+                conversation: ConversationKey::new("w", "b", "1"),
+                sender: "1".to_owned(),
+                language_hint: None,
+                answer_in: None,
+                kind: UpdateKind::Text {
+                    text: text.to_owned(),
+                },
+            };
+            let urgent = Urgent::look(Rules::builtin(), &update, Initiative::Bot);
+            (update.conversation, urgent)
+        };
+        let (cold, stop) = ("I have a cold", "/stop");
+        for (room, texts, expect) in [
+            (Room::Enough, &[cold][..], false),
+            (Room::Low, &[cold], false),
+            (Room::Reserve, &[cold], true),
+            (Room::Reserve, &[stop, cold], true),
+            (Room::Reserve, &["I can't breathe"], false),
+            (Room::Reserve, &[cold, "喘不上气"], false),
+        ] {
+            let looks: Vec<_> = texts.iter().map(|it| look(it)).collect();
+            assert_eq!(waits_for_room(room, &looks), expect, "{room:?} {texts:?}");
+        }
     }
 }

@@ -54,6 +54,12 @@ impl Admission {
         }
     }
 
+    /// Answers in work, and questions that wait.
+    pub(crate) fn counts(&self) -> (usize, usize) {
+        let in_work = (self.places as usize).saturating_sub(self.free.available_permits());
+        (in_work, self.queue().waiting.len())
+    }
+
     fn queue(&self) -> MutexGuard<'_, Queue> {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -100,6 +106,7 @@ mod tests {
         let (first, second) = (admission.queue_up(false), admission.queue_up(false));
         assert!(first.at_once().is_none());
         assert_eq!((first.before(), second.before()), (1, 2));
+        assert_eq!(admission.counts(), (2, 2));
         let (mut of_first, mut of_second) = (Box::pin(first.admitted()), Box::pin(second.admitted()));
         assert!((&mut of_first).now_or_never().is_none() && (&mut of_second).now_or_never().is_none());
         drop(running);

@@ -1,9 +1,10 @@
 //! What becomes of a question: read, held until there is consent, or answered.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bedside_contract::{
-    ConversationSettings, Disposition, FinishedTurn, Part, StoreError, ThirdVerdict, Turn, TurnRole,
+    ConversationSettings, Disposition, FinishedTurn, Observation, Part, QueueStage, StoreError, ThirdVerdict,
+    Turn, TurnRole,
 };
 use bedside_triage::Assessment;
 use tokio::time::MissedTickBehavior;
@@ -57,6 +58,9 @@ impl TurnInWork<'_> {
             .await?;
         if let Some(finished) = self.other_language(text) {
             return Ok(Some(finished));
+        }
+        if context.live.is_notices_only() {
+            return Ok(Some(self.answers_off(text, &assessment)));
         }
         if state.settings.consent_ms.is_none() {
             return Ok(Some(self.hold(text)));
@@ -165,6 +169,9 @@ impl TurnInWork<'_> {
             language,
             ..
         } = *self;
+        if context.live.is_notices_only() {
+            return Ok(Some(self.in_place_of_answer(text, assessment)));
+        }
         let conversation = &item.update.conversation;
         let mut live = if live {
             Live::new(context, &self.turns.delivery, conversation, item.seq).await
@@ -179,11 +186,24 @@ impl TurnInWork<'_> {
             turns,
             assessment,
         };
+        let asked_at = Instant::now();
         let place = self.place(&mut live, interrupt).await?;
+        // While it waited, answers may have been switched off.
+        if context.live.is_notices_only() && interrupt.reason().is_none() {
+            return Ok(Some(self.in_place_of_answer(text, assessment)));
+        }
+        context.observe(Observation::Queued {
+            stage: QueueStage::Admission,
+            waited: asked_at.elapsed(),
+        });
         let report = answer(context, &asked, &mut live, interrupt).await;
         drop(place);
         if report.interrupted == Some(InterruptReason::Shutdown) {
             return Ok(None);
+        }
+        // While it was written, too.
+        if context.live.is_notices_only() && report.interrupted.is_none() {
+            return Ok(Some(self.in_place_of_answer(text, assessment)));
         }
         tracing::info!(
             seq = %item.seq,

@@ -12,10 +12,12 @@ use std::{
 use async_trait::async_trait;
 use bedside_contract::*;
 use bedside_embeddings::PatientEncoder;
-use bedside_runtime::{Bot, BotParts, ModelPlace, RuntimeConfig};
+use bedside_runtime::{Bot, BotParts, LiveConfig, ModelPlace, RuntimeConfig};
 use bedside_store::SqliteStore;
 use bedside_triage::Rules;
 use tokio_util::sync::CancellationToken;
+
+use crate::{deletion::Forgetting, observed::Observed};
 
 /// As shipped.
 static RULES: LazyLock<Rules> = LazyLock::new(|| {
@@ -43,6 +45,7 @@ pub(crate) struct ScriptedModel {
     pub(crate) requests: Mutex<Vec<GenerateRequest>>,
     pub(crate) parameters: AtomicU64,
     pub(crate) is_free: AtomicBool,
+    pub(crate) forgotten: Mutex<Vec<ConversationKey>>,
 }
 
 struct ScriptedGeneration {
@@ -113,6 +116,10 @@ impl Generator for ScriptedModel {
         }
         Ok(Box::new(ScriptedGeneration { events, hang }))
     }
+
+    fn forget(&self, conversation: &ConversationKey) {
+        self.forgotten.lock().unwrap().push(conversation.clone());
+    }
 }
 
 /// Knows the common cold in both languages and nothing else.
@@ -121,6 +128,7 @@ pub(crate) struct ScriptedPlugins {
     pub(crate) broken: bool,
     /// What a poisoned knowledge base knows about everything, where it is not empty.
     pub(crate) poison: Arc<Mutex<String>>,
+    pub(crate) forgetting: Arc<Forgetting>,
 }
 
 pub(crate) const COLD: &str = "Rest and drink enough fluids. Honey eases a sore throat.";
@@ -247,6 +255,10 @@ impl Plugins for ScriptedPlugins {
         }
     }
 
+    async fn forget(&self, conversation: &ConversationKey) -> Result<Vec<String>, StoreError> {
+        self.forgetting.next(conversation)
+    }
+
     fn status(&self) -> Vec<PluginStatus> {
         Vec::new()
     }
@@ -268,6 +280,7 @@ pub(crate) struct Recorder {
     pub(crate) hangs: AtomicBool,
     /// Chats whose patient has written and heard nothing since.
     pub(crate) open: Mutex<HashSet<ConversationKey>>,
+    pub(crate) forgotten: Mutex<Vec<ConversationKey>>,
 }
 
 #[async_trait]
@@ -319,6 +332,10 @@ impl Connector for Recorder {
     }
 
     fn settled(&self, _: &OutboxItem) {}
+
+    fn forgotten(&self, conversation: &ConversationKey) {
+        self.forgotten.lock().unwrap().push(conversation.clone());
+    }
 
     async fn deliver(&self, item: &OutboxItem) -> Result<PlatformMessageId, DeliverError> {
         if let Some(failure) = self.failures.lock().unwrap().pop_front() {
@@ -387,9 +404,11 @@ pub(crate) struct Stage {
     pub(crate) model: Arc<ScriptedModel>,
     pub(crate) platform: Arc<Recorder>,
     pub(crate) refusing: Arc<Refusing>,
+    pub(crate) observed: Arc<Observed>,
     pub(crate) stop: CancellationToken,
     pub(crate) running: tokio::task::JoinHandle<()>,
     next: AtomicU64,
+    pub(crate) live: LiveConfig,
 }
 
 pub(crate) fn chat(name: &str) -> ConversationKey {
@@ -465,14 +484,17 @@ impl Stage {
             requests: Mutex::new(Vec::new()),
             parameters: AtomicU64::new(135_000_000),
             is_free: AtomicBool::new(false),
+            forgotten: Mutex::default(),
         });
         let platform = Arc::new(platform);
         let refusing = Arc::new(Refusing::default());
+        let live = LiveConfig::new(RuntimeConfig {
+            drain_seconds: 1,
+            ..config
+        });
+        let observed = Arc::new(Observed::default());
         let bot = Bot::new(BotParts {
-            config: RuntimeConfig {
-                drain_seconds: 1,
-                ..config
-            },
+            config: live.clone(),
             store: Arc::clone(&store) as Arc<dyn Store>,
             generator: Arc::clone(&model) as Arc<dyn Generator>,
             plugins: Arc::new(plugins),
@@ -480,6 +502,7 @@ impl Stage {
             sampling: Sampling::default(),
             model_place: ModelPlace::InsideTheHospital,
             clock: Arc::new(SystemClock),
+            observer: Arc::clone(&observed) as Arc<dyn Observer>,
             connectors: vec![
                 Arc::clone(&platform) as Arc<dyn Connector>,
                 Arc::clone(&refusing) as Arc<dyn Connector>,
@@ -495,9 +518,11 @@ impl Stage {
             model,
             platform,
             refusing,
+            observed,
             stop,
             running,
             next: AtomicU64::new(1),
+            live,
         }
     }
 

@@ -1,11 +1,15 @@
 //! The whole way of a message, with the real store and rules and a scripted model.
 #![expect(clippy::unwrap_used, reason = "a test may stop at what it did not expect")]
 
+mod answers_off;
 mod attacks;
 mod common;
 mod crowd;
+mod deletion;
 mod hidden;
+mod observed;
 mod passive;
+mod room;
 mod safety;
 mod third;
 mod worst;
@@ -317,7 +321,7 @@ async fn commands_answer_in_the_patients_language() {
         ("/language en", "in English"),
         ("hello", "Hello to you."),
         ("/delete", "cannot be undone"),
-        ("delete:yes", "has been deleted"),
+        ("delete:yes", "has been deleted here"),
         ("/start", "Do you agree?"),
     ];
     for (index, (command, words)) in cases.iter().enumerate() {

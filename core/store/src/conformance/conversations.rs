@@ -167,7 +167,7 @@ pub async fn a_deleted_conversation_is_gone(place: &dyn Place) {
     .await;
     ask(&*store, &b, "b1", &["other"]).await;
     say(&*store, &a, "2").await;
-    store.delete_conversation(&a).await.expect("delete");
+    store.delete_conversation(&a, "on request").await.expect("delete");
 
     assert_eq!(
         store.conversation(&a, 9).await.expect("conversation"),
@@ -204,7 +204,7 @@ pub async fn what_came_after_a_delete_stays(place: &dyn Place) {
     let delete = say(&*old, &a, "/delete").await;
     say(&*old, &a, "later").await;
     lease_next(&*old, &a).await.expect("/delete");
-    old.delete_conversation(&a).await.expect("delete");
+    old.delete_conversation(&a, "on request").await.expect("delete");
 
     let store = place.open().await;
     let again = lease_next(&*store, &a)
@@ -214,7 +214,7 @@ pub async fn what_came_after_a_delete_stays(place: &dyn Place) {
         (again.seq, again.update.text(), again.attempts),
         (delete, Some("/delete"), 2)
     );
-    store.delete_conversation(&a).await.expect("delete");
+    store.delete_conversation(&a, "on request").await.expect("delete");
     assert!(
         store
             .finish(answered(&a, delete, &["deleted"]))

@@ -11,34 +11,17 @@ use std::{
 use bedside_contract::StoreError;
 use rusqlite::{Connection, OpenFlags};
 
-use super::{error::describe, schema};
+use super::{
+    damage,
+    error::{at_opening, describe},
+    schema,
+};
+use crate::file_system::file_system;
 
 /// Before this version a data race could reset the write-ahead log and lose commits.
 const OLDEST_SAFE_SQLITE: i32 = 3_051_003;
 
 pub(super) const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
-
-/// File systems on which SQLite's locks and shared memory cannot be trusted.
-const NETWORK_FILE_SYSTEMS: &[&str] = &[
-    "afs",
-    "ceph",
-    "cifs",
-    "davfs",
-    "glusterfs",
-    "gpfs",
-    "lustre",
-    "ncpfs",
-    "nfs",
-    "nfs4",
-    "smb3",
-    "smbfs",
-    "fuse.ceph",
-    "fuse.davfs2",
-    "fuse.glusterfs",
-    "fuse.rclone",
-    "fuse.s3fs",
-    "fuse.sshfs",
-];
 
 /// Opens the one connection that writes, with the newest schema.
 pub(super) fn open_writer(path: &Path) -> Result<Connection, StoreError> {
@@ -50,11 +33,12 @@ pub(super) fn open_writer(path: &Path) -> Result<Connection, StoreError> {
     }
     prepare_files(path)?;
     let shown = path.display().to_string();
-    let failed = |error: rusqlite::Error| StoreError::Failed(format!("{shown}: {}", describe(&error)));
+    let failed = |error: rusqlite::Error| at_opening(&shown, &error);
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let mut connection = Connection::open_with_flags(path, flags).map_err(failed)?;
     connection.busy_timeout(BUSY_TIMEOUT).map_err(failed)?;
     schema::check_is_ours(&connection, &shown)?;
+    damage::refuse(&connection, path)?;
     set_up_writer(&connection).map_err(failed)?;
     let mode: String = connection
         .pragma_query_value(None, "journal_mode", |row| row.get(0))
@@ -76,6 +60,8 @@ pub(super) fn open_reader(path: &Path) -> Result<Connection, StoreError> {
         connection.busy_timeout(BUSY_TIMEOUT)?;
         connection.pragma_update(None, "query_only", true)?;
         set_up_any(&connection)?;
+        // The first reading opens the log as well: from now on no file is looked for by its name.
+        connection.query_row("SELECT COUNT(*) FROM sqlite_schema", [], |_| Ok(()))?;
         Ok(connection)
     };
     open().map_err(|error| StoreError::Failed(format!("{}: {}", path.display(), describe(&error))))
@@ -136,80 +122,12 @@ fn prepare_files(path: &Path) -> Result<(), StoreError> {
 }
 
 fn refuse_network_file_system(directory: &Path) -> Result<(), StoreError> {
-    // Where there is no such table (not Linux) nothing is refused.
-    let (Ok(mounts), Ok(directory)) = (
-        fs::read_to_string("/proc/self/mountinfo"),
-        directory.canonicalize(),
-    ) else {
-        return Ok(());
-    };
-    match file_system_of(&mounts, &directory) {
-        Some(kind) if NETWORK_FILE_SYSTEMS.contains(&kind) => Err(StoreError::Failed(format!(
-            "{} is on {kind}, where a commit can be lost: set data_dir to a local disk",
-            directory.display()
+    match file_system(directory) {
+        Some(found) if found.is_network => Err(StoreError::Failed(format!(
+            "{} is on {}, where a commit can be lost: set data_dir to a local disk",
+            directory.display(),
+            found.kind
         ))),
         _ => Ok(()),
-    }
-}
-
-/// The type of the file system that holds `directory`, after the table in `/proc/self/mountinfo`
-/// (proc_pid_mountinfo(5)): mount point in field 5, type in the first field after the lone hyphen.
-fn file_system_of<'a>(mounts: &'a str, directory: &Path) -> Option<&'a str> {
-    mounts
-        .lines()
-        .filter_map(|line| {
-            let (mount, kind) = line.split_once(" - ")?;
-            let point = PathBuf::from(unescape(mount.split(' ').nth(4)?));
-            directory
-                .starts_with(&point)
-                .then_some((point.components().count(), kind.split(' ').next()?))
-        })
-        .max_by_key(|(depth, _)| *depth)
-        .map(|(_, kind)| kind)
-}
-
-/// Blanks and the like stand as a backslash and three octal digits.
-fn unescape(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    let mut rest = text.chars();
-    while let Some(c) = rest.next() {
-        let digits: String = rest.clone().take(3).collect();
-        match u8::from_str_radix(&digits, 8) {
-            Ok(code) if c == '\\' && digits.len() == 3 => {
-                out.push(char::from(code));
-                rest.nth(2);
-            }
-            _ => out.push(c),
-        }
-    }
-    out
-}
-
-#[cfg(test)]
-mod tests {
-    use std::path::Path;
-
-    use super::{NETWORK_FILE_SYSTEMS, file_system_of};
-
-    const MOUNTS: &str = "\
-22 1 254:0 / / rw,relatime shared:1 - ext4 /dev/root rw
-23 22 0:21 / /srv rw - nfs4 server:/srv rw
-24 23 254:1 / /srv/local\\040disk rw - xfs /dev/vdb rw
-25 22 254:2 / /data rw shared:2 master:3 - ext4 /dev/vdc rw
-26 22 0:30 / /data rw - cifs //server/data rw
-";
-
-    #[test]
-    fn the_innermost_and_latest_mount_counts() {
-        let check = |directory: &str, expect: &str, refused: bool| {
-            let kind = file_system_of(MOUNTS, Path::new(directory)).unwrap();
-            assert_eq!(kind, expect, "{directory}");
-            assert_eq!(NETWORK_FILE_SYSTEMS.contains(&kind), refused, "{directory}");
-        };
-        check("/var/lib/bedside", "ext4", false);
-        check("/srvother", "ext4", false);
-        check("/srv/bedside", "nfs4", true);
-        check("/srv/local disk/bedside", "xfs", false);
-        check("/data/bedside", "cifs", true);
     }
 }

@@ -140,7 +140,7 @@ fn work_until_killed(dir: &Path) {
         acknowledge_before_commit: std::env::var_os(UNSAFE).is_some(),
         ..Sabotage::default()
     };
-    let store = SqliteStore::open_with(&store_path(dir), None, Arc::new(SystemClock), sabotage).unwrap();
+    let store = SqliteStore::open_with(&store_path(dir), Arc::new(SystemClock), sabotage).unwrap();
     let log = Log::create(&log_path(dir, round));
     runtime().block_on(async {
         let mut tasks = tokio::task::JoinSet::new();

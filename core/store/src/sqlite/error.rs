@@ -33,6 +33,49 @@ impl OperationError {
                 )
         )
     }
+
+    /// The file cannot be read as what was written to it, whoever reads it.
+    pub(super) fn is_damage(&self) -> bool {
+        matches!(self, Self::Sqlite(error) if is_damage(error))
+    }
+
+    /// Nothing was written for lack of room, and all else is as it was.
+    pub(super) fn is_full(&self) -> bool {
+        matches!(
+            self,
+            Self::Sqlite(rusqlite::Error::SqliteFailure(failure, _)) if failure.code == ErrorCode::DiskFull
+        )
+    }
+
+    pub(super) fn words(&self) -> String {
+        match self {
+            Self::Sqlite(error) => describe(error),
+            Self::Refused(error) => error.to_string(),
+        }
+    }
+}
+
+/// What a disk says whose bytes cannot be read back: SQLITE_IOERR_READ, _SHORT_READ, _CORRUPTFS.
+const UNREADABLE: [i32; 3] = [10 | (1 << 8), 10 | (2 << 8), 10 | (33 << 8)];
+
+/// The file cannot be read as what was written to it.
+pub(super) fn is_damage(error: &rusqlite::Error) -> bool {
+    let rusqlite::Error::SqliteFailure(failure, _) = error else {
+        return false;
+    };
+    matches!(failure.code, ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase)
+        || UNREADABLE.contains(&failure.extended_code)
+}
+
+/// Why a file at `path` cannot be opened.
+pub(super) fn at_opening(path: &str, error: &rusqlite::Error) -> StoreError {
+    if is_damage(error) {
+        return StoreError::Damaged {
+            path: path.to_owned(),
+            problem: describe(error),
+        };
+    }
+    StoreError::Failed(format!("{path}: {}", describe(error)))
 }
 
 impl From<rusqlite::Error> for OperationError {

@@ -3,7 +3,11 @@
 use bedside_contract::{ConversationKey, Cursor, InboxItem, InboxSeq, Receipt, StoreError, Update};
 use rusqlite::{Connection, OptionalExtension, Row, named_params, params};
 
-use super::error::{OperationError, read_json, write_json};
+use super::{
+    error::{OperationError, read_json, write_json},
+    forget::forgotten_message,
+    pseudonyms::Pseudonyms,
+};
 
 /// An update with its body as it goes into the file.
 pub(super) struct EncodedUpdate {
@@ -30,13 +34,14 @@ impl EncodedUpdate {
 
 pub(super) fn accept(
     connection: &Connection,
+    pseudonyms: &Pseudonyms,
     updates: &[EncodedUpdate],
     cursor: Option<&Cursor>,
     now_ms: i64,
 ) -> Result<Vec<Receipt>, OperationError> {
     let receipts = updates
         .iter()
-        .map(|update| accept_one(connection, update, now_ms))
+        .map(|update| accept_one(connection, pseudonyms, update, now_ms))
         .collect::<Result<_, _>>()?;
     if let Some(cursor) = cursor {
         connection
@@ -51,9 +56,22 @@ pub(super) fn accept(
 
 fn accept_one(
     connection: &Connection,
+    pseudonyms: &Pseudonyms,
     update: &EncodedUpdate,
     now_ms: i64,
 ) -> Result<Receipt, OperationError> {
+    let EncodedUpdate {
+        platform,
+        bot,
+        external_id,
+        ..
+    } = update;
+    if let Some(seq) = forgotten_message(connection, pseudonyms, platform, bot, external_id)? {
+        return Ok(Receipt {
+            seq: InboxSeq(seq),
+            duplicate: true,
+        });
+    }
     let inserted = connection
         .prepare_cached(
             "INSERT INTO inbox (platform, bot_id, ext_id, chat_key, recv_ms, body)
@@ -234,7 +252,10 @@ impl LeasedRow {
                     "an accepted message is unreadable and was given up"
                 );
                 connection.execute(
-                    "UPDATE inbox SET state = 'dead', lease_owner = NULL WHERE seq = ?1",
+                    "UPDATE inbox SET state = 'dead', lease_owner = NULL,
+                         body = CASE WHEN forget THEN NULL ELSE body END,
+                         chat_key = CASE WHEN forget THEN '' ELSE chat_key END
+                     WHERE seq = ?1",
                     [self.seq],
                 )?;
                 Ok(None)

@@ -325,7 +325,7 @@ async fn take(store: &Arc<SqliteStore>, model: &mut Model, step: Step) {
                 .unwrap();
         }
         Step::Delete { chat } => {
-            store.delete_conversation(&key(chat)).await.unwrap();
+            store.delete_conversation(&key(chat), "on request").await.unwrap();
             model.delete(chat);
         }
         Step::Reopen => unreachable!("taken by the caller"),

@@ -153,7 +153,7 @@ pub(super) fn since(created_ms: i64, now_ms: i64) -> Duration {
 }
 
 /// A part with this `next_at` waits for its patient, not for a time.
-const PARKED: i64 = i64::MAX;
+pub(super) const PARKED: i64 = i64::MAX;
 
 pub(super) fn release_parked(
     connection: &Connection,

@@ -52,6 +52,34 @@ pub(super) fn delete(connection: &Connection, plugin: &str, key: &str) -> Result
     set_used(connection, plugin, left)
 }
 
+/// Deletes the entries whose key holds `part`, which must not be empty.
+pub(super) fn forget(connection: &Connection, plugin: &str, part: &str) -> Result<usize, OperationError> {
+    if part.is_empty() {
+        return Ok(0);
+    }
+    let bytes: i64 = connection
+        .prepare_cached(
+            "SELECT COALESCE(SUM(LENGTH(CAST(key AS BLOB)) + LENGTH(value)), 0) FROM plugin_kv
+             WHERE plugin_id = ?1 AND INSTR(key, ?2) > 0",
+        )?
+        .query_row([plugin, part], |row| row.get(0))?;
+    let deleted = connection
+        .prepare_cached("DELETE FROM plugin_kv WHERE plugin_id = ?1 AND INSTR(key, ?2) > 0")?
+        .execute([plugin, part])?;
+    if deleted > 0 {
+        set_used(connection, plugin, used(connection, plugin)? - bytes)?;
+    }
+    Ok(deleted)
+}
+
+pub(super) fn plugins(connection: &Connection) -> Result<Vec<String>, OperationError> {
+    let plugins = connection
+        .prepare_cached("SELECT DISTINCT plugin_id FROM plugin_kv ORDER BY plugin_id")?
+        .query_map([], |row| row.get(0))?
+        .collect::<Result<_, _>>()?;
+    Ok(plugins)
+}
+
 /// Keys sort by their bytes, so those with the prefix stand together from the prefix on.
 pub(super) fn list(
     connection: &Connection,

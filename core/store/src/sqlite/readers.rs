@@ -13,17 +13,18 @@ use bedside_contract::StoreError;
 use rusqlite::{Connection, Transaction};
 use tokio::sync::oneshot;
 
-use super::{connection::open_reader, error::OperationError};
+use super::{connection::open_reader, error::OperationError, health::Health};
 
 const READERS: usize = 2;
 
 /// The way to the reading threads. They end when it is dropped.
 pub(super) struct Readers {
     jobs: Sender<Job>,
+    health: Arc<Health>,
 }
 
 impl Readers {
-    pub(super) fn start(path: &Path) -> Result<Self, StoreError> {
+    pub(super) fn start(path: &Path, health: Arc<Health>) -> Result<Self, StoreError> {
         let (jobs, received) = channel::<Job>();
         let received = Arc::new(Mutex::new(received));
         for _ in 0..READERS {
@@ -38,7 +39,7 @@ impl Readers {
                 })
                 .map_err(|error| StoreError::Failed(format!("cannot start a reading thread: {error}")))?;
         }
-        Ok(Self { jobs })
+        Ok(Self { jobs, health })
     }
 
     /// Runs `work` on one state of the store, which includes all that was acknowledged before the call.
@@ -47,10 +48,15 @@ impl Readers {
         work: impl FnOnce(&Connection) -> Result<T, OperationError> + Send + 'static,
     ) -> Result<T, StoreError> {
         let (answer, answered) = oneshot::channel();
+        let health = Arc::clone(&self.health);
         let job: Job = Box::new(move |connection| {
             if !answer.is_closed() {
+                let read = in_transaction(connection, work);
+                if let Err(error) = &read {
+                    health.note_of_reader(error);
+                }
                 // The answer is lost only if the caller went away.
-                let _ = answer.send(in_transaction(connection, work).map_err(StoreError::from));
+                let _ = answer.send(read.map_err(StoreError::from));
             }
         });
         let ended = || StoreError::Failed("the reading threads have ended".to_owned());

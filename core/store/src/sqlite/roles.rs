@@ -8,14 +8,18 @@ use std::{
 use async_trait::async_trait;
 use bedside_contract::{
     AuditLog, ConversationKey, ConversationState, Conversations, Cursor, FinishedTurn, Inbox, InboxItem,
-    InboxSeq, Outbox, OutboxItem, PartId, PlatformMessageId, PluginStorage, Receipt, SendOutcome, StoreError,
-    StoreHealth, TranscriptEntry, Transcripts, UndeliveredNotice, UndeliveredNotices, Update,
+    InboxSeq, Outbox, OutboxItem, PartId, PlatformMessageId, PluginStorage, Receipt, Room, SendOutcome,
+    StoreError, StoreHealth, TranscriptEntry, Transcripts, UndeliveredNotice, UndeliveredNotices, Update,
 };
 use rusqlite::Connection;
 
 use super::{
-    SqliteStore, audit, inbox, inbox::EncodedUpdate, notices, outbox, plugin_kv, transcript, turns,
-    turns::EncodedTurn,
+    SqliteStore, audit,
+    error::OperationError,
+    forget, inbox,
+    inbox::EncodedUpdate,
+    notices, outbox, plugin_kv, transcript, turns,
+    turns::{EncodedTurn, Ended},
 };
 
 #[async_trait]
@@ -26,8 +30,15 @@ impl Inbox for SqliteStore {
             .map(EncodedUpdate::new)
             .collect::<Result<Vec<_>, _>>()?;
         let now = self.clock.now_ms();
-        let accept = move |it: &Connection| inbox::accept(it, &updates, cursor.as_ref(), now);
-        let receipts = self.writer.run(accept).await?;
+        let pseudonyms = Arc::clone(&self.pseudonyms);
+        let accept = move |it: &Connection| -> Result<_, OperationError> {
+            let receipts = inbox::accept(it, &pseudonyms, &updates, cursor.as_ref(), now)?;
+            Ok((receipts, forget::remove_farewells(it, now)?))
+        };
+        let (receipts, removed) = self.writer.run(accept).await?;
+        if removed {
+            self.writer.empty_log_soon();
+        }
         let duplicates = receipts.iter().filter(|it| it.duplicate).count();
         self.duplicates_refused
             .fetch_add(duplicates as u64, Ordering::Relaxed);
@@ -79,12 +90,17 @@ impl Inbox for SqliteStore {
     }
 
     async fn finish(&self, finished: FinishedTurn) -> Result<bool, StoreError> {
-        let owner = Arc::clone(&self.owner);
+        let (owner, pseudonyms) = (Arc::clone(&self.owner), Arc::clone(&self.pseudonyms));
         let finished = EncodedTurn::new(finished)?;
         let now = self.clock.now_ms();
-        self.writer
-            .run(move |it| turns::finish(it, &owner, &finished, now))
-            .await
+        let ended = self
+            .writer
+            .run(move |it| turns::finish(it, &pseudonyms, &owner, &finished, now))
+            .await?;
+        if ended == Ended::Forgotten {
+            self.writer.empty_log_soon();
+        }
+        Ok(ended != Ended::LeaseLost)
     }
 }
 
@@ -149,12 +165,22 @@ impl Conversations for SqliteStore {
             .await
     }
 
-    /// While a message of the conversation is leased (the `/delete` itself), what came after it stays.
-    async fn delete_conversation(&self, conversation: &ConversationKey) -> Result<(), StoreError> {
-        let (owner, conversation) = (Arc::clone(&self.owner), conversation.clone());
-        self.writer
-            .run(move |it| turns::delete_conversation(it, &owner, &conversation))
-            .await
+    /// While a message of the conversation is leased (the `/delete` itself), what came after it stays. The answer to
+    /// that message goes some time after its delivery.
+    async fn delete_conversation(
+        &self,
+        conversation: &ConversationKey,
+        reason: &str,
+    ) -> Result<(), StoreError> {
+        let (owner, pseudonyms) = (Arc::clone(&self.owner), Arc::clone(&self.pseudonyms));
+        let (conversation, reason) = (conversation.clone(), reason.to_owned());
+        let now = self.clock.now_ms();
+        let delete = move |it: &Connection| {
+            forget::delete_conversation(it, &pseudonyms, &owner, &conversation, &reason, now)
+        };
+        self.writer.run(delete).await?;
+        self.writer.empty_log_soon();
+        Ok(())
     }
 }
 
@@ -202,6 +228,22 @@ impl PluginStorage for SqliteStore {
             .run(move |it| plugin_kv::list(it, &plugin, &prefix))
             .await
     }
+
+    async fn plugin_forget(&self, plugin: &str, part: &str) -> Result<usize, StoreError> {
+        let (plugin, part) = (plugin.to_owned(), part.to_owned());
+        let deleted = self
+            .writer
+            .run(move |it| plugin_kv::forget(it, &plugin, &part))
+            .await?;
+        if deleted > 0 {
+            self.writer.empty_log_soon();
+        }
+        Ok(deleted)
+    }
+
+    async fn plugins_with_data(&self) -> Result<Vec<String>, StoreError> {
+        self.readers.run(plugin_kv::plugins).await
+    }
 }
 
 #[async_trait]
@@ -221,6 +263,10 @@ impl AuditLog for SqliteStore {
 impl StoreHealth for SqliteStore {
     fn is_healthy(&self) -> bool {
         self.writer.is_healthy()
+    }
+
+    fn room(&self) -> Room {
+        self.space.room()
     }
 }
 

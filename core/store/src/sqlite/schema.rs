@@ -3,13 +3,22 @@
 use bedside_contract::StoreError;
 use rusqlite::{Connection, TransactionBehavior};
 
-use super::error::describe;
+use super::error::at_opening;
 
 /// "Beds" in the file's header: tells our files from any other SQLite file.
 pub(super) const APPLICATION_ID: i64 = 0x4265_6473;
 
 /// Step n brings a file from version n to n + 1. Steps that were released never change.
-const MIGRATIONS: &[&str] = &[VERSION_1, VERSION_2, VERSION_3];
+const MIGRATIONS: &[&str] = &[VERSION_1, VERSION_2, VERSION_3, VERSION_4];
+
+/// Random keys, each made when it is first needed. The index finds messages whose answer is the last of their conversation.
+const VERSION_4: &str = "
+CREATE TABLE secret (
+    name  TEXT PRIMARY KEY,
+    value BLOB NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE INDEX inbox_forgotten ON inbox (recv_ms) WHERE forget = 1;
+";
 
 /// Parts of an older bot, whose age is not known, are as old as the migration; what it gave up is no news. `pause_ms`: how far ahead of its writing `next_at`
 /// was, which tells a clock that was set back.
@@ -141,7 +150,7 @@ BEGIN SELECT RAISE(ABORT, 'the audit log is append-only'); END;
 
 /// Refuses files that are not ours or of a newer bot, before anything is written to them.
 pub(super) fn check_is_ours(connection: &Connection, path: &str) -> Result<(), StoreError> {
-    let failed = |error| StoreError::Failed(format!("{path}: {}", describe(&error)));
+    let failed = |error: rusqlite::Error| at_opening(path, &error);
     let application_id = read_header(connection, "application_id").map_err(failed)?;
     let tables: i64 = connection
         .query_row("SELECT COUNT(*) FROM sqlite_schema", [], |row| row.get(0))
@@ -182,11 +191,11 @@ fn migrate_with(connection: &mut Connection, migrations: &[&str]) -> Result<(), 
     }
 }
 
-fn known_version() -> i64 {
+pub(super) fn known_version() -> i64 {
     i64::try_from(MIGRATIONS.len()).unwrap_or(i64::MAX)
 }
 
-fn read_header(connection: &Connection, name: &str) -> Result<i64, rusqlite::Error> {
+pub(super) fn read_header(connection: &Connection, name: &str) -> Result<i64, rusqlite::Error> {
     connection.pragma_query_value(None, name, |row| row.get(0))
 }
 

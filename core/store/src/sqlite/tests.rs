@@ -1,6 +1,7 @@
 //! What is SQLite's own: the file, its rights, faults of the disk, the audit chain.
 
 mod faults;
+mod forgetting;
 mod waiting;
 
 use std::{os::unix::fs::PermissionsExt, path::PathBuf, sync::Arc, time::Duration};
@@ -40,6 +41,14 @@ impl Folder {
 impl Place for Folder {
     async fn open(&self) -> Arc<dyn Store> {
         self.store()
+    }
+
+    fn bytes(&self) -> Vec<u8> {
+        let files = std::fs::read_dir(self.0.path()).unwrap();
+        files
+            // The log may go in between.
+            .flat_map(|it| std::fs::read(it.unwrap().path()).unwrap_or_default())
+            .collect()
     }
 }
 
@@ -152,7 +161,7 @@ fn foreign_and_newer_files_are_left_alone() {
             error,
             StoreError::TooNew {
                 found: 99,
-                known: 3,
+                known: 4,
                 ..
             }
         ),
@@ -161,12 +170,48 @@ fn foreign_and_newer_files_are_left_alone() {
 }
 
 #[tokio::test]
+async fn a_store_is_looked_at_while_it_is_in_use_and_when_it_is_not() {
+    let folder = Folder::new();
+    let store = folder.store();
+    ask(&store, "1", "words").await;
+    store.accept(vec![update("2", "more")], None).await.unwrap();
+    let check = || {
+        let found = SqliteStore::inspect(&folder.path()).unwrap();
+        assert_eq!((found.version, found.known_version), (4, 4));
+        assert_eq!(found.damage, None);
+        let content = found.content.unwrap();
+        let counters = &content.counters;
+        assert_eq!((counters.inbox_depth, counters.outbox_depth), (1, 1));
+        assert_eq!(content.parked_parts, 0);
+        assert!(content.oldest_part_ms.is_some() && content.newest_message_ms.is_some());
+    };
+    check();
+    store.close().await;
+    drop(store);
+    check();
+
+    folder.sqlite().pragma_update(None, "user_version", 99).unwrap();
+    let found = SqliteStore::inspect(&folder.path()).unwrap();
+    assert_eq!((found.version, found.content), (99, None));
+    let missing = folder.path().with_file_name("missing.sqlite");
+    let error = SqliteStore::inspect(&missing).unwrap_err().to_string();
+    assert!(error.contains("missing.sqlite") && !missing.exists(), "{error}");
+}
+
+#[tokio::test]
 async fn a_temporary_store_leaves_nothing() {
     let store = SqliteStore::open_temporary().unwrap();
     let dir = store.path().parent().unwrap().to_owned();
     ask(&store, "1", "words").await;
     assert_eq!(store.transcript(&chat(), 0, usize::MAX).await.unwrap().len(), 2);
-    assert!(dir.exists());
+    assert!(!dir.exists(), "nothing is left even if the process is killed now");
+    // Readers find what was written since, and the log is written back, without any name.
+    for number in 2..200 {
+        ask(&store, &number.to_string(), "words").await;
+    }
+    store.delete_conversation(&chat(), "on request").await.unwrap();
+    ask(&store, "again", "words").await;
+    assert_eq!(store.transcript(&chat(), 0, usize::MAX).await.unwrap().len(), 2);
     store.close().await;
     assert!(!dir.exists());
 }
@@ -227,7 +272,7 @@ async fn deleted_words_are_in_no_file() {
         })
     };
     assert!(holds_secret());
-    store.delete_conversation(&chat()).await.unwrap();
+    store.delete_conversation(&chat(), "on request").await.unwrap();
     store.close().await;
     assert!(!holds_secret());
 }
@@ -269,12 +314,16 @@ async fn counters_count() {
         inbox_depth: 1,
         inbox_oldest_ms: found.inbox_oldest_ms,
         outbox_depth: 1,
+        outbox_pending: 1,
+        outbox_oldest_ms: found.outbox_oldest_ms,
         unknown_sends: 1,
         dead_messages: 0,
         dead_parts: 1,
         duplicates_refused: 2,
+        ..StoreCounters::default()
     };
     assert_eq!(found, expect);
+    assert!(found.outbox_oldest_ms.is_some_and(|it| it > 1_600_000_000_000));
 
     store.claim_part(&chat()).await.unwrap().unwrap();
     let unknown = folder.store().counters().await.unwrap().unknown_sends;

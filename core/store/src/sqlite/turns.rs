@@ -7,7 +7,11 @@ use bedside_contract::{
 use rusqlite::{Connection, OptionalExtension, params};
 use uuid::Uuid;
 
-use super::error::{OperationError, failed, read_json, write_json};
+use super::{
+    error::{OperationError, failed, read_json, write_json},
+    forget::hide_external_id,
+    pseudonyms::Pseudonyms,
+};
 
 /// A finished turn with its parts and settings as they go into the file.
 pub(super) struct EncodedTurn {
@@ -36,12 +40,23 @@ impl EncodedTurn {
     }
 }
 
+/// How a turn ended in the file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Ended {
+    /// Nothing was written.
+    LeaseLost,
+    Kept,
+    /// Its conversation was deleted meanwhile: only what it answers is there.
+    Forgotten,
+}
+
 pub(super) fn finish(
     connection: &Connection,
+    pseudonyms: &Pseudonyms,
     owner: &str,
     finished: &EncodedTurn,
     now_ms: i64,
-) -> Result<bool, OperationError> {
+) -> Result<Ended, OperationError> {
     let turn = &finished.turn;
     let conversation = turn.conversation.as_str();
     let state = match turn.state {
@@ -60,7 +75,12 @@ pub(super) fn finish(
             row.get::<_, bool>(0)
         })
         .optional()?;
-    let Some(forget) = ended else { return Ok(false) };
+    let Some(forget) = ended else {
+        return Ok(Ended::LeaseLost);
+    };
+    if forget {
+        hide_external_id(connection, pseudonyms, turn.seq.0)?;
+    }
 
     // Words that were in work while the conversation was deleted do not come back into its memory.
     let turns: &[Turn] = if forget { &[] } else { &turn.turns };
@@ -88,7 +108,7 @@ pub(super) fn finish(
             .prepare_cached("INSERT INTO said (chat_key, inbox_seq, part) VALUES (?1, ?2, ?3)")?
             .execute(params![conversation, turn.seq.0, number])?;
     }
-    Ok(true)
+    Ok(if forget { Ended::Forgotten } else { Ended::Kept })
 }
 
 fn remember(
@@ -220,42 +240,4 @@ pub(super) fn conversation(
     let turns = turns.collect::<Result<_, OperationError>>()?;
     let settings: ConversationSettings = read_json(&settings, "a conversation's settings")?;
     Ok(ConversationState { settings, turns })
-}
-
-/// What was said up to the message in work (the `/delete` itself) goes. What the patient wrote after it
-/// stays, since it was not meant; without a message in work everything goes.
-pub(super) fn delete_conversation(
-    connection: &Connection,
-    owner: &str,
-    conversation: &ConversationKey,
-) -> Result<(), OperationError> {
-    let key = conversation.as_str();
-    let in_work: Option<i64> = connection.query_row(
-        "SELECT MAX(seq) FROM inbox
-         WHERE chat_key = ?1 AND state IN ('new', 'leased') AND state = 'leased' AND lease_owner = ?2",
-        [key, owner],
-        |row| row.get(0),
-    )?;
-    let last = in_work.unwrap_or(i64::MAX);
-    for sql in [
-        "DELETE FROM preview WHERE inbox_seq IN (SELECT seq FROM inbox WHERE chat_key = ?1 AND seq <= ?2)",
-        "DELETE FROM said WHERE chat_key = ?1 AND inbox_seq <= ?2",
-        "DELETE FROM outbox WHERE chat_key = ?1 AND inbox_seq <= ?2",
-        "DELETE FROM turn WHERE chat_key = ?1 AND inbox_seq <= ?2",
-        // Messages in work keep their words until they end, so that a crash cannot leave half of them.
-        "UPDATE inbox SET forget = 1 WHERE chat_key = ?1 AND seq <= ?2 AND state = 'leased'",
-        "UPDATE inbox SET state = CASE state WHEN 'new' THEN 'done' ELSE state END, body = NULL, chat_key = ''
-         WHERE chat_key = ?1 AND seq <= ?2 AND state <> 'leased'",
-    ] {
-        connection.prepare_cached(sql)?.execute(params![key, last])?;
-    }
-    connection
-        .prepare_cached("UPDATE chat SET settings = '{}' WHERE chat_key = ?1")?
-        .execute([key])?;
-    connection
-        .prepare_cached(
-            "DELETE FROM chat WHERE chat_key = ?1 AND NOT EXISTS (SELECT 1 FROM turn WHERE turn.chat_key = ?1)",
-        )?
-        .execute([key])?;
-    Ok(())
 }

@@ -2,7 +2,7 @@
 
 use std::{
     sync::{
-        Arc, OnceLock,
+        Arc,
         mpsc::{Receiver, RecvTimeoutError, Sender, channel},
     },
     thread,
@@ -11,13 +11,10 @@ use std::{
 
 use bedside_contract::StoreError;
 use rusqlite::{Connection, ErrorCode};
-use tempfile::TempDir;
 use tokio::sync::oneshot;
 
-use super::{
-    connection::BUSY_TIMEOUT,
-    error::{OperationError, describe},
-};
+use super::{connection::BUSY_TIMEOUT, error::OperationError, health::Health};
+use crate::space::Space;
 
 /// A group is committed when it has this many operations, …
 const MAX_GROUP: usize = 64;
@@ -38,21 +35,21 @@ pub(super) struct Writer {
 }
 
 impl Writer {
-    /// `keep` is deleted after the connection has been closed.
     pub(super) fn start(
         connection: Connection,
-        keep: Option<TempDir>,
+        health: Arc<Health>,
+        space: Arc<Space>,
         #[cfg(test)] sabotage: Sabotage,
     ) -> Result<Self, StoreError> {
         let (messages, received) = channel();
-        let health = Arc::new(Health::default());
         let thread = WritingThread {
             connection,
-            _keep: keep,
             messages: received,
             pending: None,
             health: Arc::clone(&health),
+            space,
             log_is_empty: false,
+            must_empty_log: false,
             #[cfg(test)]
             sabotage,
             closed: None,
@@ -79,11 +76,17 @@ impl Writer {
             match in_savepoint(connection, work) {
                 // The answer is lost only if the caller went away.
                 Ok(result) => Ran {
-                    answer: Some(Box::new(move || drop(answer.send(result)))),
+                    answer: Some(Box::new(move |group: Result<(), StoreError>| {
+                        drop(answer.send(group.and(result)));
+                    })),
                     fatal: None,
                 },
                 Err(error) => Ran {
-                    answer: Some(Box::new(move || drop(answer))),
+                    answer: Some(Box::new(move |group: Result<(), StoreError>| {
+                        if let Err(error) = group {
+                            drop(answer.send(Err(error)));
+                        }
+                    })),
                     fatal: Some(error),
                 },
             }
@@ -103,6 +106,12 @@ impl Writer {
         }
     }
 
+    /// After something was deleted: words must not stay in the log until the store is idle.
+    pub(super) fn empty_log_soon(&self) {
+        // A thread that has ended has emptied it.
+        let _ = self.messages.send(Message::EmptyLog);
+    }
+
     pub(super) fn is_healthy(&self) -> bool {
         self.health.is_good()
     }
@@ -120,11 +129,12 @@ pub(super) struct Sabotage {
 
 enum Message {
     Run(Operation),
+    EmptyLog,
     Close(oneshot::Sender<()>),
 }
 
-/// Answers its caller when called, after the commit.
-type Answer = Box<dyn FnOnce() + Send>;
+/// Answers its caller when called, after the commit or with why there is none.
+type Answer = Box<dyn FnOnce(Result<(), StoreError>) + Send>;
 type Operation = Box<dyn FnOnce(&Connection) -> Ran + Send>;
 
 /// What came of one operation.
@@ -135,38 +145,16 @@ struct Ran {
     fatal: Option<OperationError>,
 }
 
-/// Why the store writes no more, once it does not.
-#[derive(Default)]
-struct Health(OnceLock<String>);
-
-impl Health {
-    fn is_good(&self) -> bool {
-        self.0.get().is_none()
-    }
-
-    fn end(&self, reason: impl Into<String>) {
-        // The first reason is the one that matters.
-        let _ = self.0.set(reason.into());
-    }
-
-    /// Whoever is told that the store is broken finds it so.
-    fn error(&self) -> StoreError {
-        StoreError::Broken(
-            self.0
-                .get_or_init(|| "its writing thread has ended".to_owned())
-                .clone(),
-        )
-    }
-}
-
 struct WritingThread {
     connection: Connection,
-    _keep: Option<TempDir>,
     messages: Receiver<Message>,
     /// Came while a group was being gathered and does not belong to it.
     pending: Option<Message>,
     health: Arc<Health>,
+    space: Arc<Space>,
     log_is_empty: bool,
+    /// Something was deleted that still stands in the log: it is not left there until nothing is to be done.
+    must_empty_log: bool,
     #[cfg(test)]
     sabotage: Sabotage,
     /// Last, so that whoever waits for the end hears of it after the file has been closed.
@@ -185,11 +173,16 @@ impl WritingThread {
             match message {
                 Message::Run(operation) if self.health.is_good() => self.run_group(operation),
                 Message::Run(operation) => drop(operation),
+                Message::EmptyLog => self.must_empty_log = true,
                 Message::Close(done) => {
                     self.health.end("it is closed");
                     self.closed = Some(done);
                     break;
                 }
+            }
+            if self.must_empty_log && self.health.is_good() {
+                self.empty_log();
+                self.must_empty_log = !self.log_is_empty;
             }
         }
         self.empty_log();
@@ -221,28 +214,28 @@ impl WritingThread {
             let ran = operation(&self.connection);
             answers.extend(ran.answer);
             if let Some(error) = ran.fatal {
-                return self.give_up("write", &error);
+                return self.undo("write", &error, answers);
             }
             let is_full = answers.len() >= MAX_GROUP || started.elapsed() >= MAX_GROUP_TIME;
             next = if is_full { None } else { self.next_waiting() };
         }
         #[cfg(test)]
         if self.sabotage.acknowledge_before_commit {
-            answers.drain(..).for_each(|answer| answer());
+            answers.drain(..).for_each(|answer| answer(Ok(())));
             thread::sleep(Duration::from_millis(5));
         }
         self.log_is_empty = false;
         match execute(&self.connection, "COMMIT") {
-            Ok(()) => answers.into_iter().for_each(|answer| answer()),
-            Err(error) => self.give_up("commit", &error),
+            Ok(()) => answers.into_iter().for_each(|answer| answer(Ok(()))),
+            Err(error) => self.undo("commit", &error, answers),
         }
     }
 
     fn next_waiting(&mut self) -> Option<Operation> {
         match self.messages.try_recv().ok()? {
             Message::Run(operation) => Some(operation),
-            close @ Message::Close(_) => {
-                self.pending = Some(close);
+            other @ (Message::EmptyLog | Message::Close(_)) => {
+                self.pending = Some(other);
                 None
             }
         }
@@ -260,18 +253,44 @@ impl WritingThread {
                     waited += 1;
                     tracing::warn!(waited, "another program keeps the store locked: end it");
                 }
+                Err(error) if error.is_full() && self.spend_reserve("begin") => {}
                 other => return other,
             }
         }
     }
 
+    /// Nothing of the group is acknowledged. On a full disk, the next ones have the reserve.
+    fn undo(&mut self, doing: &str, error: &OperationError, answers: Vec<Answer>) {
+        if !error.is_full() {
+            return self.give_up(doing, error);
+        }
+        // Where SQLite has rolled back itself this fails, which is as good.
+        let _ = self.connection.execute_batch("ROLLBACK");
+        if !self.connection.is_autocommit() || !self.spend_reserve(doing) {
+            return self.give_up(doing, error);
+        }
+        let full = "the disk was full, so nothing was written; a little room is there now";
+        answers
+            .into_iter()
+            .for_each(|answer| answer(Err(StoreError::Failed(full.to_owned()))));
+    }
+
+    /// `false` if there is none any more.
+    fn spend_reserve(&self, doing: &str) -> bool {
+        let is_freed = self.space.spend_reserve();
+        if is_freed {
+            tracing::error!(
+                doing,
+                "the disk is full: the reserve is freed, for what has begun and for emergencies; make room now"
+            );
+        }
+        is_freed
+    }
+
     /// Nothing of the group is acknowledged, and nothing ever again: after a failed write nobody knows what
     /// the disk holds.
     fn give_up(&mut self, doing: &str, error: &OperationError) {
-        let reason = match error {
-            OperationError::Sqlite(error) => format!("{doing}: {}", describe(error)),
-            OperationError::Refused(error) => format!("{doing}: {error}"),
-        };
+        let reason = format!("{doing}: {}", error.words());
         tracing::error!(
             reason,
             "the store cannot write, nothing more is accepted: check the disk, then restart"
@@ -293,6 +312,7 @@ impl WritingThread {
         let emptied = self.connection.busy_timeout(BUSY_TIMEOUT).and(emptied);
         match emptied.map_err(OperationError::from) {
             Ok(emptied) => self.log_is_empty = emptied,
+            Err(error) if error.is_full() && self.spend_reserve("checkpoint") => self.log_is_empty = false,
             Err(error) if error.is_fatal() => self.give_up("checkpoint", &error),
             Err(_) => self.log_is_empty = false,
         }

@@ -249,6 +249,11 @@ impl Cursor<'_> {
             _ => 8,
         };
         self.need(length * least, key)?;
+        if kind <= 1 {
+            let mut bytes = vec![0; usize::try_from(length).unwrap_or(0)];
+            self.fill(&mut bytes, key)?;
+            return Ok(Value::Bytes(bytes));
+        }
         let (mut texts, mut integers, mut floats) = (Vec::new(), Vec::new(), Vec::new());
         for _ in 0..length {
             match self.value(key, kind, depth)? {
@@ -305,6 +310,7 @@ impl Cursor<'_> {
         Ok(TensorInfo {
             dtype,
             shape,
+            part: 0,
             offset,
             bytes,
         })

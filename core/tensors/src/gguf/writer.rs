@@ -322,7 +322,16 @@ mod tests {
 
         let gguf = GgufFile::open(&first).unwrap();
         assert_eq!(gguf.value("a.integers"), Some(&Value::Integers(vec![-1, 2])));
-        assert_eq!(gguf.value("a.bytes"), Some(&Value::Integers(vec![0, 255])));
+        assert_eq!(gguf.value("a.bytes"), Some(&Value::Bytes(vec![0, 255])));
+        assert_eq!(
+            gguf.optional_bytes("a.bytes").unwrap().as_deref(),
+            Some(&[0, 255][..])
+        );
+        assert_eq!(
+            gguf.optional_bytes("a.integers").unwrap().as_deref(),
+            Some(&[255, 2][..])
+        );
+        assert!(gguf.optional_bytes("a.texts").is_err() && gguf.optional_integers("a.bytes").is_err());
         assert_eq!(gguf.texts("a.texts").unwrap(), ["头", ""]);
         assert_eq!(gguf.floats("odd", 3).unwrap(), [1.0, 2.0, 3.0]);
         assert_eq!(gguf.matrix("matrix", 2, 4).unwrap(), [1.0; 8]);

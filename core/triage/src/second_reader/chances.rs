@@ -39,8 +39,10 @@ pub struct Thresholds {
     pub same_day: f32,
     /// Of anything but self-care.
     pub out_patient: f32,
-    /// Of an urgency for which the rules see only weaker signs, or more: below it they do not count.
+    /// Of an emergency for which the rules see only weaker signs: below it they do not count.
     pub doubt: f32,
+    /// Likewise of a lower urgency, or more.
+    pub doubt_below_emergency: f32,
 }
 
 impl Chances {
@@ -86,6 +88,15 @@ impl Calibration {
 }
 
 impl Thresholds {
+    /// Whether an urgency for which there are only weaker signs is likely enough to stand.
+    pub(super) fn confirm(self, chances: Chances, urgency: Disposition) -> bool {
+        let doubt = match urgency {
+            Disposition::Emergency => self.doubt,
+            _ => self.doubt_below_emergency,
+        };
+        chances.at_least(urgency) >= doubt
+    }
+
     pub(super) fn level(self, chances: Chances) -> Disposition {
         let emergency = chances.at_least(Disposition::Emergency);
         if emergency >= self.emergency {

@@ -17,6 +17,7 @@ pub(super) struct HeldOut<'a> {
     /// Of the messages that are no emergencies, the reader alone may call this share.
     false_alarms: f32,
     doubt: f32,
+    doubt_below_emergency: f32,
 }
 
 #[derive(Clone, Default)]
@@ -56,13 +57,15 @@ const DOUBT: f32 = 0.08;
 /// Where the encoder reads, too. Lower, and more near misses are called; at 0.45 a twentieth of another author's
 /// emergencies was doubted.
 const DOUBT_WITH_ENCODER: f32 = 0.2;
+/// Likewise of lower urgencies. A third of those who could care for themselves were kept at a visit by weaker signs.
+const DOUBT_BELOW_EMERGENCY: f32 = 0.4;
 /// Of two messages that are so likely an emergency and are not called one, about one is.
 const WORRY: f32 = 0.3;
 
 impl<'a> HeldOut<'a> {
     /// By n-grams; a reading for each case.
     pub(super) fn alone(cases: &'a [Case], readings: &'a [HeldOutReading]) -> Self {
-        Self::new(cases, readings, (FALSE_ALARMS, DOUBT), |it| {
+        Self::new(cases, readings, (FALSE_ALARMS, DOUBT, DOUBT), |it| {
             Some(it.scores.to_vec())
         })
     }
@@ -72,7 +75,11 @@ impl<'a> HeldOut<'a> {
         Self::new(
             cases,
             readings,
-            (FALSE_ALARMS_WITH_ENCODER, DOUBT_WITH_ENCODER),
+            (
+                FALSE_ALARMS_WITH_ENCODER,
+                DOUBT_WITH_ENCODER,
+                DOUBT_BELOW_EMERGENCY,
+            ),
             |it| Some([it.scores, it.encoded?].concat()),
         )
     }
@@ -80,7 +87,7 @@ impl<'a> HeldOut<'a> {
     fn new(
         cases: &'a [Case],
         readings: &'a [HeldOutReading],
-        (false_alarms, doubt): (f32, f32),
+        (false_alarms, doubt, doubt_below_emergency): (f32, f32, f32),
         scores: impl Fn(&HeldOutReading) -> Option<Vec<f32>>,
     ) -> Self {
         let scored = cases.iter().zip(readings);
@@ -94,6 +101,7 @@ impl<'a> HeldOut<'a> {
             calibration,
             false_alarms,
             doubt,
+            doubt_below_emergency,
         }
     }
 
@@ -119,6 +127,7 @@ impl<'a> HeldOut<'a> {
             same_day,
             out_patient,
             doubt: self.doubt,
+            doubt_below_emergency: self.doubt_below_emergency,
         };
         let steps = || (4..=19).map(|it| it as f32 * 0.05);
         let mut best = (i32::MIN, thresholds(0.5, 0.5));
@@ -203,9 +212,7 @@ fn share_of(hits: impl Iterator<Item = bool>) -> f32 {
 
 /// By rules and reader.
 fn together(chances: Chances, case: &Case, thresholds: Thresholds) -> Disposition {
-    let by_rules = standing(case.floor, case.suspected, |it| {
-        chances.at_least(it) >= thresholds.doubt
-    });
+    let by_rules = standing(case.floor, case.suspected, |it| thresholds.confirm(chances, it));
     thresholds.level(chances).max(by_rules)
 }
 

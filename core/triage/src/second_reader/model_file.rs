@@ -10,7 +10,7 @@ use crate::learning::{
     weights_file::{Arrays, HeadHeader, begin, check_buckets, write_heads},
 };
 
-const MAGIC: &str = "BEDSIDE-READER-5";
+const MAGIC: &str = "BEDSIDE-READER-6";
 
 pub(super) struct ModelFile {
     pub(super) vocabulary: Vocabulary,

@@ -139,6 +139,19 @@ impl Plugin for Evil {
     fn cancel_job(&mut self, id: &str) -> Result<(), Error> {
         self.host.storage_put("cancelled", &id)
     }
+
+    /// Removes what `evil: note` has left, unless a file `refuse` or `crash` says otherwise.
+    fn forget(&mut self, forget: &msg::Forget) -> Result<(), Error> {
+        let folder = self.host.data_dir().ok_or("there is no data folder")?;
+        assert!(!folder.join("crash").exists(), "asked to panic");
+        if folder.join("refuse").exists() {
+            return Err(Error::new("asked to fail"));
+        }
+        match fs::remove_file(folder.join(&forget.conversation)) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error.into()),
+            _ => Ok(()),
+        }
+    }
 }
 
 impl Evil {
@@ -185,6 +198,7 @@ impl Evil {
             "conversation" => message.conversation.clone(),
             "put" => told(self.host.storage_put("key", &path)),
             "get" => format!("{:?}", self.host.storage_get::<String>("key")),
+            "note" => self.note(&message.conversation, path),
             "list" => format!("{:?}", self.host.storage_list("")),
             "audit" => told(self.host.audit_note("action", "target", path)),
             "send" => told(self.host.message_send("hi")),
@@ -195,6 +209,19 @@ impl Evil {
             "clock" => told(self.host.clock()),
             _ => return None,
         })
+    }
+}
+
+impl Evil {
+    /// Keeps words of a conversation: under its id, under a longer key, and in a file.
+    fn note(&self, conversation: &str, words: &str) -> String {
+        let noted = (|| {
+            self.host.storage_put(conversation, &words)?;
+            self.host.storage_put(&format!("note/{conversation}"), &words)?;
+            let folder = self.host.data_dir().ok_or("there is no data folder")?;
+            Ok::<_, Error>(fs::write(folder.join(conversation), words)?)
+        })();
+        told(noted)
     }
 }
 

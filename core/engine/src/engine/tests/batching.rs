@@ -152,7 +152,7 @@ async fn same_together_as_alone(architecture: &'static str) {
     }
 }
 
-async fn all_of(running: Vec<Box<dyn Generation>>) -> Vec<(String, GenerationEvent)> {
+pub(super) async fn all_of(running: Vec<Box<dyn Generation>>) -> Vec<(String, GenerationEvent)> {
     let tasks: Vec<_> = running.into_iter().map(|it| tokio::spawn(collect(it))).collect();
     let mut all = Vec::new();
     for task in tasks {

@@ -1,8 +1,8 @@
 //! llama, Mistral, Qwen2, Qwen3, Gemma 3 and GLM-4-0414, whose checkpoints name their tensors alike.
 
-use bedside_tensors::{checkpoint::Checkpoint, gguf::Entry};
+use bedside_tensors::checkpoint::Checkpoint;
 
-use super::put_head;
+use super::{put_head, rotation::rotation};
 use crate::{
     convert::{
         ConvertError,
@@ -197,70 +197,4 @@ fn context(config: &ModelConfig, plan: &mut Plan) -> Result<(), ConfigError> {
     }
     plan.number("context_length", limit);
     Ok(())
-}
-
-fn rotation(config: &ModelConfig, plan: &mut Plan, head_width: usize) -> Result<(), ConfigError> {
-    // Transformers 5 writes what belongs to the rotation into an object of its own.
-    let own = config.within("rope_parameters");
-    if own.as_ref().is_some_and(|it| !it.has("rope_theta")) {
-        return Err(config.unfit("rope_parameters", "an object with rope_theta"));
-    }
-    let base = own.as_ref().unwrap_or(config).float("rope_theta", 10_000.0)?;
-    plan.float("rope.freq_base", base);
-    let part = config.float(
-        "partial_rotary_factor",
-        if plan.architecture == "glm4" { 0.5 } else { 1.0 },
-    )?;
-    plan.number(
-        "rope.dimension_count",
-        (head_width as f32 * part).round() as usize,
-    );
-    if plan.architecture == "gemma3" {
-        plan.float(
-            "rope.local_freq_base",
-            config.float("rope_local_base_freq", 10_000.0)?,
-        );
-    }
-    let Some(scaling) = own.or_else(|| config.within("rope_scaling")) else {
-        return Ok(());
-    };
-    match scaling.text("rope_type").or(scaling.text("type")) {
-        None | Some("default") => Ok(()),
-        Some("linear") => {
-            plan.entry("rope.scaling.type", Entry::Text("linear".to_owned()));
-            plan.float("rope.scaling.factor", scaling.float("factor", 1.0)?);
-            Ok(())
-        }
-        Some("llama3") => {
-            let factors = llama3_factors(&scaling, base, head_width)?;
-            plan.computed.push(("rope_freqs.weight".to_owned(), factors));
-            Ok(())
-        }
-        Some(_) if config.has("rope_parameters") => {
-            Err(config.unfit("rope_parameters", "rope_type `default`, `linear` or `llama3`"))
-        }
-        Some(_) => Err(config.unfit("rope_scaling", "none, `linear` or `llama3`")),
-    }
-}
-
-/// What each frequency is divided by: Llama 3.1 stretches slow turns by the whole factor, fast ones not at all, and
-/// passes from one to the other between (transformers, `_compute_llama3_parameters`).
-fn llama3_factors(scaling: &ModelConfig, base: f32, head_width: usize) -> Result<Vec<f32>, ConfigError> {
-    let factor = scaling.float("factor", 8.0)?;
-    let (slow, fast) = (
-        scaling.float("low_freq_factor", 1.0)?,
-        scaling.float("high_freq_factor", 4.0)?,
-    );
-    let before = scaling.size("original_max_position_embeddings")? as f32;
-    if !(factor >= 1.0 && slow > 0.0 && fast > slow) {
-        return Err(scaling.unfit("factor", "at least 1, and low_freq_factor below high_freq_factor"));
-    }
-    let factors = (0..head_width / 2).map(|it| {
-        let frequency = base.powf(-2.0 * it as f32 / head_width as f32);
-        // How often it turns within the context of old.
-        let turns = before * frequency / std::f32::consts::TAU;
-        let share = ((turns - slow) / (fast - slow)).clamp(0.0, 1.0);
-        1.0 / ((1.0 - share) / factor + share)
-    });
-    Ok(factors.collect())
 }

@@ -68,11 +68,7 @@ impl TurnInWork<'_> {
     }
 
     pub(in crate::turn) async fn consent_refused(&self) -> Result<FinishedTurn, StoreError> {
-        self.context
-            .store
-            .conversations
-            .delete_conversation(&self.item.update.conversation)
-            .await?;
+        self.forget("consent refused").await?;
         Ok(FinishedTurn {
             settings: Some(self.no_settings()),
             ..self.notice_with_number("consent-refused")

@@ -36,13 +36,6 @@ impl TurnInWork<'_> {
     }
 
     pub(super) fn privacy(&self) -> FinishedTurn {
-        let contact = self.context.config.human_contact(self.language);
-        let operator = self.turns.delivery.operator(&self.item.update.conversation);
-        let variables = [
-            ("operator", Variable::Text(operator)),
-            ("model", Variable::Text(self.context.model_place.name())),
-            ("contact", Variable::Text(&contact)),
-        ];
-        self.notice(say_with(self.language, "privacy", &variables))
+        self.notice(self.what_stays("privacy"))
     }
 }

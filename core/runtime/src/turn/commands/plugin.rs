@@ -25,6 +25,9 @@ impl TurnInWork<'_> {
         if assessment.disposition == Disposition::Emergency {
             return Ok(self.emergency_notice(&assessment));
         }
+        if context.live.is_notices_only() {
+            return Ok(self.answers_off(arguments, &assessment));
+        }
         if state.settings.consent_ms.is_none() {
             if let Some(finished) = self.other_language(arguments) {
                 return Ok(finished);

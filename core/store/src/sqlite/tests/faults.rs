@@ -1,11 +1,14 @@
 //! What the writer does when the disk, an operation or another program fails it.
 
-use std::{sync::Arc, time::Duration};
+use std::{fs::File, os::unix::fs::FileExt, sync::Arc, time::Duration};
 
-use bedside_contract::{AuditLog, Inbox, StoreError, StoreHealth, SystemClock, Transcripts};
+use bedside_contract::{AuditLog, Inbox, Room, StoreError, StoreHealth, SystemClock, Transcripts};
 
 use super::{Folder, ask, chat, update};
-use crate::sqlite::{SqliteStore, error::OperationError, writer::Sabotage};
+use crate::{
+    space::StoreConfig,
+    sqlite::{SqliteStore, error::OperationError, writer::Sabotage},
+};
 
 #[tokio::test]
 async fn a_full_disk_ends_writing_but_not_reading() {
@@ -14,7 +17,7 @@ async fn a_full_disk_ends_writing_but_not_reading() {
         max_pages: Some(60),
         ..Sabotage::default()
     };
-    let store = SqliteStore::open_with(&folder.path(), None, Arc::new(SystemClock), full).unwrap();
+    let store = SqliteStore::open_with(&folder.path(), Arc::new(SystemClock), full).unwrap();
     let mut accepted = 0;
     let error = loop {
         match store
@@ -49,6 +52,102 @@ async fn a_full_disk_ends_writing_but_not_reading() {
         "with room all is as acknowledged"
     );
     store.accept(vec![update("later", "x")], None).await.unwrap();
+}
+
+/// Accepts long messages until one is refused: how many were taken, and why no more.
+async fn fill(store: &SqliteStore, prefix: &str) -> (usize, StoreError) {
+    let mut accepted = 0;
+    loop {
+        let long = update(&format!("{prefix}{accepted}"), &"x".repeat(3000));
+        match store.accept(vec![long], None).await {
+            Ok(_) => accepted += 1,
+            Err(error) => return (accepted, error),
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_full_disk_with_a_reserve_undoes_what_does_not_fit_and_goes_on() {
+    let folder = Folder::new();
+    let full = Sabotage {
+        max_pages: Some(60),
+        ..Sabotage::default()
+    };
+    let store = SqliteStore::open_with(&folder.path(), Arc::new(SystemClock), full).unwrap();
+    store.watch_space(&StoreConfig { min_free_mib: 0 }).unwrap();
+    let reserve = folder.path().with_file_name("reserve");
+    assert!(reserve.exists() && store.room() == Room::Enough);
+
+    let (accepted, error) = fill(&store, "a").await;
+    assert!(
+        matches!(&error, StoreError::Failed(reason) if reason.contains("full")),
+        "{error}"
+    );
+    assert!(store.is_healthy() && !reserve.exists());
+    assert_eq!(store.room(), Room::Reserve);
+
+    // What the reserve gave back.
+    let more = store.writer.run(|connection| {
+        connection.pragma_update_and_check(None, "max_page_count", 90, |_| Ok(()))?;
+        Ok::<_, OperationError>(())
+    });
+    more.await.unwrap();
+    ask(&store, "open", "words").await;
+    let (later, error) = fill(&store, "b").await;
+    assert!(
+        matches!(&error, StoreError::Broken(_)),
+        "there is no second reserve: {error}"
+    );
+    assert!(!store.is_healthy());
+    assert_eq!(
+        store.transcript(&chat(), 0, usize::MAX).await.unwrap().len(),
+        accepted + 2 + later,
+        "all that was acknowledged, and nothing else"
+    );
+}
+
+/// Fills the beginning of a table's or index's first page with rubbish, as a failing disk might.
+fn spoil(folder: &Folder, name: &str) {
+    let page: u64 = folder
+        .sqlite()
+        .query_row(
+            "SELECT rootpage FROM sqlite_schema WHERE name = ?1",
+            [name],
+            |row| row.get::<_, i64>(0),
+        )
+        .unwrap()
+        .try_into()
+        .unwrap();
+    let file = File::options().write(true).open(folder.path()).unwrap();
+    file.write_all_at(&[0xa5; 100], (page - 1) * 4096).unwrap();
+}
+
+#[tokio::test]
+async fn a_damaged_page_that_a_reader_meets_ends_writing_and_the_next_start_names_it() {
+    for name in ["said", "said_by_chat", "inbox"] {
+        let folder = Folder::new();
+        let store = folder.store();
+        ask(&store, "1", "a secret word").await;
+        store.close().await;
+        drop(store);
+        let store = folder.store();
+        spoil(&folder, name);
+        assert!(store.is_healthy(), "nobody has read it yet");
+        let error = store.transcript(&chat(), 0, 10).await.unwrap_err();
+        assert!(!store.is_healthy(), "{name}: {error}");
+        let error = store.accept(vec![update("2", "x")], None).await.unwrap_err();
+        assert!(
+            matches!(&error, StoreError::Broken(reason) if reason.starts_with("read: ")),
+            "{name}: {error}"
+        );
+        drop(store);
+
+        let error = SqliteStore::open(&folder.path()).err().unwrap();
+        assert!(matches!(&error, StoreError::Damaged { .. }), "{name}: {error}");
+        assert!(!error.to_string().contains("secret"), "{error}");
+        let found = SqliteStore::inspect(&folder.path()).unwrap();
+        assert!(found.damage.is_some() && found.content.is_none(), "{found:?}");
+    }
 }
 
 #[tokio::test]

@@ -108,6 +108,44 @@ async fn a_parked_part_stays_parked_whatever_the_clock_does() {
 }
 
 #[tokio::test]
+async fn parts_are_counted_by_what_they_wait_for() {
+    let folder = Folder::new();
+    let store = folder.store();
+    ask(&store, "1", "one").await;
+    let waiting = async || {
+        let found = store.counters().await.unwrap();
+        let states = [
+            found.outbox_pending,
+            found.outbox_sending,
+            found.outbox_unknown,
+            found.outbox_parked,
+        ];
+        assert_eq!(states.iter().sum::<u64>(), found.outbox_depth);
+        (states, found.outbox_oldest_ms.is_some())
+    };
+    assert_eq!(waiting().await, ([1, 0, 0, 0], true));
+    let item = claim(&store).await.unwrap();
+    assert_eq!(waiting().await, ([0, 1, 0, 0], true));
+    settle(
+        &store,
+        &item,
+        SendOutcome::Retry {
+            after_ms: 0,
+            may_have_arrived: true,
+        },
+    )
+    .await;
+    assert_eq!(waiting().await, ([0, 0, 1, 0], true));
+    let item = claim(&store).await.unwrap();
+    settle(&store, &item, SendOutcome::Parked).await;
+    assert_eq!(
+        waiting().await,
+        ([0, 0, 0, 1], false),
+        "what waits for its patient is not late"
+    );
+}
+
+#[tokio::test]
 async fn a_part_knows_how_long_it_has_waited() {
     let folder = Folder::new();
     let store = folder.store();
@@ -172,6 +210,6 @@ async fn a_notice_that_arrived_or_was_deleted_is_not_told() {
     assert_eq!(store.undelivered_notices(Duration::ZERO).await.unwrap(), []);
     urgent(&store, "2").await;
     assert_eq!(store.undelivered_notices(Duration::ZERO).await.unwrap().len(), 1);
-    store.delete_conversation(&chat()).await.unwrap();
+    store.delete_conversation(&chat(), "on request").await.unwrap();
     assert_eq!(store.undelivered_notices(Duration::ZERO).await.unwrap(), []);
 }

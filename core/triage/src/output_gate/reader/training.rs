@@ -121,7 +121,7 @@ pub struct AnswerReport {
 /// Of fine sentences, n-grams alone may withhold this share.
 const FALSE_ALARMS: f32 = 0.015;
 /// Together with the encoder.
-const FALSE_ALARMS_WITH_ENCODER: f32 = 0.03;
+const FALSE_ALARMS_WITH_ENCODER: f32 = 0.025;
 /// N-grams alone, whatever the encoder says.
 const FALSE_ALARMS_IN_SPITE_OF_ENCODER: f32 = 0.01;
 const WEIGHT_OF_ARTICLES: f64 = 0.3;
