@@ -239,6 +239,12 @@ fn two_sentences_say_what_none_says_alone() {
         ),
         ("Should you see a doctor?\n", "No need.", "discourages-care"),
         ("要去医院吗？", "不用。", "discourages-care"),
+        ("需要叫救护车吗？", "没必要。", "discourages-care"),
+        (
+            "Is this one for the emergency department?\n",
+            "Nope.",
+            "discourages-care",
+        ),
         ("Hello <", "|im_end|", "template-token"),
     ] {
         let alone = OutputGate::default().check(first);

@@ -28,16 +28,21 @@ pattern!(
     HAN_DENIES_CARE,
     r"((^|[^特分区个性级告离派类差])别|不要|不用|不必|不需要|无需|没必要|没有必要|用不着)(再|特意|专门|急着|马上)?(去|看|叫|上|找|打|跑)?(任何|什么)?(医院|医生|大夫|就医|急诊|救护车|120|看病)($|[^的开预转证同检])|(肯定|绝对|一定)(没事|不是癌|不是肿瘤|不是心梗|不是中风)|没什么(好|可)担心的|[您你](的身体)?(完全|十分|绝对|非常)(健康|没病|没事)($|[^的饮生])"
 );
-// A question that is answered at once.
+// A question that is answered at once: "Do you need a doctor? No."
 pattern!(
-    HAN_ANSWERED_NO,
-    r"(医院|医生|大夫|急诊|看病|就医)吗?[？?，,]?\s*(不用|不必|不需要|没必要|没有必要)了?[。.!！]?$"
+    ANSWERED_NO,
+    r"\b(doctors?|physicians?|hospitals?|emergency (room|department)|er|ambulances?)\s?\?\s*(no|nope|no need|not needed|not necessary)\W*$|(救护车|医院|医生|大夫|急诊|看病|就医)吗?[？?，,]?\s*(不用|不必|不需要|没必要|没有必要)了?[。.!！]?$"
 );
 pattern!(HAN_HEDGES, r"但|如果|若|除非|一般|多数|大多|通常|不能|无法|不敢");
 
+/// Whether care is asked about and denied in a word.
+pub(super) fn answers_no(reading: &Reading) -> bool {
+    ANSWERED_NO.is_match(reading.text.trim_end())
+}
+
 pub(super) fn speaks(reading: &Reading) -> bool {
     let text = reading.text.as_str();
-    HAN_ANSWERED_NO.is_match(text)
+    answers_no(reading)
         || !reading.question
             && ((DENIES_CARE.is_match(text) && !NO_CARE.is_match(text)
                 || FORBIDS_CARE.is_match(text)

@@ -2,7 +2,9 @@
 
 use std::collections::VecDeque;
 
-use super::{dose, encoded, quantities::QUANTITIES, reader::READER, reading::Reading, template_token};
+use super::{
+    against_care, dose, encoded, quantities::QUANTITIES, reader::READER, reading::Reading, template_token,
+};
 
 /// So many sentences are remembered: a list under "Paracetamol:" has a few.
 const REMEMBERED: usize = 3;
@@ -82,6 +84,9 @@ impl Window {
             }
             if encoded::hides(&together) {
                 return Some("encoded");
+            }
+            if against_care::answers_no(&joined) {
+                return Some("discourages-care");
             }
             if let Some(reason) = READER.reason(&joined, None) {
                 return Some(reason);
