@@ -114,7 +114,7 @@ struct SecretFile {
 }
 
 impl SecretFile {
-    /// One that is missing is told by the configuration's own check.
+    /// The configuration's own check reports a missing file.
     fn look(key: String, path: &Path) -> Option<Self> {
         let found = fs::metadata(path).ok()?;
         Some(Self {
